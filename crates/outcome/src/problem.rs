@@ -1,0 +1,105 @@
+//! One occurrence of a problem type.
+
+use std::{borrow::Cow, error::Error, time::Duration};
+
+use serde_json::{Map, Value, json};
+
+use crate::{FieldError, ProblemType};
+
+/// The error behind a problem. It goes to the log, never to the caller.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// Seconds to wait where nothing better is known; the upper end is the jitter.
+const DEFAULT_RETRY_SECONDS: std::ops::RangeInclusive<u64> = 1..=3;
+
+/// A refused request: its type, what can be told to the caller, and the cause that cannot.
+#[derive(Debug)]
+pub struct Problem {
+    /// The row of the catalogue.
+    pub problem_type: &'static ProblemType,
+    /// What happened this time, in words that leak nothing internal.
+    pub detail: Cow<'static, str>,
+    /// The faults in the caller's input.
+    pub errors: Vec<FieldError>,
+    /// The effect may or may not have happened: the connection was lost after COMMIT was sent.
+    pub outcome_unknown: bool,
+    /// For the log.
+    pub cause: Option<Cause>,
+    /// Headers this answer needs besides the usual ones, such as `Allow`.
+    pub headers: Vec<(&'static str, String)>,
+    retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// A problem of this type with `detail` for the caller.
+    pub fn new(problem_type: &'static ProblemType, detail: impl Into<Cow<'static, str>>) -> Self {
+        let retry_after = problem_type.retryable().then(|| fastrand::u64(DEFAULT_RETRY_SECONDS));
+        Self {
+            problem_type,
+            detail: detail.into(),
+            errors: Vec::new(),
+            outcome_unknown: false,
+            cause: None,
+            headers: Vec::new(),
+            retry_after,
+        }
+    }
+
+    /// Sets when to try again: at least one second, plus up to a second of jitter so that
+    /// callers refused together do not come back together. Ignored where retrying cannot help.
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        if self.problem_type.retryable() {
+            self.retry_after = Some(wait.as_secs_f64().ceil().max(1.0) as u64 + fastrand::u64(0..=1));
+        }
+        self
+    }
+
+    /// Adds a response header.
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Keeps the cause for the log.
+    pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// The value of `Retry-After` in seconds, present exactly when the problem is retryable.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        self.retry_after
+    }
+
+    /// The RFC 9457 body.
+    pub fn body(&self, request_id: &str, trace_id: &str) -> Value {
+        let mut body = Map::new();
+        body.insert("type".into(), self.problem_type.uri().into());
+        body.insert("title".into(), self.problem_type.title.into());
+        body.insert("status".into(), self.problem_type.status.as_u16().into());
+        body.insert("detail".into(), self.detail.as_ref().into());
+        body.insert("code".into(), self.problem_type.code.into());
+        body.insert("request_id".into(), request_id.into());
+        body.insert("trace_id".into(), trace_id.into());
+        body.insert("retryable".into(), self.problem_type.retryable().into());
+        if self.outcome_unknown {
+            body.insert("outcome".into(), "unknown".into());
+        }
+        if !self.errors.is_empty() {
+            body.insert("errors".into(), json!(self.errors));
+        }
+        Value::Object(body)
+    }
+
+    /// The cause and everything behind it, outermost first, for the log.
+    pub fn cause_chain(&self) -> Option<String> {
+        let mut error: &dyn Error = self.cause.as_deref()?;
+        let mut chain = error.to_string();
+        while let Some(source) = error.source() {
+            chain.push_str(": ");
+            chain.push_str(&source.to_string());
+            error = source;
+        }
+        Some(chain)
+    }
+}

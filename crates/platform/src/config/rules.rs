@@ -1,0 +1,162 @@
+//! Rules between values: secrets, and timeouts that must line up.
+
+use std::time::Duration;
+
+use humantime::format_duration;
+use resilience::RetryPolicy;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Algorithm, ConfigFault, DEVELOPMENT_SECRET, Environment, Settings};
+
+/// Every rule that these settings break.
+pub(super) fn broken(settings: &Settings) -> Vec<ConfigFault> {
+    let mut faults = Vec::new();
+    service_name(settings, &mut faults);
+    urls(settings, &mut faults);
+    keys(settings, &mut faults);
+    positive(settings, &mut faults);
+    line_up(settings, &mut faults);
+    faults
+}
+
+fn service_name(settings: &Settings, faults: &mut Vec<ConfigFault>) {
+    let name = &settings.service.name;
+    let valid = name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.len() <= 63
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
+    if !valid {
+        faults.push(ConfigFault::new("service.name", "use up to 63 of a-z, 0-9, - and _, a letter first"));
+    }
+}
+
+fn urls(settings: &Settings, faults: &mut Vec<ConfigFault>) {
+    let name = settings.service.name.replace('-', "_");
+    let mut url = |key: &str, url: &SecretString, schemes: &[&str], example: String| {
+        let (url, variable) = (url.expose_secret(), format!("APP__{}", key.replace('.', "__").to_uppercase()));
+        let message = if url.is_empty() {
+            format!("is not set; set {variable}, for example to {example}")
+        } else if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+            format!("is not an address of the form {example}")
+        } else {
+            return;
+        };
+        faults.push(ConfigFault::new(key, message));
+    };
+    url(
+        "database.url",
+        &settings.database.url,
+        &["postgres://", "postgresql://"],
+        format!("postgres://user:password@localhost:5432/{name}"),
+    );
+    url("redis.url", &settings.redis.url, &["redis://", "rediss://"], "redis://localhost:6379".into());
+}
+
+fn keys(settings: &Settings, faults: &mut Vec<ConfigFault>) {
+    let auth = &settings.auth;
+    if auth.algorithm == Algorithm::Hs256 {
+        let secret = auth.secret.expose_secret();
+        if secret.len() < 32 {
+            faults.push(ConfigFault::new("auth.secret", "needs at least 32 bytes; make one with `openssl rand -base64 32`"));
+        } else if secret == DEVELOPMENT_SECRET && settings.service.environment != Environment::Development {
+            faults.push(ConfigFault::new(
+                "auth.secret",
+                "is the public development secret; set APP__AUTH__SECRET to one of your own (`openssl rand -base64 32`)",
+            ));
+        }
+    } else if let Err(expected) = crate::http::auth::decoding_key(auth) {
+        faults.push(ConfigFault::new("auth.public_key", expected));
+    }
+}
+
+fn positive(settings: &Settings, faults: &mut Vec<ConfigFault>) {
+    let numbers = [
+        ("http.max_in_flight", settings.http.max_in_flight),
+        ("http.max_body_bytes", settings.http.max_body_bytes),
+        ("http.max_head_bytes", settings.http.max_head_bytes),
+        ("database.pool_size", settings.database.pool_size),
+        ("redis.pool_size", settings.redis.pool_size),
+        ("redis.breaker_failures", settings.redis.breaker_failures),
+        ("cache.max_loads", settings.cache.max_loads),
+        ("retry.attempts", settings.retry.attempts as usize),
+        ("rate_limit.per_second", settings.rate_limit.per_second as usize),
+        ("rate_limit.burst", settings.rate_limit.burst as usize),
+        ("rate_limit.anonymous_per_second", settings.rate_limit.anonymous_per_second as usize),
+        ("rate_limit.anonymous_burst", settings.rate_limit.anonymous_burst as usize),
+    ];
+    faults.extend(
+        numbers.iter().filter(|(_, value)| *value == 0).map(|(key, _)| ConfigFault::new(*key, "must be at least 1")),
+    );
+    if settings.retry.attempts > 10 {
+        faults.push(ConfigFault::new("retry.attempts", "must be at most 10"));
+    }
+    let shares = [("rate_limit.local_share", settings.rate_limit.local_share), ("retry.budget", settings.retry.budget)];
+    for (key, share) in shares {
+        if !(share > 0.0 && share <= 1.0) {
+            faults.push(ConfigFault::new(key, "must be above 0 and at most 1"));
+        }
+    }
+}
+
+/// The outer layer must outlast the inner one, or the inner one's answer is never seen:
+/// client > ingress > largest deadline ≥ deadline ≥ attempts × (acquire + statement) + backoff.
+fn line_up(settings: &Settings, faults: &mut Vec<ConfigFault>) {
+    let (http, database, retry, shutdown) = (&settings.http, &settings.database, &settings.retry, &settings.shutdown);
+    let attempts = (database.acquire_timeout + database.statement_timeout) * retry.attempts.clamp(1, 10)
+        + RetryPolicy::longest_backoff(retry.attempts.clamp(1, 10), retry.first_backoff);
+    let steps = shutdown.readiness_wait + shutdown.drain + shutdown.flush;
+    let mut outlasts = |key: &str, outer: Duration, holds: bool, inner: Duration, what: &str| {
+        if !holds {
+            let (outer, inner) = (format_duration(outer), format_duration(inner));
+            faults.push(ConfigFault::new(key, format!("is {outer}, too short for {what}, which takes {inner}")));
+        }
+    };
+    outlasts(
+        "http.client_timeout",
+        http.client_timeout,
+        http.client_timeout > http.ingress_timeout,
+        http.ingress_timeout,
+        "`http.ingress_timeout`",
+    );
+    outlasts(
+        "http.ingress_timeout",
+        http.ingress_timeout,
+        http.ingress_timeout > http.max_deadline,
+        http.max_deadline,
+        "`http.max_deadline`",
+    );
+    outlasts(
+        "http.max_deadline",
+        http.max_deadline,
+        http.max_deadline >= http.deadline,
+        http.deadline,
+        "`http.deadline`",
+    );
+    outlasts(
+        "http.deadline",
+        http.deadline,
+        http.deadline >= attempts,
+        attempts,
+        "retry.attempts × (database.acquire_timeout + database.statement_timeout) + backoff",
+    );
+    outlasts(
+        "database.statement_timeout",
+        database.statement_timeout,
+        database.statement_timeout > database.lock_timeout,
+        database.lock_timeout,
+        "`database.lock_timeout`",
+    );
+    outlasts(
+        "shutdown.grace",
+        shutdown.grace,
+        shutdown.grace > steps,
+        steps,
+        "shutdown.readiness_wait + shutdown.drain + shutdown.flush",
+    );
+    outlasts(
+        "cache.stale",
+        settings.cache.stale,
+        settings.cache.stale >= settings.cache.fresh,
+        settings.cache.fresh,
+        "`cache.fresh`",
+    );
+}

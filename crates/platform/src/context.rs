@@ -1,0 +1,129 @@
+//! What is known about the request that is being served.
+
+use std::{
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use resilience::Deadline;
+use tracing::Span;
+
+use crate::redis::Quota;
+
+/// Identity, time and accounts of one request. Clones are the same request.
+#[derive(Clone, Debug)]
+pub struct RequestContext(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    request_id: String,
+    trace_id: String,
+    span: Span,
+    started: Instant,
+    time_allowed: Duration,
+    deadline: Mutex<Deadline>,
+    attempts: AtomicU32,
+    redis_micros: AtomicU64,
+    subject: OnceLock<String>,
+    quota: OnceLock<Quota>,
+}
+
+impl RequestContext {
+    /// A request that starts now and may take `time_allowed`.
+    pub fn new(request_id: String, trace_id: String, span: Span, time_allowed: Duration) -> Self {
+        Self(Arc::new(Inner {
+            request_id,
+            trace_id,
+            span,
+            started: Instant::now(),
+            time_allowed,
+            deadline: Mutex::new(Deadline::after(time_allowed)),
+            attempts: AtomicU32::new(0),
+            redis_micros: AtomicU64::new(0),
+            subject: OnceLock::new(),
+            quota: OnceLock::new(),
+        }))
+    }
+
+    /// The id that caller, logs and other services know this request by.
+    pub fn request_id(&self) -> &str {
+        &self.0.request_id
+    }
+
+    /// The W3C trace id, 32 hex digits.
+    pub fn trace_id(&self) -> &str {
+        &self.0.trace_id
+    }
+
+    /// The request's span, for work that goes on in another task.
+    pub fn span(&self) -> Span {
+        self.0.span.clone()
+    }
+
+    /// Time since the request arrived.
+    pub fn elapsed(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    /// When the answer is due.
+    pub fn deadline(&self) -> Deadline {
+        *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The body is awaited for up to `limit`: that is the caller's time, not ours.
+    pub fn await_body(&self, limit: Duration) {
+        self.set_deadline(Deadline::after(limit + self.0.time_allowed));
+    }
+
+    /// The whole request has arrived; from here our time counts.
+    pub fn body_arrived(&self) {
+        self.set_deadline(Deadline::after(self.0.time_allowed));
+    }
+
+    fn set_deadline(&self, deadline: Deadline) {
+        *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+    }
+
+    /// Counts one attempt at a dependency.
+    pub fn count_attempt(&self) {
+        self.0.attempts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Attempts at dependencies so far.
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts.load(Ordering::Relaxed)
+    }
+
+    /// What is left of `allowance` for Redis in this request.
+    pub fn redis_time_left(&self, allowance: Duration) -> Duration {
+        allowance.saturating_sub(Duration::from_micros(self.0.redis_micros.load(Ordering::Relaxed)))
+    }
+
+    /// Charges time spent on Redis.
+    pub fn spent_on_redis(&self, spent: Duration) {
+        self.0.redis_micros.fetch_add(spent.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// Remembers who calls, hashed, for the log.
+    pub fn set_subject(&self, hashed: String) {
+        let _ = self.0.subject.set(hashed);
+    }
+
+    /// Who calls, hashed.
+    pub fn subject(&self) -> Option<&str> {
+        self.0.subject.get().map(String::as_str)
+    }
+
+    /// Remembers the state of the caller's quota, told in every answer.
+    pub fn set_quota(&self, quota: Quota) {
+        let _ = self.0.quota.set(quota);
+    }
+
+    /// The state of the caller's quota.
+    pub fn quota(&self) -> Option<Quota> {
+        self.0.quota.get().copied()
+    }
+}

@@ -1,0 +1,67 @@
+//! The request's deadline, as the caller asks for it and as the last resort.
+
+use std::{pin::pin, time::Duration};
+
+use actix_web::{
+    Error, HttpMessage,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::HeaderMap,
+    middleware::Next,
+};
+use outcome::{FieldError, Location, common};
+
+use crate::{config, context::RequestContext};
+
+/// What the caller allows, in milliseconds.
+const REQUEST_TIMEOUT: &str = "x-request-timeout-ms";
+
+/// Everything below ends by the deadline itself and knows why; this much later the net catches what did not.
+const NET: Duration = Duration::from_millis(50);
+
+crate::refusal! {
+    /// How the deadline can refuse a request.
+    pub enum DeadlineRefusal {
+        /// 400: the caller's timeout is not a number of milliseconds.
+        InvalidTimeout(error: FieldError) => common::INVALID_REQUEST, "a header breaks rules";
+        /// 504: time is up.
+        Exceeded => common::DEADLINE_EXCEEDED, "the answer was not ready in time";
+    }
+}
+
+/// The time a request may take: the caller's wish up to the most allowed, else the default.
+pub(super) fn time_allowed(headers: &HeaderMap, settings: &config::Http) -> Duration {
+    requested(headers).ok().flatten().map_or(settings.deadline, |wish| wish.min(settings.max_deadline))
+}
+
+fn requested(headers: &HeaderMap) -> Result<Option<Duration>, DeadlineRefusal> {
+    let Some(value) = headers.get(REQUEST_TIMEOUT) else { return Ok(None) };
+    let milliseconds = value.to_str().ok().and_then(|text| text.parse::<u32>().ok()).filter(|value| *value > 0);
+    milliseconds.map(|value| Some(Duration::from_millis(value.into()))).ok_or_else(|| {
+        DeadlineRefusal::InvalidTimeout(FieldError::new(
+            Location::Header("X-Request-Timeout-Ms"),
+            "type",
+            "must be a whole number of milliseconds, at least 1",
+        ))
+    })
+}
+
+/// Ends the request when its deadline has passed.
+pub(super) async fn deadline(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    requested(request.headers())?;
+    let context = request.extensions().get::<RequestContext>().expect("set by observe").clone();
+    let mut served = pin!(next.call(request));
+    loop {
+        let due = context.deadline().instant() + NET;
+        if let Ok(result) = tokio::time::timeout_at(due, &mut served).await {
+            return result;
+        }
+        // The deadline moves once: to after the arrival of the body.
+        if context.deadline().instant() + NET <= due {
+            return Err(DeadlineRefusal::Exceeded.into());
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Outermost: identity, panic net, metrics, and the one log event per request.
+
+use std::panic::AssertUnwindSafe;
+
+use actix_web::{
+    Error, HttpMessage, ResponseError,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::header::{self, HeaderName, HeaderValue},
+    middleware::Next,
+    web::Data,
+};
+use futures_util::FutureExt;
+use outcome::Problem;
+use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use super::{
+    body::RequestBody,
+    deadline::time_allowed,
+    refused::{Complete, Refused, bug, undesigned},
+    routes::UNMATCHED,
+};
+use crate::{Platform, context::RequestContext, lifecycle::Phase, redis::Quota, telemetry};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// Serves the request inside the panic net and completes whatever comes out.
+pub(super) async fn observe(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let platform = request.app_data::<Data<Platform>>().expect("set by the server").clone();
+    let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
+    let method = known_method(request.method().as_str());
+    let context = identify(&request, &platform, method, &route);
+    request.extensions_mut().insert(context.clone());
+    let unread = RequestBody::share(&mut request);
+    let _active = platform.metrics.http.started();
+
+    let served = AssertUnwindSafe(next.call(request).instrument(context.span())).catch_unwind().await;
+
+    let result = match served {
+        Ok(result) => result.map(ServiceResponse::map_into_boxed_body),
+        Err(_) => {
+            platform.metrics.http.panicked();
+            Err(bug("panicked; the backtrace is in the log under this trace id"))
+        }
+    };
+    let result = result.map_err(designed).and_then(|response| match response.status().as_u16() {
+        400.. if refused(response.response().error()).is_none() => {
+            Err(undesigned(response.status(), response.response().error()))
+        }
+        _ => Ok(response),
+    });
+    let (status, error) = match &result {
+        Ok(response) => (response.status().as_u16(), response.response().error()),
+        Err(error) => (error.as_response_error().status_code().as_u16(), Some(error)),
+    };
+    let problem = refused(error).map(Refused::problem);
+    let code = problem.map(|problem| problem.problem_type.code);
+    platform.metrics.http.answered(method, &route, status, code, context.elapsed());
+    log(&context, method, &route, status, problem);
+
+    let complete = Complete {
+        request_id: context.request_id().to_owned(),
+        trace_id: context.trace_id().to_owned(),
+        headers: headers(&platform, &context),
+        unread,
+    };
+    match result {
+        Ok(response) => Ok(completed(response, complete)),
+        Err(error) => {
+            // There is no request left to answer with: the framework renders the error itself.
+            if let Some(refused) = refused(Some(&error)) {
+                refused.complete(complete);
+            }
+            Err(error)
+        }
+    }
+}
+
+fn identify(request: &ServiceRequest, platform: &Platform, method: &str, route: &str) -> RequestContext {
+    let request_id = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| is_valid_id(id))
+        .map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        http.request.method = method,
+        http.route = route,
+        request_id,
+        trace_id = tracing::field::Empty,
+    );
+    // Before the span is first entered: afterwards its parent is fixed.
+    let _ = span.set_parent(telemetry::remote_parent(request.headers()));
+    let trace_id = telemetry::trace_id(&span);
+    span.record("trace_id", &trace_id);
+    RequestContext::new(request_id, trace_id, span, time_allowed(request.headers(), &platform.settings.http))
+}
+
+/// Request ids are taken over only where they are harmless in logs and headers.
+fn is_valid_id(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+}
+
+/// The method as a label: unknown ones are one value, or callers could make labels up.
+fn known_method(method: &str) -> &'static str {
+    ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("_OTHER")
+}
+
+/// Puts in what every answer carries; a refusal gets its body only now, with its ids.
+fn completed(response: ServiceResponse<BoxBody>, complete: Complete) -> ServiceResponse<BoxBody> {
+    if let Some(refused) = refused(response.response().error()) {
+        refused.complete(complete);
+        let rendered = refused.error_response();
+        return response.map_body(|head, _| {
+            for (name, value) in rendered.headers() {
+                head.headers_mut().insert(name.clone(), value.clone());
+            }
+            rendered.into_body()
+        });
+    }
+    response.map_body(|head, body| {
+        if !head.headers().contains_key(header::CACHE_CONTROL) {
+            head.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        for (name, value) in complete.headers {
+            head.headers_mut().insert(name, value);
+        }
+        RequestBody::held_by(complete.unread, body)
+    })
+}
+
+fn refused(error: Option<&Error>) -> Option<&Refused> {
+    error?.as_error::<Refused>()
+}
+
+/// An error that is no refusal becomes one.
+fn designed(error: Error) -> Error {
+    if error.as_error::<Refused>().is_some() {
+        return error;
+    }
+    undesigned(error.as_response_error().status_code(), Some(&error))
+}
+
+fn headers(platform: &Platform, context: &RequestContext) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::with_capacity(4);
+    let mut add = |name: HeaderName, value: String| {
+        headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
+    };
+    add(REQUEST_ID, context.request_id().to_owned());
+    if let Some(Quota { burst, window, remaining, reset, .. }) = context.quota() {
+        let (window, reset) = (window.as_secs_f64().ceil(), reset.as_secs_f64().ceil());
+        add(RATE_LIMIT_POLICY, format!("\"default\";q={burst};w={window}"));
+        add(RATE_LIMIT, format!("\"default\";r={remaining};t={reset}"));
+    }
+    if platform.lifecycle.phase() > Phase::Serving {
+        add(header::CONNECTION, "close".to_owned());
+    }
+    headers
+}
+
+/// The one event of this request. What it is about is in its fields; the level says who has to look.
+fn log(context: &RequestContext, method: &str, route: &str, status: u16, problem: Option<&Problem>) {
+    let _in_span = context.span().entered();
+    let problem_code = problem.map(|problem| problem.problem_type.code);
+    let cause = problem.and_then(Problem::cause_chain);
+    let outcome = problem.filter(|problem| problem.outcome_unknown).map(|_| "unknown");
+    let duration_ms = context.elapsed().as_secs_f64() * 1_000.0;
+    macro_rules! event {
+        ($level:ident) => {
+            tracing::$level!(
+                method,
+                route,
+                status,
+                problem = problem_code,
+                outcome,
+                cause,
+                subject = context.subject(),
+                request_id = context.request_id(),
+                trace_id = context.trace_id(),
+                duration_ms,
+                attempts = context.attempts(),
+                "answered"
+            )
+        };
+    }
+    if status >= 500 { event!(error) } else { event!(info) }
+}

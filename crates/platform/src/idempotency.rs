@@ -1,0 +1,142 @@
+//! Idempotency keys: the answer is recorded in the transaction of the effect, so there is never one
+//! without the other.
+
+use std::time::Duration;
+
+use outcome::common;
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
+
+use crate::postgres::Abort;
+
+crate::refusal! {
+    /// How a repeated key can be refused.
+    pub enum IdempotencyRefusal {
+        /// 409: the first call with this key is still running.
+        InProgress => common::IDEMPOTENCY_IN_PROGRESS, "wait, then send the same request with the same key";
+        /// 422: the key was used with another body.
+        Reused => common::IDEMPOTENCY_KEY_REUSED, "this key came with another body before";
+    }
+}
+
+/// One intended effect: who, where, which key, and what was asked for.
+#[derive(Clone, Debug)]
+pub struct Effect {
+    subject: String,
+    route: &'static str,
+    key: String,
+    fingerprint: Vec<u8>,
+    retention: Duration,
+}
+
+/// An answer as it is recorded and replayed.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `Location` header.
+    pub location: Option<String>,
+    /// The JSON body.
+    pub body: Value,
+    /// Whether it was recorded by an earlier call.
+    pub replayed: bool,
+}
+
+impl Effect {
+    /// What `subject` asks of `route` under `key`. The fingerprint is taken of the parsed request, so that
+    /// white space and the order of fields make no difference.
+    pub fn new(subject: &str, route: &'static str, key: &str, request: &impl Serialize, retention: Duration) -> Self {
+        let canonical = serde_json::to_vec(request).expect("requests serialize");
+        Self {
+            subject: subject.to_owned(),
+            route,
+            key: key.to_owned(),
+            fingerprint: Sha256::digest(canonical).to_vec(),
+            retention,
+        }
+    }
+
+    /// A 64-bit name for the advisory lock.
+    fn lock(&self) -> i64 {
+        let digest = Sha256::new()
+            .chain_update(&self.subject)
+            .chain_update([0])
+            .chain_update(self.route)
+            .chain_update([0])
+            .chain_update(&self.key)
+            .finalize();
+        i64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
+    }
+
+    /// Opens the effect's transaction: takes the lock without waiting and looks for a recorded answer,
+    /// in one round trip.
+    ///
+    /// # Errors
+    /// [`IdempotencyRefusal`], or a failed statement.
+    pub async fn begin<R: From<IdempotencyRefusal>>(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Option<Answer>, Abort<R>> {
+        let row = sqlx::query!(
+            r#"/* idempotency_begin */
+            SELECT pg_try_advisory_xact_lock($1) AS "locked!",
+                   record.fingerprint AS "fingerprint?", record.status AS "status?",
+                   record.location, record.body AS "body?"
+            FROM (SELECT) AS one
+            LEFT JOIN idempotency_keys AS record
+              ON record.subject = $2 AND record.route = $3 AND record.key = $4 AND record.expires_at > now()"#,
+            self.lock(),
+            self.subject,
+            self.route,
+            self.key,
+        )
+        .fetch_one(connection)
+        .await?;
+        let refuse = |refusal: IdempotencyRefusal| Err(Abort::Refused(refusal.into()));
+        match (row.fingerprint, row.status, row.body) {
+            (Some(fingerprint), ..) if fingerprint != self.fingerprint => refuse(IdempotencyRefusal::Reused),
+            (Some(_), Some(status), Some(body)) => {
+                Ok(Some(Answer { status: status as u16, location: row.location, body, replayed: true }))
+            }
+            _ if !row.locked => refuse(IdempotencyRefusal::InProgress),
+            _ => Ok(None),
+        }
+    }
+
+    /// Records the answer. An expired record of the same key makes room.
+    ///
+    /// # Errors
+    /// A failed statement, or the refusal when another call was faster between our look and our lock.
+    pub async fn record<R: From<IdempotencyRefusal>>(
+        &self,
+        connection: &mut PgConnection,
+        answer: &Answer,
+    ) -> Result<(), Abort<R>> {
+        let recorded = sqlx::query!(
+            "/* idempotency_record */
+            INSERT INTO idempotency_keys AS record
+              (subject, route, key, fingerprint, status, location, body, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(secs => $8))
+            ON CONFLICT (subject, route, key) DO UPDATE
+              SET fingerprint = excluded.fingerprint, status = excluded.status, location = excluded.location,
+                  body = excluded.body, created_at = now(), expires_at = excluded.expires_at
+              WHERE record.expires_at <= now()",
+            self.subject,
+            self.route,
+            self.key,
+            self.fingerprint,
+            answer.status as i16,
+            answer.location,
+            answer.body,
+            self.retention.as_secs_f64(),
+        )
+        .execute(connection)
+        .await?;
+        if recorded.rows_affected() == 0 {
+            return Err(Abort::Refused(IdempotencyRefusal::InProgress.into()));
+        }
+        Ok(())
+    }
+}

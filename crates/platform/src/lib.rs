@@ -1,0 +1,17 @@
+//! What every service needs: configuration, telemetry, lifecycle, health, Postgres, Redis, HTTP.
+//!
+//! Nothing here knows of any particular resource.
+
+pub mod config;
+pub mod context;
+pub mod http;
+pub mod idempotency;
+pub mod lifecycle;
+mod macros;
+pub mod postgres;
+pub mod redis;
+mod service;
+pub mod telemetry;
+
+pub use service::{Platform, Service};
+pub use sqlx;

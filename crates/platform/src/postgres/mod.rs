@@ -1,0 +1,182 @@
+//! Postgres: a pool whose connections cannot be left half-used, transactions that are retried as a whole
+//! and outlive a client that hangs up, and every way it can fail as a [`Fault`] with a problem type.
+
+mod fault;
+mod pool;
+mod schema;
+mod session;
+mod unit_of_work;
+
+pub use fault::Fault;
+pub use schema::{Schema, SchemaState};
+pub use unit_of_work::{Abort, UnitOfWork};
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use resilience::{Deadline, RetryEvent, RetryPolicy};
+use sqlx::PgConnection;
+use tracing::Instrument;
+
+use self::{pool::ConnectionPool, unit_of_work::Attempt};
+use crate::{
+    config,
+    context::RequestContext,
+    lifecycle::Lifecycle,
+    telemetry::metrics::Metrics,
+};
+
+/// The database as operations see it: [`read`](Self::read) and [`transaction`](Self::transaction).
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: ConnectionPool,
+    retry: RetryPolicy,
+    lifecycle: Lifecycle,
+    metrics: Arc<Metrics>,
+}
+
+impl Database {
+    /// A pool of `size` connections, opened when they are needed.
+    ///
+    /// # Errors
+    /// When `database.url` cannot be parsed.
+    pub fn new(
+        settings: &config::Database,
+        size: usize,
+        retry: RetryPolicy,
+        lifecycle: Lifecycle,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let pool = ConnectionPool::new(settings, size, lifecycle.runtime().clone(), metrics.clone())?;
+        Ok(Self { pool, retry, lifecycle, metrics })
+    }
+
+    /// Runs one statement that changes nothing, again where a transient fault allows it.
+    ///
+    /// # Errors
+    /// The work's own refusal, or a [`Fault`] converted into it.
+    pub async fn read<W: UnitOfWork>(&self, work: &W, context: &RequestContext) -> Result<W::Output, W::Refusal> {
+        self.read_until(work, context.deadline(), || context.count_attempt()).await
+    }
+
+    /// As [`read`](Self::read), for work that serves several requests or none.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn read_until<W: UnitOfWork>(
+        &self,
+        work: &W,
+        deadline: Deadline,
+        count_attempt: impl Fn(),
+    ) -> Result<W::Output, W::Refusal> {
+        let result = self.retried(deadline, || {
+            count_attempt();
+            self.read_once(work, deadline)
+        });
+        result.instrument(span::<W>()).await.map_err(Attempt::into_refusal)
+    }
+
+    /// Runs a transaction to its end, even when the caller hangs up: it is a commit section.
+    /// Serialization failures, deadlocks and connections lost before COMMIT repeat it as a whole.
+    ///
+    /// # Errors
+    /// The work's own refusal, or a [`Fault`] converted into it; [`Fault::OutcomeUnknown`] when the
+    /// connection was lost after COMMIT was sent.
+    ///
+    /// # Panics
+    /// When the work panics.
+    pub async fn transaction<W: UnitOfWork + 'static>(
+        &self,
+        work: W,
+        context: &RequestContext,
+    ) -> Result<W::Output, W::Refusal> {
+        let (database, context, request_span) = (self.clone(), context.clone(), context.span());
+        let section = async move {
+            let deadline = context.deadline();
+            let result = database.retried(deadline, || {
+                context.count_attempt();
+                database.transaction_once(&work, deadline)
+            });
+            result.instrument(span::<W>()).await.map_err(Attempt::into_refusal)
+        };
+        match self.lifecycle.commit_section(section.instrument(request_span)).await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => Err(Fault::OutcomeUnknown(Arc::new(error).into()).into()),
+        }
+    }
+
+    async fn retried<T, R, F>(&self, deadline: Deadline, attempt: impl FnMut() -> F) -> Result<T, Attempt<R>>
+    where
+        F: Future<Output = Result<T, Attempt<R>>>,
+    {
+        let on_event = |event| match event {
+            RetryEvent::Retrying(reason) => self.metrics.retries.attempt("postgres", reason),
+            RetryEvent::BudgetExhausted => self.metrics.retries.budget_exhausted("postgres"),
+        };
+        self.retry.run(deadline, Attempt::transient, on_event, attempt).await
+    }
+
+    async fn read_once<W: UnitOfWork>(&self, work: &W, deadline: Deadline) -> Result<W::Output, Attempt<W::Refusal>> {
+        let mut session = self.pool.acquire(deadline).await?;
+        let result = deadline.bound(work.run(session.connection())).await;
+        session.settle(result)
+    }
+
+    async fn transaction_once<W: UnitOfWork>(
+        &self,
+        work: &W,
+        deadline: Deadline,
+    ) -> Result<W::Output, Attempt<W::Refusal>> {
+        let mut session = self.pool.acquire(deadline).await?;
+        session.command("BEGIN", deadline).await?;
+        let result = deadline.bound(work.run(session.connection())).await;
+        match session.settle(result) {
+            Ok(output) => session.commit(deadline).await.map(|()| output).map_err(Attempt::Fault),
+            Err(attempt) => {
+                session.roll_back(deadline).await;
+                Err(attempt)
+            }
+        }
+    }
+
+    /// Whether the database answers, within `limit`.
+    ///
+    /// # Errors
+    /// What stood in the way.
+    pub async fn ping(&self, limit: Duration) -> Result<(), Fault> {
+        struct Ping;
+        impl UnitOfWork for Ping {
+            const NAME: &'static str = "ping";
+            type Output = ();
+            type Refusal = Fault;
+            async fn run(&self, connection: &mut PgConnection) -> Result<(), Abort<Fault>> {
+                sqlx::query("/* ping */ SELECT 1").execute(connection).await?;
+                Ok(())
+            }
+        }
+        match self.read_once(&Ping, Deadline::after(limit)).await {
+            Ok(()) => Ok(()),
+            Err(Attempt::Fault(fault) | Attempt::Refused(fault)) => Err(fault),
+        }
+    }
+
+    /// Closes the pool: connections in use are closed as they come back.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+
+    /// Brings the pool's gauges up to date.
+    pub fn update_metrics(&self) {
+        self.pool.update_metrics();
+    }
+}
+
+fn span<W: UnitOfWork>() -> tracing::Span {
+    tracing::info_span!(
+        "postgres",
+        otel.name = W::NAME,
+        otel.kind = "client",
+        db.system.name = "postgresql",
+        db.operation.name = W::NAME
+    )
+}

@@ -1,0 +1,130 @@
+//! The pool: `deadpool` around plain connections instead of sqlx's own pool, which pings on every return
+//! and cannot tell "all in use" from "cannot connect".
+
+use std::{str::FromStr, sync::Arc, time::{Duration, Instant}};
+
+use deadpool::managed::{Manager, Metrics as Usage, Pool, PoolError, RecycleResult};
+use resilience::Deadline;
+use secrecy::ExposeSecret;
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Fault, fault::sqlstate, session::Session};
+use crate::{config, telemetry::metrics::Metrics};
+
+/// Connections with the limits of the configuration set on each.
+#[derive(Clone)]
+pub(super) struct ConnectionPool {
+    pool: Pool<Connections>,
+    acquire_timeout: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for ConnectionPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConnectionPool").field("status", &self.pool.status()).finish_non_exhaustive()
+    }
+}
+
+impl ConnectionPool {
+    pub(super) fn new(
+        settings: &config::Database,
+        size: usize,
+        runtime: Handle,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let connections = Connections {
+            options: connect_options(settings)?,
+            ping_after_idle: settings.ping_after_idle,
+            runtime,
+        };
+        let pool = Pool::builder(connections).max_size(size).build()?;
+        Ok(Self { pool, acquire_timeout: settings.acquire_timeout, metrics })
+    }
+
+    /// A connection within the acquire timeout and the deadline.
+    pub(super) async fn acquire(&self, deadline: Deadline) -> Result<Session, Fault> {
+        let started = Instant::now();
+        let result = deadline.at_most(self.acquire_timeout).bound(self.pool.get()).await;
+        self.metrics.pool.waited(started.elapsed());
+        match result {
+            Ok(Ok(connection)) => Ok(Session::new(connection, self.clone())),
+            Ok(Err(PoolError::Backend(error))) => Err(self.failed(error)),
+            Ok(Err(_)) => Err(self.failed(sqlx::Error::PoolClosed)),
+            Err(_) if deadline.remaining().is_zero() => Err(Fault::DeadlineExceeded),
+            Err(_) => {
+                self.metrics.pool.timed_out();
+                let all_in_use = self.pool.status().size >= self.pool.status().max_size;
+                if all_in_use { Err(Fault::NoConnectionFree) } else { Err(self.failed(connect_timed_out())) }
+            }
+        }
+    }
+
+    /// Counts the error and names the fault. A lost connection means that the idle ones are lost too.
+    pub(super) fn failed(&self, error: sqlx::Error) -> Fault {
+        self.metrics.pool.failed(&sqlstate(&error));
+        let fault = Fault::from(error);
+        if matches!(fault, Fault::Unavailable(_)) {
+            self.pool.retain(|_, _| false);
+        }
+        fault
+    }
+
+    pub(super) fn close(&self) {
+        self.pool.close();
+    }
+
+    pub(super) fn update_metrics(&self) {
+        let status = self.pool.status();
+        let idle = status.available.min(status.size);
+        self.metrics.pool.set_connections(status.size - idle, idle, status.waiting);
+    }
+}
+
+fn connect_timed_out() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no connection within the acquire timeout"))
+}
+
+/// The address with this service's timeouts, which the server enforces on every statement.
+pub(super) fn connect_options(settings: &config::Database) -> anyhow::Result<PgConnectOptions> {
+    let options = parse_url(settings)?;
+    Ok(options.options([
+        ("statement_timeout", settings.statement_timeout.as_millis().to_string()),
+        ("lock_timeout", settings.lock_timeout.as_millis().to_string()),
+        ("idle_in_transaction_session_timeout", settings.idle_in_transaction_timeout.as_millis().to_string()),
+    ]))
+}
+
+pub(super) fn parse_url(settings: &config::Database) -> anyhow::Result<PgConnectOptions> {
+    // The library's message would repeat the address, password included.
+    PgConnectOptions::from_str(settings.url.expose_secret())
+        .map_err(|_| anyhow::anyhow!("database.url is not a valid Postgres address"))
+}
+
+/// Opens and checks connections.
+pub(super) struct Connections {
+    options: PgConnectOptions,
+    ping_after_idle: Duration,
+    runtime: Handle,
+}
+
+impl Manager for Connections {
+    type Type = PgConnection;
+    type Error = sqlx::Error;
+
+    /// Connects on the runtime that outlives every server thread, so that no connection dies with one.
+    async fn create(&self) -> Result<PgConnection, sqlx::Error> {
+        let options = self.options.clone();
+        let connect = self.runtime.spawn(async move { PgConnection::connect_with(&options).await });
+        AbortOnDropHandle::new(connect).await.map_err(|_| sqlx::Error::WorkerCrashed)?
+    }
+
+    /// No round trip for a connection used a moment ago; a ping for one that firewalls may have forgotten.
+    async fn recycle(&self, connection: &mut PgConnection, usage: &Usage) -> RecycleResult<sqlx::Error> {
+        if usage.last_used() > self.ping_after_idle {
+            connection.ping().await?;
+        }
+        Ok(())
+    }
+}

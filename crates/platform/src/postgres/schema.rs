@@ -1,0 +1,94 @@
+//! Migrations, and whether the schema is new enough for this binary.
+
+use anyhow::Context;
+use sqlx::{Connection, PgConnection, migrate::Migrator};
+
+use super::{Abort, Database, Fault, UnitOfWork, pool::parse_url};
+use crate::config;
+
+/// A migration that waits longer than this for a lock gives up instead of stopping all traffic behind it.
+const MIGRATION_LOCK_TIMEOUT: &str = "5s";
+
+/// The migrations this binary was built with.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema(&'static Migrator);
+
+/// How the database's schema compares to what this binary needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaState {
+    /// At least as new as needed: a newer one is an expand step of the next release.
+    NewEnough,
+    /// Older: `api migrate` has not run.
+    TooOld {
+        /// The newest migration found, none where there is no schema yet.
+        found: Option<i64>,
+        /// The newest migration this binary knows.
+        needed: i64,
+    },
+}
+
+impl Schema {
+    /// The schema described by these migrations.
+    pub const fn new(migrator: &'static Migrator) -> Self {
+        Self(migrator)
+    }
+
+    /// The newest migration this binary knows.
+    pub fn needed(&self) -> i64 {
+        self.0.iter().map(|migration| migration.version).max().unwrap_or_default()
+    }
+
+    /// Runs the migrations that are missing, over a connection of its own; returns how many there were.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or a migration fails or was changed after it ran.
+    pub async fn migrate(&self, settings: &config::Database) -> anyhow::Result<usize> {
+        let options = parse_url(settings)?.options([("lock_timeout", MIGRATION_LOCK_TIMEOUT)]);
+        let mut connection =
+            PgConnection::connect_with(&options).await.context("the database cannot be reached")?;
+        let before = applied(&mut connection).await?;
+        self.0.run(&mut connection).await.context("a migration failed; the ones before it are in place")?;
+        let after = applied(&mut connection).await?;
+        connection.close().await.context("the database was lost after the migrations")?;
+        Ok((after - before) as usize)
+    }
+
+    /// Compares with the database.
+    ///
+    /// # Errors
+    /// When the database gave no answer.
+    pub async fn state(&self, database: &Database, deadline: resilience::Deadline) -> Result<SchemaState, Fault> {
+        let found = database.read_until(&NewestMigration, deadline, || ()).await?;
+        let needed = self.needed();
+        let new_enough = found.is_some_and(|found| found >= needed);
+        Ok(if new_enough { SchemaState::NewEnough } else { SchemaState::TooOld { found, needed } })
+    }
+}
+
+/// The bookkeeping table belongs to sqlx and may not exist yet, hence no compile-time check.
+async fn has_bookkeeping(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(connection).await
+}
+
+async fn applied(connection: &mut PgConnection) -> sqlx::Result<i64> {
+    if !has_bookkeeping(connection).await? {
+        return Ok(0);
+    }
+    sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations WHERE success").fetch_one(connection).await
+}
+
+struct NewestMigration;
+
+impl UnitOfWork for NewestMigration {
+    const NAME: &'static str = "newest_migration";
+    type Output = Option<i64>;
+    type Refusal = Fault;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Option<i64>, Abort<Fault>> {
+        if !has_bookkeeping(connection).await? {
+            return Ok(None);
+        }
+        let newest = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success");
+        Ok(newest.fetch_one(connection).await?)
+    }
+}

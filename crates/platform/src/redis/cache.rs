@@ -1,0 +1,218 @@
+//! The read cache: fresh entries spare the database, stale ones stand in for it, and many misses on one
+//! key are one load.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use deadpool_redis::redis::{Script, cmd};
+use resilience::{Deadline, SingleFlight};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Semaphore;
+use tracing::Instrument;
+
+use super::Redis;
+use crate::{
+    config,
+    context::RequestContext,
+    lifecycle::Lifecycle,
+    postgres::{Database, Fault, UnitOfWork},
+    telemetry::metrics::Metrics,
+};
+
+/// Stores an entry unless a newer version is there: a slow reader must not bring back what a writer changed.
+const STORE: &str = r"
+local held = redis.call('GET', KEYS[1])
+if held and tonumber(string.match(held, '^%d+')) > tonumber(ARGV[1]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3], 'PX', ARGV[4])
+return 1";
+
+/// A value whose changes are numbered upwards.
+pub trait Versioned {
+    /// The number of the change that made this value.
+    fn version(&self) -> i64;
+}
+
+/// A value and, when it is stale and stands in for an answer of the database, its age.
+#[derive(Clone, Debug)]
+pub struct Cached<T> {
+    /// The value.
+    pub value: T,
+    /// How old it is; only for stale values.
+    pub stale_for: Option<Duration>,
+}
+
+/// Caches what one kind of read yields. Absent values are not cached. Clones share loads in flight.
+#[derive(Clone, Debug)]
+pub struct ReadCache<T> {
+    prefix: String,
+    redis: Redis,
+    database: Database,
+    flights: Arc<SingleFlight<String, Result<Option<T>, Fault>>>,
+    loads: Arc<Semaphore>,
+    store: Arc<Script>,
+    settings: config::Cache,
+    load_deadline: Duration,
+    load_wait: Duration,
+    lifecycle: Lifecycle,
+    metrics: Arc<Metrics>,
+}
+
+impl<T> ReadCache<T>
+where
+    T: Versioned + Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    /// A cache whose keys begin with the service's name and `kind`.
+    pub fn new(
+        kind: &str,
+        settings: &config::Settings,
+        redis: Redis,
+        database: Database,
+        lifecycle: Lifecycle,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            prefix: format!("{}:{kind}:", settings.service.name),
+            redis,
+            database,
+            flights: Arc::new(SingleFlight::new(lifecycle.runtime().clone())),
+            loads: Arc::new(Semaphore::new(settings.cache.max_loads)),
+            store: Arc::new(Script::new(STORE)),
+            settings: settings.cache.clone(),
+            load_deadline: settings.http.deadline,
+            load_wait: settings.database.acquire_timeout,
+            lifecycle,
+            metrics,
+        }
+    }
+
+    /// The value under `id`, from Redis where it is fresh, else from the database by `load`,
+    /// else from Redis where it is stale.
+    ///
+    /// # Errors
+    /// The database's [`Fault`] when nothing stands in, or [`Fault::DeadlineExceeded`].
+    pub async fn read<W>(
+        &self,
+        context: &RequestContext,
+        id: &str,
+        load: W,
+    ) -> Result<Option<Cached<T>>, Fault>
+    where
+        W: UnitOfWork<Output = Option<T>, Refusal = Fault> + 'static,
+    {
+        let held = self.held(context, id).await;
+        if let Some((value, age)) = &held
+            && *age <= self.settings.fresh
+        {
+            self.metrics.cache.requested("hit");
+            return Ok(Some(Cached { value: value.clone(), stale_for: None }));
+        }
+        match self.load_shared(context, id, load).await {
+            Ok(value) => {
+                self.metrics.cache.requested("miss");
+                Ok(value.map(|value| Cached { value, stale_for: None }))
+            }
+            Err(fault) => match held.filter(|(_, age)| *age <= self.settings.stale) {
+                Some((value, age)) => {
+                    self.metrics.cache.requested("stale");
+                    tracing::warn!(problem = ?fault, "the database gave no answer; serving a stale value");
+                    Ok(Some(Cached { value, stale_for: Some(age) }))
+                }
+                None => Err(fault),
+            },
+        }
+    }
+
+    /// Puts a new version in place, after the transaction that made it.
+    pub async fn put(&self, context: &RequestContext, id: &str, value: &T) {
+        let (script, key, entry) = (self.store.clone(), self.key(id), self.entry(value));
+        let _: Option<i64> = self
+            .redis
+            .call(context, move |mut connection| async move { entry.store(&script, key, &mut connection).await })
+            .await;
+    }
+
+    async fn held(&self, context: &RequestContext, id: &str) -> Option<(T, Duration)> {
+        let key = self.key(id);
+        let text: Option<Option<String>> = self
+            .redis
+            .call(context, move |mut connection| async move {
+                cmd("GET").arg(key).query_async(&mut *connection).await
+            })
+            .await;
+        let text = text??;
+        let mut parts = text.splitn(3, ' ').skip(1);
+        let stored: u64 = parts.next()?.parse().ok()?;
+        let value = serde_json::from_str(parts.next()?).ok()?;
+        Some((value, Duration::from_millis(now_millis().saturating_sub(stored))))
+    }
+
+    async fn load_shared<W>(&self, context: &RequestContext, id: &str, load: W) -> Result<Option<T>, Fault>
+    where
+        W: UnitOfWork<Output = Option<T>, Refusal = Fault> + 'static,
+    {
+        let (cache, owned_id, span) = (self.clone(), id.to_owned(), context.span());
+        context.count_attempt();
+        let flight = self.flights.run(id.to_owned(), move || {
+            async move { cache.load(&owned_id, load).await }.instrument(span)
+        });
+        context.deadline().bound(flight).await.unwrap_or(Err(Fault::DeadlineExceeded))
+    }
+
+    async fn load<W>(&self, id: &str, load: W) -> Result<Option<T>, Fault>
+    where
+        W: UnitOfWork<Output = Option<T>, Refusal = Fault>,
+    {
+        let _place = tokio::time::timeout(self.load_wait, self.loads.acquire())
+            .await
+            .map_err(|_| Fault::NoConnectionFree)?;
+        let value = self.database.read_until(&load, Deadline::after(self.load_deadline), || ()).await?;
+        if let Some(value) = &value {
+            let (redis, script, key, entry) = (self.redis.clone(), self.store.clone(), self.key(id), self.entry(value));
+            self.lifecycle.runtime().spawn(async move {
+                let _: Option<i64> = redis
+                    .call_in_background(|mut connection| async move { entry.store(&script, key, &mut connection).await })
+                    .await;
+            });
+        }
+        Ok(value)
+    }
+
+    fn key(&self, id: &str) -> String {
+        format!("{}{id}", self.prefix)
+    }
+
+    fn entry(&self, value: &T) -> Entry {
+        Entry {
+            version: value.version(),
+            stored: now_millis(),
+            json: serde_json::to_string(value).expect("cached values serialize"),
+            lives: self.settings.stale.as_millis() as u64,
+        }
+    }
+}
+
+struct Entry {
+    version: i64,
+    stored: u64,
+    json: String,
+    lives: u64,
+}
+
+impl Entry {
+    async fn store(
+        self,
+        script: &Script,
+        key: String,
+        connection: &mut super::Connection,
+    ) -> Result<deadpool_redis::redis::Value, deadpool_redis::redis::RedisError> {
+        let mut call = script.key(key);
+        call.arg(self.version).arg(self.stored).arg(self.json).arg(self.lives);
+        call.invoke_async(&mut **connection).await
+    }
+}
+
+fn now_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}

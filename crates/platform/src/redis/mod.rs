@@ -1,0 +1,150 @@
+//! Redis holds nothing that cannot be lost. Down, slow, full or read-only, it costs a request a bounded
+//! time and no error: every call may come back empty.
+
+mod cache;
+mod pool;
+mod rate_limit;
+
+pub use cache::{Cached, ReadCache, Versioned};
+pub use rate_limit::{Quota, RateLimiter};
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use deadpool::managed::Object;
+use deadpool_redis::redis::{FromRedisValue, RedisError, Value};
+use resilience::{Breaker, BreakerSettings, BreakerState, Broken};
+
+use self::pool::{Connections, new_pool};
+use crate::{config, context::RequestContext, lifecycle::Lifecycle, telemetry::metrics::Metrics};
+
+/// A connection for one call.
+pub(crate) type Connection = Object<Connections>;
+
+/// Redis behind a breaker and a time allowance per request.
+#[derive(Clone, Debug)]
+pub struct Redis {
+    pool: deadpool::managed::Pool<Connections>,
+    breaker: Breaker<Value, RedisFault>,
+    allowance: Duration,
+    metrics: Arc<Metrics>,
+}
+
+/// Why a call gave nothing; only for the log and the metric.
+#[derive(Debug)]
+enum RedisFault {
+    NoConnection(String),
+    TimedOut,
+    Failed(RedisError),
+}
+
+impl Redis {
+    /// A pool that connects when it is needed.
+    ///
+    /// # Errors
+    /// When `redis.url` cannot be parsed.
+    pub fn new(settings: &config::Redis, lifecycle: &Lifecycle, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+        let pool = new_pool(settings, lifecycle.runtime().clone())?;
+        let breaker = BreakerSettings {
+            consecutive_failures: settings.breaker_failures,
+            open_for: settings.breaker_open,
+        };
+        let breaker = Breaker::new("redis", breaker).map_err(|error| anyhow::anyhow!(error))?;
+        Ok(Self { pool, breaker, allowance: settings.timeout, metrics })
+    }
+
+    /// Calls Redis for a request, within what is left of the request's allowance; nothing when it fails.
+    pub(crate) async fn call<T, F>(
+        &self,
+        context: &RequestContext,
+        command: impl FnOnce(Connection) -> F + Send + 'static,
+    ) -> Option<T>
+    where
+        T: FromRedisValue,
+        F: Future<Output = Result<Value, RedisError>> + Send,
+    {
+        let limit = context.redis_time_left(self.allowance).min(context.deadline().remaining());
+        if limit.is_zero() {
+            return None;
+        }
+        let started = Instant::now();
+        let answer = self.call_within(limit, command).await;
+        context.spent_on_redis(started.elapsed());
+        answer
+    }
+
+    /// Calls Redis for work that belongs to no single request.
+    pub(crate) async fn call_in_background<T, F>(
+        &self,
+        command: impl FnOnce(Connection) -> F + Send + 'static,
+    ) -> Option<T>
+    where
+        T: FromRedisValue,
+        F: Future<Output = Result<Value, RedisError>> + Send,
+    {
+        self.call_within(self.allowance, command).await
+    }
+
+    async fn call_within<T, F>(
+        &self,
+        limit: Duration,
+        command: impl FnOnce(Connection) -> F + Send + 'static,
+    ) -> Option<T>
+    where
+        T: FromRedisValue,
+        F: Future<Output = Result<Value, RedisError>> + Send,
+    {
+        let started = Instant::now();
+        let pool = self.pool.clone();
+        // The timeout is inside the breaker: a call dropped from outside would not be counted.
+        let result = self.breaker.call(async move {
+            let attempt = async {
+                let connection = pool.get().await.map_err(|error| RedisFault::NoConnection(error.to_string()))?;
+                command(connection).await.map_err(RedisFault::Failed)
+            };
+            tokio::time::timeout(limit, attempt).await.unwrap_or(Err(RedisFault::TimedOut))
+        });
+        let (answer, outcome) = match result.await {
+            Ok(value) => (T::from_redis_value(value).ok(), "ok"),
+            Err(Broken::Open) => (None, "skipped"),
+            Err(Broken::Failed(fault)) => {
+                tracing::warn!(?fault, "redis gave no answer; going on without it");
+                self.forget_connections(&fault);
+                (None, if matches!(fault, RedisFault::TimedOut) { "timeout" } else { "error" })
+            }
+        };
+        self.metrics.dependencies.called("redis", outcome, started.elapsed());
+        answer
+    }
+
+    /// A lost connection means that the idle ones are lost too; an error reply does not.
+    fn forget_connections(&self, fault: &RedisFault) {
+        let lost = match fault {
+            RedisFault::Failed(error) => error.is_unrecoverable_error() || error.is_io_error(),
+            RedisFault::NoConnection(_) | RedisFault::TimedOut => true,
+        };
+        if lost {
+            self.pool.retain(|_, _| false);
+        }
+    }
+
+    /// Whether Redis answers.
+    pub async fn ping(&self) -> bool {
+        let pong = self.call_in_background::<String, _>(|mut connection| async move {
+            deadpool_redis::redis::cmd("PING").query_async(&mut *connection).await
+        });
+        pong.await.is_some()
+    }
+
+    /// The breaker's state.
+    pub fn breaker(&self) -> BreakerState {
+        self.breaker.state()
+    }
+
+    /// Closes the pool.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+}

@@ -1,0 +1,113 @@
+//! What the layers of a request share, and how it is put together.
+
+use std::sync::Arc;
+
+use actix_web::web::Data;
+use outcome::Catalogue;
+use resilience::{ConcurrencyLimit, Deadline, RetryPolicy};
+
+use crate::{
+    config::Settings,
+    http::{Configure, Routes, UNMATCHED, auth::Authenticator, document},
+    lifecycle::Lifecycle,
+    postgres::{Database, Fault, Schema, SchemaState},
+    redis::{RateLimiter, Redis},
+    telemetry::metrics::Metrics,
+};
+
+/// What a service tells the platform about itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// Its version.
+    pub version: &'static str,
+    /// All its problem types.
+    pub catalogue: Catalogue,
+    /// The schema it needs.
+    pub schema: Schema,
+    /// Its operations.
+    pub configure: Configure,
+}
+
+/// What the layers of a request share.
+#[derive(Debug)]
+pub struct Platform {
+    /// The configuration.
+    pub settings: Settings,
+    /// The service's version.
+    pub version: &'static str,
+    /// All problem types.
+    pub catalogue: Catalogue,
+    /// The schema that is needed.
+    pub schema: Schema,
+    /// The contract, as JSON.
+    pub openapi: String,
+    /// The routes of the contract.
+    pub routes: Routes,
+    /// The phases of this process.
+    pub lifecycle: Lifecycle,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// The database, for requests.
+    pub database: Database,
+    /// A connection of its own for checks, so that they do not wait behind requests.
+    pub checks: Database,
+    /// Redis.
+    pub redis: Redis,
+    /// Quotas.
+    pub limiter: RateLimiter,
+    /// Tokens.
+    pub authenticator: Authenticator,
+    /// Requests in flight.
+    pub in_flight: ConcurrencyLimit,
+}
+
+impl Platform {
+    /// Puts everything together; connects to nothing yet. Call it inside the runtime that is to outlive
+    /// the servers.
+    ///
+    /// # Errors
+    /// When a setting that only its user can judge is wrong, such as an address.
+    pub fn new(settings: Settings, service: Service) -> anyhow::Result<Data<Self>> {
+        let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
+        let metrics = Arc::new(Metrics::new(&settings.service.name, service.version));
+        let retry = RetryPolicy::new(settings.retry.attempts, settings.retry.first_backoff, settings.retry.budget);
+        let database = |size| {
+            Database::new(&settings.database, size, retry.clone(), lifecycle.clone(), metrics.clone())
+        };
+        let (requests, checks) = (database(settings.database.pool_size)?, database(1)?);
+        let redis = Redis::new(&settings.redis, &lifecycle, metrics.clone())?;
+        let document = document(service.configure, service.catalogue, service.version);
+        let routes = Routes::of(&document);
+        routes.templates().chain(["/docs/{_:.*}", UNMATCHED]).for_each(|route| metrics.http.announce(route));
+        Ok(Data::new(Self {
+            version: service.version,
+            catalogue: service.catalogue,
+            schema: service.schema,
+            openapi: serde_json::to_string(&document)?,
+            routes,
+            metrics,
+            database: requests,
+            checks,
+            limiter: RateLimiter::new(&settings, redis.clone()),
+            redis,
+            authenticator: Authenticator::new(&settings.auth)?,
+            in_flight: ConcurrencyLimit::new(settings.http.max_in_flight),
+            lifecycle,
+            settings,
+        }))
+    }
+
+    /// Whether the schema is new enough.
+    ///
+    /// # Errors
+    /// When the database gave no answer.
+    pub async fn schema_state(&self) -> Result<SchemaState, Fault> {
+        self.schema.state(&self.checks, Deadline::after(self.settings.http.deadline)).await
+    }
+
+    /// Brings gauges up to date before a scrape.
+    pub fn update_metrics(&self) {
+        self.database.update_metrics();
+        self.metrics.dependencies.set_breaker("redis", self.redis.breaker());
+    }
+}

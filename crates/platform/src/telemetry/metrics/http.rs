@@ -1,0 +1,111 @@
+//! Metrics of requests and answers.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+use super::{Counters, seconds};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    http_request_method: String,
+    http_route: String,
+    http_response_status_code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabels {
+    http_route: String,
+    code_class: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProblemLabels {
+    http_route: String,
+    problem: &'static str,
+}
+
+/// Metrics of requests and answers.
+#[derive(Debug)]
+pub struct HttpMetrics {
+    duration: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    responses: Counters<ClassLabels>,
+    problems: Counters<ProblemLabels>,
+    active: Gauge,
+    panics: Counter,
+}
+
+/// Counts a request as active until it is dropped.
+#[derive(Debug)]
+pub struct Active(Gauge);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl HttpMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            duration: Family::new_with_constructor(seconds as fn() -> Histogram),
+            responses: Family::default(),
+            problems: Family::default(),
+            active: Gauge::default(),
+            panics: Counter::default(),
+        };
+        registry.register_with_unit(
+            "http_server_request_duration",
+            "Time to answer",
+            Unit::Seconds,
+            metrics.duration.clone(),
+        );
+        registry.register("http_server_responses", "Answers by route and class", metrics.responses.clone());
+        registry.register("http_server_problems", "Refused requests by problem type", metrics.problems.clone());
+        registry.register("http_server_active_requests", "Requests being served", metrics.active.clone());
+        registry.register("panics", "Panics caught while serving a request", metrics.panics.clone());
+        metrics
+    }
+
+    /// Creates the route's counters at 0: `rate()` cannot see a counter that is born above zero.
+    pub fn announce(&self, route: &str) {
+        for code_class in ["2xx", "3xx", "4xx", "5xx"] {
+            let _ = self.responses.get_or_create(&ClassLabels { http_route: route.to_owned(), code_class });
+        }
+    }
+
+    /// Counts a request as active.
+    pub fn started(&self) -> Active {
+        self.active.inc();
+        Active(self.active.clone())
+    }
+
+    /// Counts an answer.
+    pub fn answered(&self, method: &str, route: &str, status: u16, problem: Option<&'static str>, took: Duration) {
+        let request = RequestLabels {
+            http_request_method: method.to_owned(),
+            http_route: route.to_owned(),
+            http_response_status_code: status,
+        };
+        self.duration.get_or_create(&request).observe(took.as_secs_f64());
+        let code_class = match status {
+            ..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            _ => "5xx",
+        };
+        self.responses.get_or_create(&ClassLabels { http_route: route.to_owned(), code_class }).inc();
+        if let Some(problem) = problem {
+            self.problems.get_or_create(&ProblemLabels { http_route: route.to_owned(), problem }).inc();
+        }
+    }
+
+    /// Counts a panic.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+}
