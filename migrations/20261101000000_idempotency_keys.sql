@@ -6,7 +6,7 @@ CREATE TABLE idempotency_keys (
     fingerprint bytea       NOT NULL,
     status      smallint    NOT NULL,
     location    text,
-    body        jsonb       NOT NULL,
+    body        text        NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now(),
     expires_at  timestamptz NOT NULL,
     PRIMARY KEY (subject, route, key)

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error::Error, time::Duration};
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::{FieldError, ProblemType};
 
@@ -72,23 +72,19 @@ impl Problem {
     }
 
     /// The RFC 9457 body.
-    pub fn body(&self, request_id: &str, trace_id: &str) -> Value {
-        let mut body = Map::new();
-        body.insert("type".into(), self.problem_type.uri().into());
-        body.insert("title".into(), self.problem_type.title.into());
-        body.insert("status".into(), self.problem_type.status.as_u16().into());
-        body.insert("detail".into(), self.detail.as_ref().into());
-        body.insert("code".into(), self.problem_type.code.into());
-        body.insert("request_id".into(), request_id.into());
-        body.insert("trace_id".into(), trace_id.into());
-        body.insert("retryable".into(), self.problem_type.retryable().into());
-        if self.outcome_unknown {
-            body.insert("outcome".into(), "unknown".into());
+    pub fn body<'p>(&'p self, request_id: &'p str, trace_id: &'p str) -> impl Serialize + use<'p> {
+        Body {
+            r#type: self.problem_type.uri(),
+            title: self.problem_type.title,
+            status: self.problem_type.status.as_u16(),
+            detail: &self.detail,
+            code: self.problem_type.code,
+            request_id,
+            trace_id,
+            retryable: self.problem_type.retryable(),
+            outcome: self.outcome_unknown.then_some("unknown"),
+            errors: &self.errors,
         }
-        if !self.errors.is_empty() {
-            body.insert("errors".into(), json!(self.errors));
-        }
-        Value::Object(body)
     }
 
     /// The cause and everything behind it, outermost first, for the log.
@@ -102,4 +98,20 @@ impl Problem {
         }
         Some(chain)
     }
+}
+
+#[derive(Serialize)]
+struct Body<'p> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'p str,
+    code: &'static str,
+    request_id: &'p str,
+    trace_id: &'p str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'p [FieldError],
 }

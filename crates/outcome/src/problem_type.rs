@@ -124,6 +124,6 @@ macro_rules! problem_types {
         )+
 
         /// Every row declared here, in the order of declaration.
-        pub static ALL: &[&$crate::ProblemType] = &[$(&$name),+];
+        pub const ALL: &[&$crate::ProblemType] = &[$(&$name),+];
     };
 }

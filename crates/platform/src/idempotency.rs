@@ -3,9 +3,13 @@
 
 use std::time::Duration;
 
+use actix_web::{
+    HttpRequest, HttpResponse, Responder,
+    body::BoxBody,
+    http::{StatusCode, header},
+};
 use outcome::common;
 use serde::Serialize;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
@@ -38,10 +42,34 @@ pub struct Answer {
     pub status: u16,
     /// The `Location` header.
     pub location: Option<String>,
-    /// The JSON body.
-    pub body: Value,
+    /// The JSON body, kept as text so that a replay is the same to the byte.
+    pub body: String,
     /// Whether it was recorded by an earlier call.
     pub replayed: bool,
+}
+
+impl Answer {
+    /// 201 with the new resource and where it is.
+    pub fn created(location: String, resource: &impl Serialize) -> Self {
+        let body = serde_json::to_string(resource).expect("answers serialize");
+        Self { status: StatusCode::CREATED.as_u16(), location: Some(location), body, replayed: false }
+    }
+}
+
+impl Responder for Answer {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
+        let mut response = HttpResponse::build(status);
+        if let Some(location) = self.location {
+            response.insert_header((header::LOCATION, location));
+        }
+        if self.replayed {
+            response.insert_header(("Idempotency-Replayed", "true"));
+        }
+        response.content_type("application/json").body(self.body)
+    }
 }
 
 impl Effect {

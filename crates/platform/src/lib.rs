@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows of any particular resource.
 
+mod app;
 pub mod config;
 pub mod context;
 pub mod http;
@@ -13,5 +14,5 @@ pub mod redis;
 mod service;
 pub mod telemetry;
 
+pub use app::App;
 pub use service::{Platform, Service};
-pub use sqlx;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web::Data;
 use outcome::Catalogue;
+use serde::{Serialize, de::DeserializeOwned};
 use resilience::{ConcurrencyLimit, Deadline, RetryPolicy};
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     http::{Configure, Routes, UNMATCHED, auth::Authenticator, document},
     lifecycle::Lifecycle,
     postgres::{Database, Fault, Schema, SchemaState},
-    redis::{RateLimiter, Redis},
+    redis::{RateLimiter, ReadCache, Redis, Versioned},
     telemetry::metrics::Metrics,
 };
 
@@ -103,6 +104,15 @@ impl Platform {
     /// When the database gave no answer.
     pub async fn schema_state(&self) -> Result<SchemaState, Fault> {
         self.schema.state(&self.checks, Deadline::after(self.settings.http.deadline)).await
+    }
+
+    /// A read cache for one kind of resource.
+    pub fn read_cache<T>(&self, kind: &str) -> ReadCache<T>
+    where
+        T: Versioned + Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let (redis, database) = (self.redis.clone(), self.database.clone());
+        ReadCache::new(kind, &self.settings, redis, database, self.lifecycle.clone(), self.metrics.clone())
     }
 
     /// Brings gauges up to date before a scrape.

@@ -9,6 +9,8 @@ mod rules;
 mod sections;
 mod setting;
 
+pub use secrecy::{ExposeSecret, SecretString};
+
 pub use reader::{ConfigFault, KeyDoc};
 pub use sections::*;
 pub use setting::Setting;

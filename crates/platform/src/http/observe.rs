@@ -172,7 +172,6 @@ fn headers(platform: &Platform, context: &RequestContext) -> Vec<(HeaderName, He
 
 /// The one event of this request. What it is about is in its fields; the level says who has to look.
 fn log(context: &RequestContext, method: &str, route: &str, status: u16, problem: Option<&Problem>) {
-    let _in_span = context.span().entered();
     let problem_code = problem.map(|problem| problem.problem_type.code);
     let cause = problem.and_then(Problem::cause_chain);
     let outcome = problem.filter(|problem| problem.outcome_unknown).map(|_| "unknown");

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use actix_web::http::Method;
 use outcome::{Catalogue, Problem, ProblemType, Refusal};
 use serde_json::{Value, json};
 use utoipa::openapi::{
@@ -17,7 +16,7 @@ use super::{
     admit::AdmissionRefusal,
     auth::AuthRefusal,
     deadline::DeadlineRefusal,
-    extract::{BodyRefusal, PathRefusal, QueryRefusal},
+    extract::{BodyRefusal, KeyRefusal, PathRefusal, QueryRefusal},
     quota::QuotaRefusal,
     refused::PROBLEM_JSON,
     routing::RoutingRefusal,
@@ -56,7 +55,8 @@ fn response(rows: &[&'static ProblemType]) -> Response {
 }
 
 fn example(row: &'static ProblemType) -> Value {
-    Problem::new(row, row.title).body("01981f6e-7c1a-7a3e-9d55-3a0a2b6f6c10", "4bf92f3577b34da6a3ce929d0e0e4736")
+    let problem = Problem::new(row, row.title);
+    json!(problem.body("01981f6e-7c1a-7a3e-9d55-3a0a2b6f6c10", "4bf92f3577b34da6a3ce929d0e0e4736"))
 }
 
 /// Completes the document: what the layers in front of each operation can answer, the problem schema,
@@ -113,6 +113,9 @@ fn in_front_of(operation: &Operation) -> Vec<&'static ProblemType> {
     if operation.request_body.is_some() {
         rows.extend(BodyRefusal::problem_types());
     }
+    if has(ParameterIn::Header) {
+        rows.extend(KeyRefusal::problem_types());
+    }
     if has(ParameterIn::Path) {
         rows.extend(PathRefusal::problem_types());
     }
@@ -155,8 +158,8 @@ fn problem_schema() -> RefOr<Schema> {
 }
 
 /// The codes that an operation may answer with under a status, by the document; for tests.
-pub fn declared_codes(document: &Value, template: &str, method: &Method, status: u16) -> Vec<String> {
-    let method = method.as_str().to_lowercase();
+pub fn declared_codes(document: &Value, template: &str, method: &str, status: u16) -> Vec<String> {
+    let method = method.to_lowercase();
     let examples = &document["paths"][template][method]["responses"][status.to_string()]["content"][PROBLEM_JSON]["examples"];
     examples.as_object().map(|examples| examples.keys().cloned().collect()).unwrap_or_default()
 }

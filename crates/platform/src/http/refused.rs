@@ -81,7 +81,8 @@ impl ResponseError for Refused {
         for header in &complete.headers {
             response.insert_header(header.clone());
         }
-        let body = self.problem.body(&complete.request_id, &complete.trace_id).to_string();
+        let body = self.problem.body(&complete.request_id, &complete.trace_id);
+        let body = serde_json::to_vec(&body).expect("problems serialize");
         response.body(RequestBody::held_by(complete.unread.clone(), BoxBody::new(body)))
     }
 }

@@ -96,7 +96,9 @@ impl Database {
                 context.count_attempt();
                 database.transaction_once(&work, deadline)
             });
-            result.instrument(span::<W>()).await.map_err(Attempt::into_refusal)
+            let output = result.instrument(span::<W>()).await.map_err(Attempt::into_refusal)?;
+            work.committed(&output).await;
+            Ok(output)
         };
         match self.lifecycle.commit_section(section.instrument(request_span)).await {
             Ok(result) => result,

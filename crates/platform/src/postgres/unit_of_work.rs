@@ -22,6 +22,12 @@ pub trait UnitOfWork: Send + Sync {
         &self,
         connection: &mut PgConnection,
     ) -> impl Future<Output = Result<Self::Output, Abort<Self::Refusal>>> + Send;
+
+    /// What follows a committed transaction, also when the caller has hung up by then: a cache to bring
+    /// up to date. It must not fail.
+    fn committed(&self, _output: &Self::Output) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 /// Why a unit of work ended without a result.

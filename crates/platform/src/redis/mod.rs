@@ -33,10 +33,13 @@ pub struct Redis {
 }
 
 /// Why a call gave nothing; only for the log and the metric.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum RedisFault {
+    #[error("no connection: {0}")]
     NoConnection(String),
+    #[error("timed out")]
     TimedOut,
+    #[error(transparent)]
     Failed(RedisError),
 }
 
@@ -110,7 +113,7 @@ impl Redis {
             Ok(value) => (T::from_redis_value(value).ok(), "ok"),
             Err(Broken::Open) => (None, "skipped"),
             Err(Broken::Failed(fault)) => {
-                tracing::warn!(?fault, "redis gave no answer; going on without it");
+                tracing::warn!(%fault, "redis gave no answer; going on without it");
                 self.forget_connections(&fault);
                 (None, if matches!(fault, RedisFault::TimedOut) { "timeout" } else { "error" })
             }

@@ -1,0 +1,93 @@
+//! From start to end of a process, the same for the binary and the tests.
+
+use std::time::Duration;
+
+use actix_web::web::Data;
+use resilience::Deadline;
+
+use crate::{
+    Platform, Service,
+    config::Settings,
+    http::{Running, listen_management, listen_public},
+    lifecycle::Phase,
+    postgres::SchemaState,
+};
+
+/// How often a start that waits for its database looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// A service that runs.
+#[derive(Debug)]
+pub struct App {
+    /// The public API.
+    pub public: Running,
+    /// Probes and metrics.
+    pub management: Running,
+    /// What the layers share.
+    pub platform: Data<Platform>,
+}
+
+impl App {
+    /// Starts serving at once; `/startupz` follows when the database is there and its schema new enough.
+    /// `state` makes what the service's handlers ask for besides the platform.
+    ///
+    /// # Errors
+    /// When a setting cannot be used or a port is taken.
+    pub fn start<S: Send + Sync + 'static>(
+        settings: Settings,
+        service: Service,
+        state: impl FnOnce(&Platform) -> S,
+    ) -> anyhow::Result<Self> {
+        let platform = Platform::new(settings, service)?;
+        let state = Data::new(state(&platform));
+        let management = listen_management(platform.clone())?;
+        let public = listen_public(platform.clone(), state, service.configure)?;
+        tokio::spawn(complete_start(platform.clone()));
+        Ok(Self { public, management, platform })
+    }
+
+    /// Leaves without failing a request that was accepted: not ready → wait for the balancers → stop
+    /// accepting → finish requests and commit sections → close pools. Each step is bounded.
+    pub async fn shut_down(self) {
+        let (lifecycle, limits) = (&self.platform.lifecycle, self.platform.settings.shutdown.clone());
+        tracing::info!(wait = ?limits.readiness_wait, "leaving: not ready any more");
+        lifecycle.advance(Phase::Leaving);
+        tokio::time::sleep(limits.readiness_wait).await;
+
+        tracing::info!(at_most = ?limits.drain, "draining: finishing what was accepted");
+        lifecycle.advance(Phase::Draining);
+        let drain = Deadline::after(limits.drain);
+        if drain.bound(self.public.stop()).await.is_err() {
+            tracing::warn!("some requests did not finish in time");
+        }
+        if !lifecycle.finish_commit_sections(drain.remaining().max(Duration::from_secs(1))).await {
+            tracing::warn!("some commit sections did not finish in time");
+        }
+        self.platform.database.close();
+        self.platform.checks.close();
+        self.platform.redis.close();
+        self.management.stop().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Waits until the schema is new enough; says why when the reason changes.
+async fn complete_start(platform: Data<Platform>) {
+    let mut last_reason = String::new();
+    loop {
+        let reason = match platform.schema_state().await {
+            Ok(SchemaState::NewEnough) => break,
+            Ok(SchemaState::TooOld { found, needed }) => {
+                format!("the schema is too old: found {}, needed {needed}; run `api migrate`", found.unwrap_or(0))
+            }
+            Err(fault) => format!("the database is not there yet: {fault:?}"),
+        };
+        if reason != last_reason {
+            tracing::warn!(reason, "not started yet");
+            last_reason = reason;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    platform.lifecycle.set_started();
+    tracing::info!("started");
+}

@@ -1,0 +1,278 @@
+//! The app of production in this process.
+
+use std::{net::SocketAddr, path::Path, time::{Duration, Instant}};
+
+use api::{
+    orders::Orders,
+    service::{DEFAULT_TOML, SERVICE, State},
+};
+use platform::{
+    App, Service,
+    config::{self, Settings},
+    http::auth::development_token,
+};
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use serde_json::{Value, json};
+use tokio::sync::OwnedRwLockReadGuard;
+
+use crate::{Proxy, TestDatabase, logs, redis_undisturbed, routes};
+
+/// An app with a database of its own, its ports free ones, its Redis keys its own.
+pub struct TestApp {
+    /// The app.
+    pub app: App,
+    /// Its database.
+    pub database: TestDatabase,
+    /// Where its API is.
+    pub url: String,
+    /// Where its probes are.
+    pub management_url: String,
+    /// `host:port` of the Redis server, past every proxy.
+    pub redis_address: String,
+    /// In front of Postgres, where asked for.
+    pub postgres: Option<Proxy>,
+    /// In front of Redis, where asked for.
+    pub redis: Option<Proxy>,
+    client: Client,
+    settings: Settings,
+    _undisturbed: Option<OwnedRwLockReadGuard<()>>,
+}
+
+/// What is special about an app.
+#[derive(Default)]
+pub struct TestAppBuilder {
+    settings: Vec<(String, String)>,
+    postgres_proxy: bool,
+    redis_proxy: bool,
+    faulty_redis: bool,
+}
+
+impl TestAppBuilder {
+    /// Sets a key, as the environment would.
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.settings.push((format!("APP__{}", key.replace('.', "__").to_uppercase()), value.to_owned()));
+        self
+    }
+
+    /// Puts a proxy in front of Postgres.
+    pub fn postgres_proxy(mut self) -> Self {
+        self.postgres_proxy = true;
+        self
+    }
+
+    /// Puts a proxy in front of Redis.
+    pub fn redis_proxy(mut self) -> Self {
+        self.redis_proxy = true;
+        self
+    }
+
+    /// The test makes the Redis server itself faulty.
+    pub fn faulty_redis(mut self) -> Self {
+        self.faulty_redis = true;
+        self
+    }
+
+    /// Starts the app and waits until it is ready.
+    ///
+    /// # Panics
+    /// When Postgres or Redis is not there: `make test` starts both.
+    pub async fn start(self) -> TestApp {
+        let name = format!("test-{}", uuid::Uuid::now_v7().simple());
+        let mut variables: Vec<(String, String)> =
+            std::env::vars().filter(|(name, _)| name == "APP__DATABASE__URL" || name == "APP__REDIS__URL").collect();
+        let mut set = |key: &str, value: &str| variables.push((key.to_owned(), value.to_owned()));
+        set("APP__SERVICE__NAME", &name);
+        set("APP__HTTP__PORT", "0");
+        set("APP__HTTP__MANAGEMENT_PORT", "0");
+        set("APP__HTTP__WORKERS", "1");
+        set("APP__DATABASE__POOL_SIZE", "4");
+        set("APP__CACHE__MAX_LOADS", "4");
+        variables.extend(self.settings);
+        let loaded = config::load_from(DEFAULT_TOML, Path::new("/nonexistent"), variables);
+        let mut settings = loaded.valid().expect("run the tests with `make test`");
+        logs::start(&settings);
+
+        let server = secrecy_text(&settings.database.url);
+        let database = TestDatabase::create(&settings, &server).await;
+        let (database_url, postgres) = via_proxy(&database.url, self.postgres_proxy).await;
+        let redis_url = secrecy_text(&settings.redis.url);
+        let redis_address = address_of(&redis_url).to_string();
+        let (redis_url, redis) = via_proxy(&redis_url, self.redis_proxy).await;
+        settings.database.url = database_url.into();
+        settings.redis.url = redis_url.into();
+
+        let undisturbed = if self.faulty_redis { None } else { Some(redis_undisturbed().await) };
+        let service = Service { configure: routes::configure, ..SERVICE };
+        let app = App::start(settings.clone(), service, |platform| State { orders: Orders::new(platform) });
+        let app = app.expect("the app starts");
+        let url = format!("http://{}", app.public.address);
+        let management_url = format!("http://{}", app.management.address);
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        let app = TestApp {
+            app,
+            database,
+            url,
+            management_url,
+            redis_address,
+            postgres,
+            redis,
+            client,
+            settings,
+            _undisturbed: undisturbed,
+        };
+        app.wait_for("/readyz", 200).await;
+        app
+    }
+}
+
+fn secrecy_text(secret: &platform::config::SecretString) -> String {
+    platform::config::ExposeSecret::expose_secret(secret).to_owned()
+}
+
+fn address_of(url: &str) -> SocketAddr {
+    let url = Url::parse(url).expect("an address");
+    let port = url.port().unwrap_or(if url.scheme() == "redis" { 6379 } else { 5432 });
+    let host = url.host_str().expect("an address over TCP, not a socket file").to_owned();
+    std::net::ToSocketAddrs::to_socket_addrs(&(host, port)).expect("a known host").next().expect("an address")
+}
+
+async fn via_proxy(url: &str, wanted: bool) -> (String, Option<Proxy>) {
+    if !wanted {
+        return (url.to_owned(), None);
+    }
+    let proxy = Proxy::to(address_of(url)).await;
+    let mut url = Url::parse(url).expect("an address");
+    url.set_host(Some("127.0.0.1")).expect("an address can have a host");
+    url.set_port(Some(proxy.address.port())).expect("an address can have a port");
+    (url.into(), Some(proxy))
+}
+
+/// An order that keeps all rules.
+pub fn order() -> Value {
+    json!({
+        "customer_email": "ada@example.com", "currency": "EUR", "note": null,
+        "items": [{ "sku": "ABC-1234", "quantity": 2, "unit_price_cents": 1999 }]
+    })
+}
+
+impl TestApp {
+    /// An app like any other.
+    pub async fn start() -> Self {
+        Self::build().start().await
+    }
+
+    /// An app with something special.
+    pub fn build() -> TestAppBuilder {
+        TestAppBuilder::default()
+    }
+
+    /// A token for `subject` with these scopes.
+    pub fn token(&self, subject: &str, scope: &str) -> String {
+        development_token(&self.settings.auth, subject, scope, Duration::from_secs(600)).expect("HS256 signs")
+    }
+
+    /// A request without a token.
+    pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// A request of `subject`, who may do everything.
+    pub fn request_as(&self, subject: &str, method: Method, path: &str) -> RequestBuilder {
+        self.anonymous(method, path).bearer_auth(self.token(subject, "orders:read orders:write"))
+    }
+
+    /// A request of alice.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request_as("alice", method, path)
+    }
+
+    /// `GET` as alice.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    pub async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await.expect("an answer")
+    }
+
+    /// `DELETE` as alice.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    pub async fn delete(&self, path: &str) -> Response {
+        self.request(Method::DELETE, path).send().await.expect("an answer")
+    }
+
+    /// Places an order as alice under this key.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    pub async fn place_with_key(&self, key: &str, order: &Value) -> Response {
+        self.place_request(key, order).send().await.expect("an answer")
+    }
+
+    /// The request that places an order as alice.
+    pub fn place_request(&self, key: &str, order: &Value) -> RequestBuilder {
+        self.request(Method::POST, "/v1/orders").header("idempotency-key", key).json(order)
+    }
+
+    /// Places an order as alice under a fresh key.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    pub async fn place(&self, order: &Value) -> Response {
+        self.place_with_key(&uuid::Uuid::new_v4().to_string(), order).await
+    }
+
+    /// Places an order and gives its path.
+    ///
+    /// # Panics
+    /// When it is not placed.
+    pub async fn placed(&self) -> String {
+        let response = self.place(&order()).await;
+        assert_eq!(response.status(), 201);
+        response.headers()["location"].to_str().expect("a path").to_owned()
+    }
+
+    /// `GET` on the management port.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    pub async fn management(&self, path: &str) -> Response {
+        self.client.get(format!("{}{path}", self.management_url)).send().await.expect("an answer")
+    }
+
+    /// Asks a probe until it answers `status`; gives the time that took.
+    ///
+    /// # Panics
+    /// After ten seconds.
+    pub async fn wait_for(&self, probe: &str, status: u16) -> Duration {
+        let started = Instant::now();
+        while self.management(probe).await.status() != status {
+            assert!(started.elapsed() < Duration::from_secs(10), "{probe} did not become {status}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        started.elapsed()
+    }
+
+    /// Waits until so many requests are in flight.
+    ///
+    /// # Panics
+    /// After ten seconds.
+    pub async fn wait_for_in_flight(&self, count: usize) {
+        let started = Instant::now();
+        while self.app.platform.in_flight.in_flight() != count {
+            assert!(started.elapsed() < Duration::from_secs(10), "never {count} in flight");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The value of a metric's line that begins with `name`, 0 where there is none.
+    ///
+    /// # Panics
+    /// When the metrics cannot be read.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = self.management("/metrics").await.text().await.expect("metrics are text");
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.map_or(0.0, |line| line.rsplit(' ').next().expect("a value").parse().expect("a number"))
+    }
+}

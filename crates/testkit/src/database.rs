@@ -1,0 +1,138 @@
+//! A database per test, dropped with it.
+
+use std::str::FromStr;
+
+use api::service::SERVICE;
+use platform::config::Settings;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
+
+/// A migrated database of its own.
+#[derive(Debug)]
+pub struct TestDatabase {
+    name: String,
+    server: String,
+    /// Its address, for the app.
+    pub url: String,
+}
+
+impl TestDatabase {
+    /// Creates and migrates it on the server of `settings`.
+    pub async fn create(settings: &Settings, server: &str) -> Self {
+        let name = format!("test_{}", uuid::Uuid::now_v7().simple());
+        let mut url = reqwest::Url::parse(server).expect("APP__DATABASE__URL is an address");
+        url.set_path(&name);
+        let database = Self { name, server: server.to_owned(), url: url.into() };
+        execute(&database.server, &format!("CREATE DATABASE {}", database.name)).await;
+        let mut settings = settings.database.clone();
+        settings.url = database.url.as_str().into();
+        SERVICE.schema.migrate(&settings).await.expect("the migrations run");
+        database
+    }
+
+    /// A connection of the test's own, past every proxy.
+    pub async fn connect(&self) -> PgConnection {
+        let options = PgConnectOptions::from_str(&self.url).expect("a valid address");
+        PgConnection::connect_with(&options).await.expect("the test database is there")
+    }
+
+    /// Runs statements on it, past every proxy.
+    pub async fn execute(&self, sql: &str) {
+        execute(&self.url, sql).await;
+    }
+
+    /// The one number that this statement yields.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&mut self.connect().await).await.expect("the statement counts")
+    }
+
+    /// Makes inserting an order fail with this SQLSTATE, the first `times` times.
+    pub async fn fail_inserts(&self, sqlstate: &str, times: u32) {
+        self.execute(&format!(
+            "CREATE SEQUENCE failures;
+             CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+               IF nextval('failures') <= {times} THEN RAISE EXCEPTION 'provoked' USING ERRCODE = '{sqlstate}'; END IF;
+               RETURN NEW;
+             END $$;
+             CREATE TRIGGER fail BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION fail();"
+        ))
+        .await;
+    }
+
+    /// Makes inserting an order take half a second.
+    pub async fn slow_inserts(&self) {
+        self.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$;
+             CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION slow();",
+        )
+        .await;
+    }
+
+    /// Makes it refuse writes, for all who connect from now on; who is connected is disconnected.
+    pub async fn make_read_only(&self) {
+        self.set_for_new_connections("default_transaction_read_only", "on").await;
+    }
+
+    /// Sets a parameter for all who connect from now on; who is connected is disconnected.
+    pub async fn set_for_new_connections(&self, parameter: &str, value: &str) {
+        execute(&self.server, &format!("ALTER DATABASE {} SET {parameter} = '{value}'", self.name)).await;
+        self.disconnect_everybody().await;
+    }
+
+    /// Waits until a statement waits for a lock.
+    pub async fn wait_for_lock_waiter(&self) {
+        self.wait_for_lock_waiters(1).await;
+    }
+
+    /// Waits until so many statements wait for locks.
+    pub async fn wait_for_lock_waiters(&self, count: i64) {
+        let waiters = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        self.wait_until(waiters, |waiting| waiting >= count).await;
+    }
+
+    /// Waits until at most so many connections besides the asking one are left.
+    pub async fn wait_for_no_backend_but(&self, count: i64) {
+        let backends = "SELECT count(*) FROM pg_stat_activity
+                        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        self.wait_until(backends, |backends| backends <= count).await;
+    }
+
+    /// Waits until the number that `sql` yields is as wanted.
+    pub async fn wait_until(&self, sql: &'static str, wanted: impl Fn(i64) -> bool) {
+        let mut connection = self.connect().await;
+        let started = std::time::Instant::now();
+        loop {
+            let number = sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("the statement counts");
+            if wanted(number) {
+                return;
+            }
+            assert!(started.elapsed() < std::time::Duration::from_secs(10), "still {number}: {sql}");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Closes every connection but ours, as a restart of the server would.
+    pub async fn disconnect_everybody(&self) {
+        let others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        self.count(others).await;
+    }
+}
+
+async fn execute(url: &str, sql: &str) {
+    let options = PgConnectOptions::from_str(url).expect("a valid address");
+    let mut connection = PgConnection::connect_with(&options).await.expect("Postgres is there; see `make test`");
+    // The statement is the test's own.
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.expect("the statement works");
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let (server, sql) = (self.server.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(execute(&server, &sql));
+        });
+        let _ = dropping.join();
+    }
+}

@@ -1,0 +1,49 @@
+//! The log of this test process.
+
+use std::{
+    io::Write,
+    sync::{Mutex, Once, PoisonError},
+};
+
+use platform::{
+    config::{LogFormat, Settings},
+    telemetry,
+};
+use serde_json::Value;
+
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+static START: Once = Once::new();
+
+struct Writer;
+
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Switches the telemetry of production on, with its log kept here.
+pub(crate) fn start(settings: &Settings) {
+    START.call_once(|| {
+        let mut settings = settings.clone();
+        settings.log.format = LogFormat::Json;
+        std::mem::forget(telemetry::init(&settings, || Writer).expect("telemetry starts"));
+    });
+}
+
+/// Every line logged so far by this process.
+pub fn log_lines() -> String {
+    String::from_utf8_lossy(&LOG.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+}
+
+/// The lines that mention `needle`, a request id for example.
+pub fn log_lines_of(needle: &str) -> Vec<Value> {
+    let lines = log_lines();
+    let lines = lines.lines().filter(|line| line.contains(needle));
+    lines.map(|line| serde_json::from_str(line).expect("log lines are JSON")).collect()
+}

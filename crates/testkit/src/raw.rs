@@ -1,0 +1,100 @@
+//! HTTP by hand, for what no client library would send.
+
+use std::{net::SocketAddr, time::{Duration, Instant}};
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// A connection whose bytes the test chooses.
+#[derive(Debug)]
+pub struct RawConnection {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub struct RawResponse {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: String,
+}
+
+impl RawConnection {
+    /// Connects.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    pub async fn open(address: SocketAddr) -> Self {
+        Self { stream: TcpStream::connect(address).await.expect("somebody listens"), received: Vec::new() }
+    }
+
+    /// Sends bytes; tells whether the other side still took them.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).await.is_ok()
+    }
+
+    /// Reads one answer with a `Content-Length`, or up to the end.
+    ///
+    /// # Panics
+    /// When no answer comes within ten seconds.
+    pub async fn response(&mut self) -> RawResponse {
+        let reading = async {
+            loop {
+                if let Some(response) = self.take_response() {
+                    return response;
+                }
+                let mut buffer = [0; 4096];
+                match self.stream.read(&mut buffer).await {
+                    Ok(length @ 1..) => self.received.extend_from_slice(&buffer[..length]),
+                    _ => panic!("closed after {:?}", String::from_utf8_lossy(&self.received)),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), reading).await.expect("an answer within ten seconds")
+    }
+
+    fn take_response(&mut self) -> Option<RawResponse> {
+        let head_end = self.received.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&self.received[..head_end]).into_owned();
+        let mut lines = head.split("\r\n");
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let headers: HeaderMap = lines
+            .filter_map(|line| line.split_once(": "))
+            .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value).ok()?)))
+            .collect();
+        let length: usize = headers.get("content-length").map_or(Some(0), |value| value.to_str().ok()?.parse().ok())?;
+        let body = self.received.get(head_end + 4..head_end + 4 + length)?;
+        let body = String::from_utf8_lossy(body).into_owned();
+        self.received.drain(..head_end + 4 + length);
+        Some(RawResponse { status, headers, body })
+    }
+
+    /// Waits for the other side to close; gives the time that took.
+    ///
+    /// # Panics
+    /// When it does not within ten seconds.
+    pub async fn closed(&mut self) -> Duration {
+        let started = Instant::now();
+        let reading = async {
+            let mut buffer = [0; 4096];
+            while matches!(self.stream.read(&mut buffer).await, Ok(1..)) {}
+        };
+        tokio::time::timeout(Duration::from_secs(10), reading).await.expect("closed within ten seconds");
+        started.elapsed()
+    }
+
+    /// Closes the connection with a reset, as a client that crashes.
+    ///
+    /// # Panics
+    /// When the socket option cannot be set.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().expect("an open socket");
+    }
+}

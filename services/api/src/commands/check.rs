@@ -1,0 +1,44 @@
+//! `api check`: everything at once, so that one round of corrections is enough.
+
+use std::time::Duration;
+
+use platform::{Platform, config::Loaded, postgres::SchemaState};
+
+use crate::service::SERVICE;
+
+/// Patience with a dependency.
+const LIMIT: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(loaded: Loaded) -> anyhow::Result<()> {
+    for fault in &loaded.faults {
+        println!("FAULT  {fault}");
+    }
+    let count = loaded.faults.len();
+    anyhow::ensure!(count == 0, "the configuration has {count} fault(s); dependencies were not asked");
+    println!("ok     configuration ({})", loaded.settings.service.environment.as_str());
+
+    let platform = Platform::new(loaded.settings, SERVICE)?;
+    let mut faults = 0;
+    let mut report = |name: &str, result: Result<String, String>| match result {
+        Ok(words) => println!("ok     {name}: {words}"),
+        Err(words) => {
+            faults += 1;
+            println!("FAULT  {name}: {words}");
+        }
+    };
+    let reached = platform.checks.ping(LIMIT).await.is_ok();
+    report("postgres", if reached { Ok("reached".into()) } else { Err("cannot be reached; check database.url".into()) });
+    if reached {
+        report("schema", match platform.schema_state().await {
+            Ok(SchemaState::NewEnough) => Ok(format!("at least {}", SERVICE.schema.needed())),
+            Ok(SchemaState::TooOld { found, needed }) => {
+                Err(format!("found {}, needed {needed}; run `api migrate`", found.unwrap_or(0)))
+            }
+            Err(fault) => Err(format!("cannot be read: {fault:?}")),
+        });
+    }
+    let redis = if platform.redis.ping().await { "reached" } else { "away; it is not required, but nothing is cached" };
+    report("redis", Ok(redis.to_owned()));
+    anyhow::ensure!(faults == 0, "{faults} fault(s)");
+    Ok(())
+}

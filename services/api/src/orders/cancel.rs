@@ -1,0 +1,97 @@
+//! `DELETE /v1/orders/{id}`
+
+use actix_web::{HttpResponse, delete, web::Data};
+use platform::{
+    Platform,
+    context::RequestContext,
+    http::{auth::Caller, extract::Path},
+    postgres::{Abort, Fault, UnitOfWork},
+    redis::ReadCache,
+};
+use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
+
+use super::{
+    Item, OrdersWrite,
+    model::{OrderRow, StoredOrder},
+};
+use crate::{problems, service::State};
+
+platform::refusal! {
+    /// Every way in which cancelling an order can be refused.
+    pub enum CancelOrderRefusal {
+        /// 404: there is none with this id, or it is another subject's.
+        NotFound => problems::ORDER_NOT_FOUND, "there is no order with this id for you";
+        /// 410: it is cancelled already.
+        Gone => problems::ORDER_GONE, "this order was cancelled before";
+        ..Database(Fault);
+    }
+}
+
+/// Cancels an order. Afterwards it is gone.
+#[utoipa::path(
+    tag = "orders",
+    params(("id" = Uuid, Path)),
+    responses((status = 204), CancelOrderRefusal),
+    security(("bearer" = ["orders:write"]))
+)]
+#[delete("/v1/orders/{id}")]
+pub async fn cancel_order(
+    caller: Caller<OrdersWrite>,
+    id: Path<Uuid>,
+    context: RequestContext,
+    platform: Data<Platform>,
+    state: Data<State>,
+) -> Result<HttpResponse, CancelOrderRefusal> {
+    let cancel = CancelOrder {
+        id: id.0,
+        subject: caller.subject,
+        cache: state.orders.cache.clone(),
+        context: context.clone(),
+    };
+    platform.database.transaction(cancel, &context).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+struct CancelOrder {
+    id: Uuid,
+    subject: String,
+    cache: ReadCache<StoredOrder>,
+    context: RequestContext,
+}
+
+impl UnitOfWork for CancelOrder {
+    const NAME: &'static str = "cancel_order";
+    type Output = StoredOrder;
+    type Refusal = CancelOrderRefusal;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<StoredOrder, Abort<CancelOrderRefusal>> {
+        let cancelled = sqlx::query_as!(
+            OrderRow,
+            r#"/* cancel_order */
+            UPDATE orders SET status = 'cancelled', version = version + 1
+            WHERE id = $1 AND subject = $2 AND status = 'pending'
+            RETURNING id, subject, status, customer_email, currency, items AS "items: Json<Vec<Item>>",
+                      total_cents, note, version, created_at"#,
+            self.id,
+            self.subject
+        )
+        .fetch_optional(&mut *connection)
+        .await?;
+        if let Some(row) = cancelled {
+            return Ok(row.into());
+        }
+        let existed = sqlx::query_scalar!(
+            r#"/* cancel_order_why */ SELECT EXISTS (SELECT FROM orders WHERE id = $1 AND subject = $2) AS "existed!""#,
+            self.id,
+            self.subject
+        )
+        .fetch_one(connection)
+        .await?;
+        Err(Abort::Refused(if existed { CancelOrderRefusal::Gone } else { CancelOrderRefusal::NotFound }))
+    }
+
+    async fn committed(&self, cancelled: &StoredOrder) {
+        self.cache.put(&self.context, &self.id.to_string(), cancelled).await;
+    }
+}

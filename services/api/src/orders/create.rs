@@ -1,0 +1,129 @@
+//! `POST /v1/orders`
+
+use std::sync::LazyLock;
+
+use actix_web::{post, web::Data};
+use platform::{
+    Platform,
+    context::RequestContext,
+    http::{
+        auth::Caller,
+        extract::{Body, IdempotencyKey},
+    },
+    idempotency::{Answer, Effect, IdempotencyRefusal},
+    postgres::{Abort, Fault, UnitOfWork},
+};
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, types::Json};
+use utoipa::ToSchema;
+use uuid::Uuid;
+use validator::Validate;
+
+use super::{Item, Order, OrdersWrite};
+
+static CURRENCY: LazyLock<Regex> = LazyLock::new(|| Regex::new("^[A-Z]{3}$").expect("a valid regex"));
+
+/// An order to be placed.
+#[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateOrder {
+    /// Where the confirmation goes.
+    #[validate(email(message = "must be an e-mail address"))]
+    #[schema(format = Email, example = "ada@example.com")]
+    customer_email: String,
+    /// ISO 4217.
+    #[validate(regex(path = *CURRENCY, code = "pattern", message = "must be three letters A-Z"))]
+    #[schema(pattern = "^[A-Z]{3}$", example = "EUR")]
+    currency: String,
+    /// What is ordered.
+    #[validate(length(min = 1, max = 50, message = "must have 1 to 50 items"), nested)]
+    #[schema(min_items = 1, max_items = 50)]
+    items: Vec<Item>,
+    /// The customer's words.
+    #[validate(length(max = 500, message = "must have at most 500 characters"))]
+    #[schema(max_length = 500)]
+    note: Option<String>,
+}
+
+platform::refusal! {
+    /// Every way in which placing an order can be refused.
+    pub enum CreateOrderRefusal {
+        ..Idempotency(IdempotencyRefusal);
+        ..Database(Fault);
+    }
+}
+
+/// Places an order. Sent again with the same key, it answers the same and places nothing.
+#[utoipa::path(
+    tag = "orders",
+    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters, fresh for each order")),
+    request_body = CreateOrder,
+    responses(
+        (status = 201, body = Order, headers(("Location" = String), ("Idempotency-Replayed" = Option<bool>))),
+        CreateOrderRefusal
+    ),
+    security(("bearer" = ["orders:write"]))
+)]
+#[post("/v1/orders")]
+pub async fn create_order(
+    caller: Caller<OrdersWrite>,
+    key: IdempotencyKey,
+    request: Body<CreateOrder>,
+    context: RequestContext,
+    platform: Data<Platform>,
+) -> Result<Answer, CreateOrderRefusal> {
+    let retention = platform.settings.idempotency.retention;
+    let effect = Effect::new(&caller.subject, "POST /v1/orders", &key.0, &request.0, retention);
+    let place = PlaceOrder { effect, subject: caller.subject, request: request.0 };
+    platform.database.transaction(place, &context).await
+}
+
+struct PlaceOrder {
+    effect: Effect,
+    subject: String,
+    request: CreateOrder,
+}
+
+impl UnitOfWork for PlaceOrder {
+    const NAME: &'static str = "create_order";
+    type Output = Answer;
+    type Refusal = CreateOrderRefusal;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Answer, Abort<CreateOrderRefusal>> {
+        if let Some(recorded) = self.effect.begin(connection).await? {
+            return Ok(recorded);
+        }
+        let CreateOrder { customer_email, currency, items, note } = &self.request;
+        let total_cents: i64 = items.iter().map(|item| item.quantity * item.unit_price_cents).sum();
+        let id = Uuid::now_v7();
+        let row = sqlx::query!(
+            "/* create_order */
+            INSERT INTO orders (id, subject, customer_email, currency, items, total_cents, note)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            RETURNING status, created_at",
+            id,
+            self.subject,
+            customer_email,
+            currency,
+            Json(items) as _,
+            total_cents,
+            note.as_deref(),
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        let order = Order {
+            id,
+            status: row.status,
+            customer_email: customer_email.clone(),
+            currency: currency.clone(),
+            items: items.clone(),
+            total_cents,
+            note: note.clone(),
+            created_at: row.created_at,
+        };
+        let answer = Answer::created(format!("/v1/orders/{id}"), &order);
+        self.effect.record(connection, &answer).await?;
+        Ok(answer)
+    }
+}

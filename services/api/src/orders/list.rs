@@ -1,0 +1,110 @@
+//! `GET /v1/orders`
+
+use actix_web::{
+    get,
+    web::{Data, Json as JsonBody},
+};
+use platform::{
+    Platform,
+    context::RequestContext,
+    http::{auth::Caller, extract::Query},
+    postgres::{Abort, Fault, UnitOfWork},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, types::Json};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+use validator::Validate;
+
+use super::{
+    Item, Order, OrdersRead,
+    model::{OrderRow, StoredOrder},
+};
+
+/// Which page.
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Page {
+    /// How many orders.
+    #[serde(default = "default_limit")]
+    #[validate(range(min = 1, max = 100, message = "must be between 1 and 100"))]
+    #[param(minimum = 1, maximum = 100, default = 20)]
+    limit: i64,
+    /// The `next_cursor` of the page before.
+    cursor: Option<Uuid>,
+}
+
+fn default_limit() -> i64 {
+    20
+}
+
+/// A page of orders, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OrderPage {
+    /// The orders.
+    items: Vec<Order>,
+    /// For the next page; null on the last one.
+    next_cursor: Option<Uuid>,
+}
+
+platform::refusal! {
+    /// Every way in which listing orders can be refused.
+    pub enum ListOrdersRefusal {
+        ..Database(Fault);
+    }
+}
+
+/// The caller's orders, newest first, without those that were cancelled.
+#[utoipa::path(
+    tag = "orders",
+    params(Page),
+    responses((status = 200, body = OrderPage), ListOrdersRefusal),
+    security(("bearer" = ["orders:read"]))
+)]
+#[get("/v1/orders")]
+pub async fn list_orders(
+    caller: Caller<OrdersRead>,
+    page: Query<Page>,
+    context: RequestContext,
+    platform: Data<Platform>,
+) -> Result<JsonBody<OrderPage>, ListOrdersRefusal> {
+    let Page { limit, cursor } = page.0;
+    let mut items = platform.database.read(&OrdersBefore { subject: caller.subject, limit, cursor }, &context).await?;
+    // One more than asked for was read, to know whether there is a next page.
+    let has_more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next_cursor = items.last().filter(|_| has_more).map(|order| order.id);
+    Ok(JsonBody(OrderPage { items, next_cursor }))
+}
+
+struct OrdersBefore {
+    subject: String,
+    limit: i64,
+    cursor: Option<Uuid>,
+}
+
+impl UnitOfWork for OrdersBefore {
+    const NAME: &'static str = "list_orders";
+    type Output = Vec<Order>;
+    type Refusal = Fault;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Vec<Order>, Abort<Fault>> {
+        let rows = sqlx::query_as!(
+            OrderRow,
+            r#"/* list_orders */
+            SELECT id, subject, status, customer_email, currency, items AS "items: Json<Vec<Item>>",
+                   total_cents, note, version, created_at
+            FROM orders
+            WHERE subject = $1 AND status = 'pending' AND id < COALESCE($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+            ORDER BY id DESC
+            LIMIT $3"#,
+            self.subject,
+            self.cursor,
+            self.limit + 1
+        )
+        .fetch_all(connection)
+        .await?;
+        Ok(rows.into_iter().map(|row| StoredOrder::from(row).order).collect())
+    }
+}

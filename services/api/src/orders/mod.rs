@@ -1,0 +1,49 @@
+//! Orders: the sample resource. One file per operation, a line for each below.
+
+mod cancel;
+mod create;
+mod get;
+mod list;
+mod model;
+
+pub use model::{Item, Order};
+
+use platform::{Platform, http::auth::Scope, redis::ReadCache};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use self::model::StoredOrder;
+
+pub(crate) fn configure(service: &mut ServiceConfig) {
+    service
+        .service(create::create_order)
+        .service(get::get_order)
+        .service(list::list_orders)
+        .service(cancel::cancel_order);
+}
+
+/// What the operations share.
+#[derive(Debug)]
+pub struct Orders {
+    cache: ReadCache<StoredOrder>,
+}
+
+impl Orders {
+    /// With the read cache of this platform.
+    pub fn new(platform: &Platform) -> Self {
+        Self { cache: platform.read_cache("order") }
+    }
+}
+
+/// May read orders.
+pub struct OrdersRead;
+
+impl Scope for OrdersRead {
+    const NAME: &'static str = "orders:read";
+}
+
+/// May place and cancel orders.
+pub struct OrdersWrite;
+
+impl Scope for OrdersWrite {
+    const NAME: &'static str = "orders:write";
+}

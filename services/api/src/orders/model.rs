@@ -1,0 +1,106 @@
+//! An order, as callers see it and as it is stored.
+
+use std::sync::LazyLock;
+
+use chrono::{DateTime, Utc};
+use platform::redis::Versioned;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use validator::Validate;
+
+static SKU: LazyLock<Regex> = LazyLock::new(|| Regex::new("^[A-Z0-9]{2,8}-[A-Z0-9]{1,12}$").expect("a valid regex"));
+
+/// A line of an order.
+#[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    /// What is ordered.
+    #[validate(regex(path = *SKU, code = "pattern", message = "must be 2 to 8 of A-Z and 0-9, a dash, and 1 to 12 more"))]
+    #[schema(pattern = "^[A-Z0-9]{2,8}-[A-Z0-9]{1,12}$", example = "ABC-1234")]
+    pub sku: String,
+    /// How many.
+    #[validate(range(min = 1, max = 1000, message = "must be between 1 and 1000"))]
+    #[schema(minimum = 1, maximum = 1000, example = 2)]
+    pub quantity: i64,
+    /// Price of one, in cents.
+    #[validate(range(min = 1, max = 10_000_000, message = "must be between 1 and 10000000"))]
+    #[schema(minimum = 1, maximum = 10_000_000, example = 1999)]
+    pub unit_price_cents: i64,
+}
+
+/// An order.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Order {
+    /// Its id, ordered by creation.
+    pub id: Uuid,
+    /// `pending`; a cancelled order is answered with 410.
+    pub status: String,
+    /// Where the confirmation goes.
+    pub customer_email: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// What is ordered.
+    pub items: Vec<Item>,
+    /// Sum over the items.
+    pub total_cents: i64,
+    /// The customer's words.
+    pub note: Option<String>,
+    /// When it was placed.
+    pub created_at: DateTime<Utc>,
+}
+
+/// An order with its owner and the number of its changes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct StoredOrder {
+    pub(super) subject: String,
+    pub(super) version: i64,
+    pub(super) order: Order,
+}
+
+impl StoredOrder {
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.order.status == "cancelled"
+    }
+}
+
+impl Versioned for StoredOrder {
+    fn version(&self) -> i64 {
+        self.version
+    }
+}
+
+/// A row of `orders`.
+pub(super) struct OrderRow {
+    pub(super) id: Uuid,
+    pub(super) subject: String,
+    pub(super) status: String,
+    pub(super) customer_email: String,
+    pub(super) currency: String,
+    pub(super) items: Json<Vec<Item>>,
+    pub(super) total_cents: i64,
+    pub(super) note: Option<String>,
+    pub(super) version: i64,
+    pub(super) created_at: DateTime<Utc>,
+}
+
+impl From<OrderRow> for StoredOrder {
+    fn from(row: OrderRow) -> Self {
+        Self {
+            subject: row.subject,
+            version: row.version,
+            order: Order {
+                id: row.id,
+                status: row.status,
+                customer_email: row.customer_email,
+                currency: row.currency,
+                items: row.items.0,
+                total_cents: row.total_cents,
+                note: row.note,
+                created_at: row.created_at,
+            },
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The problem types of this service, besides the common ones.
+
+use outcome::{Catalogue, common};
+
+outcome::problem_types! {
+    /// There is no such order for this subject.
+    ORDER_NOT_FOUND: 404 "order-not-found" {
+        title: "There is no such order", actor: Caller, retry: Never,
+        advice: "Check the id. An order of another subject does not exist for you either.",
+        user_message: "This order does not exist.",
+        runbook: "A caller's fault. Many from one subject can be somebody who tries ids.",
+    }
+    /// The order existed and was cancelled.
+    ORDER_GONE: 410 "order-gone" {
+        title: "The order was cancelled", actor: Caller, retry: Never,
+        advice: "Forget the id. After a DELETE this is the confirmation that it worked.",
+        user_message: "This order was cancelled.",
+        runbook: "A caller's fault, or a repeated DELETE: nothing to do.",
+    }
+}
+
+/// All problem types that can come out of this service.
+pub static CATALOGUE: Catalogue = Catalogue::new(&[common::ALL, ALL]);

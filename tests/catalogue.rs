@@ -1,0 +1,197 @@
+//! Every problem type is triggered through real HTTP. A row without a way to trigger it fails the suite.
+
+use api::problems::CATALOGUE;
+use platform::lifecycle::Phase;
+use reqwest::Method;
+use serde_json::json;
+use testkit::{Mode, RawConnection, TestApp, assert_problem, assert_problem_parts, order};
+
+const ORDERS: &str = "/v1/orders";
+const ORDER: &str = "/v1/orders/{id}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_problem_type_is_triggered() {
+    for row in CATALOGUE.iter() {
+        Box::pin(trigger(row.code)).await;
+    }
+}
+
+#[test]
+fn codes_are_unique_and_every_row_says_something_to_everybody() {
+    let mut codes: Vec<&str> = CATALOGUE.iter().map(|row| row.code).collect();
+    codes.sort_unstable();
+    let all = codes.len();
+    codes.dedup();
+    assert_eq!(codes.len(), all);
+    for row in CATALOGUE.iter() {
+        let words = [row.title, row.advice, row.user_message, row.runbook];
+        assert!(words.iter().all(|words| words.len() > 10), "{}", row.code);
+        assert!(row.code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", row.code);
+    }
+}
+
+async fn trigger(code: &str) {
+    let (post, get) = (Method::POST, Method::GET);
+    match code {
+        "malformed-json" => {
+            let app = TestApp::start().await;
+            let request = app.request(Method::POST, ORDERS).header("idempotency-key", "k");
+            let response = request.header("content-type", "application/json").body("{\"items\": ").send().await;
+            assert_problem(response.expect("an answer"), ORDERS, post, code).await;
+        }
+        "invalid-request" => {
+            let app = TestApp::start().await;
+            assert_problem(app.place(&json!({})).await, ORDERS, post, code).await;
+        }
+        "invalid-query" => {
+            let app = TestApp::start().await;
+            assert_problem(app.get("/v1/orders?limit=0").await, ORDERS, get, code).await;
+        }
+        "invalid-path" => {
+            let app = TestApp::start().await;
+            assert_problem(app.get("/v1/orders/17").await, ORDER, get, code).await;
+        }
+        "idempotency-key-missing" => {
+            let app = TestApp::start().await;
+            let response = app.request(Method::POST, ORDERS).json(&order()).send().await.expect("an answer");
+            assert_problem(response, ORDERS, post, code).await;
+        }
+        "unauthenticated" => {
+            let app = TestApp::start().await;
+            let response = app.anonymous(Method::GET, ORDERS).send().await.expect("an answer");
+            assert!(response.headers()["www-authenticate"].to_str().expect("ASCII").starts_with("Bearer"));
+            assert_problem(response, ORDERS, get, code).await;
+        }
+        "forbidden" => {
+            let app = TestApp::start().await;
+            let request = app.anonymous(Method::POST, ORDERS).bearer_auth(app.token("alice", "orders:read"));
+            let response = request.send().await.expect("an answer");
+            assert!(response.headers()["www-authenticate"].to_str().expect("ASCII").contains("orders:write"));
+            assert_problem(response, ORDERS, post, code).await;
+        }
+        "route-not-found" => {
+            let app = TestApp::start().await;
+            assert_problem(app.get("/v2/nothing").await, "unmatched", get, code).await;
+        }
+        "method-not-allowed" => {
+            let app = TestApp::start().await;
+            let response = app.request(Method::PUT, ORDERS).send().await.expect("an answer");
+            assert_eq!(response.headers()["allow"], "GET, POST");
+            assert_problem(response, ORDERS, Method::PUT, code).await;
+        }
+        "request-timeout" => {
+            let app = TestApp::build().set("http.body_timeout", "100ms").start().await;
+            let mut connection = RawConnection::open(app.app.public.address).await;
+            connection.send(chunked_post(&app)).await;
+            let response = connection.response().await;
+            assert_problem_parts(response.status, &response.headers, &response.body, code);
+        }
+        "idempotency-in-progress" => {
+            let app = TestApp::start().await;
+            let mut lock = app.database.connect().await;
+            sqlx::query("BEGIN").execute(&mut lock).await.expect("a transaction");
+            sqlx::query("LOCK TABLE orders").execute(&mut lock).await.expect("a lock");
+            let first = tokio::spawn(app.place_request("same", &order()).send());
+            app.database.wait_for_lock_waiter().await;
+            assert_problem(app.place_with_key("same", &order()).await, ORDERS, post, code).await;
+            sqlx::query("COMMIT").execute(&mut lock).await.expect("the lock is given back");
+            assert_eq!(first.await.expect("no panic").expect("an answer").status(), 201);
+        }
+        "order-not-found" => {
+            let app = TestApp::start().await;
+            let missing = "/v1/orders/01981f6e-7c1a-7a3e-9d55-3a0a2b6f6c10";
+            assert_problem(app.get(missing).await, ORDER, get, code).await;
+            assert_problem(app.delete(missing).await, ORDER, Method::DELETE, code).await;
+        }
+        "order-gone" => {
+            let app = TestApp::start().await;
+            let path = app.placed().await;
+            assert_eq!(app.delete(&path).await.status(), 204);
+            assert_problem(app.get(&path).await, ORDER, get, code).await;
+            assert_problem(app.delete(&path).await, ORDER, Method::DELETE, code).await;
+        }
+        "content-too-large" => {
+            let app = TestApp::start().await;
+            let mut large = order();
+            large["note"] = "x".repeat(70_000).into();
+            assert_problem(app.place(&large).await, ORDERS, post, code).await;
+        }
+        "unsupported-media-type" => {
+            let app = TestApp::start().await;
+            let request = app.request(Method::POST, ORDERS).header("idempotency-key", "k").body("a=b");
+            assert_problem(request.send().await.expect("an answer"), ORDERS, post, code).await;
+        }
+        "idempotency-key-reused" => {
+            let app = TestApp::start().await;
+            assert_eq!(app.place_with_key("same", &order()).await.status(), 201);
+            let mut other = order();
+            other["note"] = "another".into();
+            assert_problem(app.place_with_key("same", &other).await, ORDERS, post, code).await;
+        }
+        "quota-exceeded" => {
+            let app = TestApp::build().set("rate_limit.burst", "1").set("rate_limit.per_second", "1").start().await;
+            assert_eq!(app.get(ORDERS).await.status(), 200);
+            assert_problem(app.get(ORDERS).await, ORDERS, get, code).await;
+        }
+        "head-too-large" => {
+            let app = TestApp::start().await;
+            let request = app.request(Method::GET, ORDERS).header("x-large", "x".repeat(20 * 1024));
+            assert_problem(request.send().await.expect("an answer"), ORDERS, get, code).await;
+        }
+        "internal" => {
+            let app = TestApp::start().await;
+            assert_problem(app.get("/v1/test/panic").await, "/v1/test/panic", get, code).await;
+        }
+        "dependency-unavailable" => {
+            let app = TestApp::build().postgres_proxy().start().await;
+            app.postgres.as_ref().expect("asked for").set(Mode::Cut);
+            assert_problem(app.get(ORDERS).await, ORDERS, get, code).await;
+        }
+        "database-read-only" => {
+            let app = TestApp::start().await;
+            app.database.make_read_only().await;
+            assert_problem(app.place(&order()).await, ORDERS, post, code).await;
+            assert_eq!(app.get(ORDERS).await.status(), 200);
+        }
+        "storage-exhausted" => {
+            let app = TestApp::start().await;
+            app.database.fail_inserts("53100", 1_000).await;
+            assert_problem(app.place(&order()).await, ORDERS, post, code).await;
+        }
+        "contention" => {
+            let app = TestApp::start().await;
+            app.database.fail_inserts("40001", 1_000).await;
+            assert_problem(app.place(&order()).await, ORDERS, post, code).await;
+        }
+        "overloaded" => {
+            let app = TestApp::build().set("http.max_in_flight", "1").start().await;
+            let slow = tokio::spawn(app.request(Method::GET, "/v1/test/slow").send());
+            app.wait_for_in_flight(1).await;
+            assert_problem(app.get(ORDERS).await, ORDERS, get, code).await;
+            assert_eq!(slow.await.expect("no panic").expect("an answer").status(), 200);
+        }
+        "shutting-down" => {
+            let app = TestApp::start().await;
+            app.app.platform.lifecycle.advance(Phase::Draining);
+            let response = app.get(ORDERS).await;
+            assert_eq!(response.headers()["connection"], "close");
+            assert_problem(response, ORDERS, get, code).await;
+        }
+        "deadline-exceeded" => {
+            let app = TestApp::build().postgres_proxy().start().await;
+            app.postgres.as_ref().expect("asked for").set(Mode::Pause);
+            let request = app.request(Method::GET, ORDERS).header("x-request-timeout-ms", "200");
+            assert_problem(request.send().await.expect("an answer"), ORDERS, get, code).await;
+        }
+        _ => panic!("no test triggers {code}; write one here"),
+    }
+}
+
+/// The head of an order with a chunked body that never comes.
+pub fn chunked_post(app: &TestApp) -> String {
+    format!(
+        "POST /v1/orders HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\nidempotency-key: k\r\n\
+         content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
+        app.token("alice", "orders:write")
+    )
+}
