@@ -1,1 +1,90 @@
-//! x
+//! Bodies that do not end, do not come, or come too slowly. A refused upload does not hold its connection.
+
+use std::time::Duration;
+
+use platform::lifecycle::Phase;
+use testkit::{RawConnection, TestApp, assert_problem_parts};
+
+use crate::catalogue::chunked_post;
+
+const CLOSED_WITHIN: Duration = Duration::from_secs(3);
+const CHUNK: &[u8] = b"4\r\n    \r\n";
+
+async fn refused(app: &TestApp, head: &str, body: &[u8], code: &str) -> RawConnection {
+    let mut connection = RawConnection::open(app.app.public.address).await;
+    connection.send(head).await;
+    connection.send(body).await;
+    let response = connection.response().await;
+    assert_problem_parts(response.status, &response.headers, &response.body, code);
+    assert_eq!(response.headers["connection"], "close");
+    connection
+}
+
+async fn is_closed_whether_endless_or_silent(app: &TestApp, head: &str, body: &[u8], code: &str) {
+    let silent = refused(app, head, body, code).await.closed().await;
+    assert!(silent < CLOSED_WITHIN, "{code}, silent: {silent:?}");
+    let mut endless = refused(app, head, body, code).await;
+    let endless = endless.upload_until_closed(CHUNK, Duration::from_millis(5)).await;
+    assert!(endless < CLOSED_WITHIN, "{code}, endless: {endless:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_404() {
+    let app = TestApp::start().await;
+    let head = "POST /nothing HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n";
+    is_closed_whether_endless_or_silent(&app, head, CHUNK, "route-not-found").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_408() {
+    let app = TestApp::build().set("http.body_timeout", "200ms").start().await;
+    is_closed_whether_endless_or_silent(&app, &chunked_post(&app), CHUNK, "request-timeout").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_413() {
+    let app = TestApp::start().await;
+    let large = format!("{:x}\r\n{}\r\n", 70_000, " ".repeat(70_000));
+    is_closed_whether_endless_or_silent(&app, &chunked_post(&app), large.as_bytes(), "content-too-large").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_503() {
+    let app = TestApp::start().await;
+    app.app.platform.lifecycle.advance(Phase::Draining);
+    is_closed_whether_endless_or_silent(&app, &chunked_post(&app), CHUNK, "shutting-down").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_body_does_not_eat_the_deadline() {
+    let app = TestApp::build().start().await;
+    let body = testkit::order().to_string();
+    let head = chunked_post(&app).replace("transfer-encoding: chunked\r\n", "x-request-timeout-ms: 300\r\n");
+    let head = head.replacen("\r\n\r\n", &format!("\r\ncontent-length: {}\r\n\r\n", body.len()), 1);
+    let mut connection = RawConnection::open(app.app.public.address).await;
+    connection.send(head).await;
+    let (first, rest) = body.split_at(10);
+    connection.send(first).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    connection.send(rest).await;
+    assert_eq!(connection.response().await.status, 201);
+}
+
+/// Known quirk: what the HTTP library answers before any of our code runs has no problem body.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_a_huge_and_a_slow_head_are_answered_by_the_library() {
+    let app = TestApp::start().await;
+    let many = (0..120).map(|n| format!("x-{n}: 1\r\n")).collect::<String>();
+    let heads = [
+        ("GET / HTTP/1.1\r\nbad header\r\n\r\n".to_owned(), 400),
+        (format!("GET / HTTP/1.1\r\nhost: test\r\n{many}\r\n"), 431),
+        (format!("GET / HTTP/1.1\r\nhost: test\r\nx-large: {}\r\n\r\n", "x".repeat(200 * 1024)), 431),
+        ("GET / HTTP/1.1\r\nhost: te".to_owned(), 408),
+    ];
+    for (head, status) in heads {
+        let mut connection = RawConnection::open(app.app.public.address).await;
+        connection.send(&head).await;
+        let response = connection.response().await;
+        assert_eq!((response.status, response.body.as_str()), (status, ""), "{head:.40}");
+    }
+}

@@ -1,1 +1,48 @@
-//! x
+//! When the service says that it is started and ready.
+
+use testkit::{Mode, TestApp};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_too_old_keeps_it_starting_until_it_is_migrated() {
+    let app = TestApp::build().unmigrated().start().await;
+    assert_eq!(app.management("/livez").await.status(), 200);
+    assert_eq!(app.management("/startupz").await.status(), 503);
+    assert_eq!(app.management("/readyz").await.status(), 503);
+    app.database.migrate(&app.settings).await;
+    app.wait_for("/startupz", 200).await;
+    app.wait_for("/readyz", 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_postgres_away_it_lives_answers_typed_and_keeps_trying() {
+    let app = TestApp::build().postgres_proxy().unmigrated().start().await;
+    app.database.migrate(&app.settings).await;
+    app.postgres.as_ref().expect("asked for").set(Mode::Cut);
+    let response = app.get("/v1/orders").await;
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().contains_key("retry-after"));
+    assert_eq!(app.management("/livez").await.status(), 200);
+    app.postgres.as_ref().expect("asked for").set(Mode::Pass);
+    app.wait_for("/startupz", 200).await;
+    assert_eq!(app.get("/v1/orders").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_required_database_unreadies_and_readies_again() {
+    let app = TestApp::build().postgres_proxy().set("readiness.require", "postgres").start().await;
+    let proxy = app.postgres.as_ref().expect("asked for");
+    proxy.set(Mode::Cut);
+    app.wait_for("/readyz", 503).await;
+    assert_eq!(app.management("/livez").await.status(), 200, "a restart would not help");
+    proxy.set(Mode::Pass);
+    app.wait_for("/readyz", 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dependencies_are_told_apart() {
+    let app = TestApp::build().redis_proxy().start().await;
+    app.redis.as_ref().expect("asked for").set(Mode::Cut);
+    let text = app.management("/dependencies").await.text().await.expect("text");
+    let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((&told["postgres"]["state"], &told["redis"]["state"]), (&"reached".into(), &"away".into()));
+}

@@ -28,6 +28,7 @@ pub struct Lifecycle {
     phase: Arc<AtomicU8>,
     started: Arc<AtomicBool>,
     commit_sections: TaskTracker,
+    background: TaskTracker,
     runtime: Handle,
 }
 
@@ -38,6 +39,7 @@ impl Lifecycle {
             phase: Arc::default(),
             started: Arc::default(),
             commit_sections: TaskTracker::new(),
+            background: TaskTracker::new(),
             runtime,
         }
     }
@@ -77,6 +79,18 @@ impl Lifecycle {
         F: Future<Output: Send> + Send + 'static,
     {
         self.commit_sections.spawn_on(work, &self.runtime)
+    }
+
+    /// Runs work that nobody waits for and that may be lost, such as filling a cache.
+    pub fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.background.spawn_on(work, &self.runtime);
+    }
+
+    /// Waits until nothing runs in the background.
+    pub async fn background_idle(&self) {
+        self.background.close();
+        self.background.wait().await;
+        self.background.reopen();
     }
 
     /// Waits until no commit section runs, at most `limit`; tells whether none was left.

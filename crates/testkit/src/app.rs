@@ -34,7 +34,8 @@ pub struct TestApp {
     /// In front of Redis, where asked for.
     pub redis: Option<Proxy>,
     client: Client,
-    settings: Settings,
+    /// Its settings.
+    pub settings: Settings,
     _undisturbed: Option<OwnedRwLockReadGuard<()>>,
 }
 
@@ -45,6 +46,7 @@ pub struct TestAppBuilder {
     postgres_proxy: bool,
     redis_proxy: bool,
     faulty_redis: bool,
+    unmigrated: bool,
 }
 
 impl TestAppBuilder {
@@ -72,6 +74,12 @@ impl TestAppBuilder {
         self
     }
 
+    /// The database has no schema yet; the app is not waited for.
+    pub fn unmigrated(mut self) -> Self {
+        self.unmigrated = true;
+        self
+    }
+
     /// Starts the app and waits until it is ready.
     ///
     /// # Panics
@@ -93,7 +101,10 @@ impl TestAppBuilder {
         logs::start(&settings);
 
         let server = secrecy_text(&settings.database.url);
-        let database = TestDatabase::create(&settings, &server).await;
+        let database = TestDatabase::create(&server).await;
+        if !self.unmigrated {
+            database.migrate(&settings).await;
+        }
         let (database_url, postgres) = via_proxy(&database.url, self.postgres_proxy).await;
         let redis_url = secrecy_text(&settings.redis.url);
         let redis_address = address_of(&redis_url).to_string();
@@ -120,7 +131,9 @@ impl TestAppBuilder {
             settings,
             _undisturbed: undisturbed,
         };
-        app.wait_for("/readyz", 200).await;
+        if !self.unmigrated {
+            app.wait_for("/readyz", 200).await;
+        }
         app
     }
 }
@@ -264,6 +277,23 @@ impl TestApp {
             assert!(started.elapsed() < Duration::from_secs(10), "never {count} in flight");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Waits until every cache entry that was on its way has arrived.
+    pub async fn redis_has_entries(&self) {
+        self.app.platform.lifecycle.background_idle().await;
+    }
+
+    /// Cancels an order behind the service's back, as another replica would, cache included.
+    ///
+    /// # Panics
+    /// When there is no such order.
+    pub async fn cancel_directly(&self, id: &str) {
+        let another = App::start(self.settings.clone(), SERVICE, |platform| State { orders: Orders::new(platform) });
+        let another = another.expect("another replica starts");
+        let request = self.client.delete(format!("http://{}/v1/orders/{id}", another.public.address));
+        let request = request.bearer_auth(self.token("alice", "orders:write"));
+        assert_eq!(request.send().await.expect("an answer").status(), 204);
     }
 
     /// The value of a metric's line that begins with `name`, 0 where there is none.

@@ -6,7 +6,7 @@ use api::service::SERVICE;
 use platform::config::Settings;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 
-/// A migrated database of its own.
+/// A database of its own.
 #[derive(Debug)]
 pub struct TestDatabase {
     name: String,
@@ -16,17 +16,21 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// Creates and migrates it on the server of `settings`.
-    pub async fn create(settings: &Settings, server: &str) -> Self {
+    /// Creates it, empty, on this server.
+    pub async fn create(server: &str) -> Self {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         let mut url = reqwest::Url::parse(server).expect("APP__DATABASE__URL is an address");
         url.set_path(&name);
         let database = Self { name, server: server.to_owned(), url: url.into() };
         execute(&database.server, &format!("CREATE DATABASE {}", database.name)).await;
-        let mut settings = settings.database.clone();
-        settings.url = database.url.as_str().into();
-        SERVICE.schema.migrate(&settings).await.expect("the migrations run");
         database
+    }
+
+    /// Brings its schema up to date.
+    pub async fn migrate(&self, settings: &Settings) {
+        let mut settings = settings.database.clone();
+        settings.url = self.url.as_str().into();
+        SERVICE.schema.migrate(&settings).await.expect("the migrations run");
     }
 
     /// A connection of the test's own, past every proxy.

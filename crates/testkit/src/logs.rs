@@ -33,6 +33,12 @@ pub(crate) fn start(settings: &Settings) {
         let mut settings = settings.clone();
         settings.log.format = LogFormat::Json;
         std::mem::forget(telemetry::init(&settings, || Writer).expect("telemetry starts"));
+        // Failing assertions are panics too, and their words must reach the developer.
+        let to_log = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            to_log(panic);
+            eprintln!("{panic}");
+        }));
     });
 }
 

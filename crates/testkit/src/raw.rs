@@ -90,6 +90,27 @@ impl RawConnection {
         started.elapsed()
     }
 
+    /// Sends `chunk` again and again, `pause` apart, until the other side closes; gives the time that took.
+    ///
+    /// # Panics
+    /// When it does not within ten seconds.
+    pub async fn upload_until_closed(&mut self, chunk: &[u8], pause: Duration) -> Duration {
+        let started = Instant::now();
+        let (mut reading, mut writing) = self.stream.split();
+        let write = async {
+            while writing.write_all(chunk).await.is_ok() {
+                tokio::time::sleep(pause).await;
+            }
+        };
+        let read = async {
+            let mut buffer = [0; 4096];
+            while matches!(reading.read(&mut buffer).await, Ok(1..)) {}
+        };
+        let closed = async { tokio::select! { () = write => {}, () = read => {} } };
+        tokio::time::timeout(Duration::from_secs(10), closed).await.expect("closed within ten seconds");
+        started.elapsed()
+    }
+
     /// Closes the connection with a reset, as a client that crashes.
     ///
     /// # Panics

@@ -13,7 +13,7 @@ use actix_web::{
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use outcome::{FieldError, Location, common};
 use resilience::Deadline;
-use serde::{Deserializer, de::{DeserializeOwned, IgnoredAny}};
+use serde::de::DeserializeOwned;
 use validator::Validate;
 
 use super::input_errors::{rule_errors, shape_error};
@@ -133,8 +133,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyRefusal> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         // serde stops at the first fault: the rest may still not be JSON at all.
-        let mut whole = serde_json::Deserializer::from_slice(bytes);
-        let is_json = whole.deserialize_any(IgnoredAny).is_ok() && whole.end().is_ok();
+        let is_json = serde_json::from_slice::<serde_json::Value>(bytes).is_ok();
         if is_json {
             BodyRefusal::Invalid(vec![shape_error(&error, Location::Pointer)])
         } else {

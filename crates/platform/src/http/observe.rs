@@ -6,7 +6,10 @@ use actix_web::{
     Error, HttpMessage, ResponseError,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{self, HeaderName, HeaderValue},
+    http::{
+        ConnectionType,
+        header::{self, HeaderName, HeaderValue},
+    },
     middleware::Next,
     web::Data,
 };
@@ -67,7 +70,8 @@ pub(super) async fn observe(
     let complete = Complete {
         request_id: context.request_id().to_owned(),
         trace_id: context.trace_id().to_owned(),
-        headers: headers(&platform, &context),
+        headers: headers(&context),
+        close: platform.lifecycle.phase() > Phase::Serving,
         unread,
     };
     match result {
@@ -120,6 +124,7 @@ fn known_method(method: &str) -> &'static str {
 
 /// Puts in what every answer carries; a refusal gets its body only now, with its ids.
 fn completed(response: ServiceResponse<BoxBody>, complete: Complete) -> ServiceResponse<BoxBody> {
+    let close = complete.close;
     if let Some(refused) = refused(response.response().error()) {
         refused.complete(complete);
         let rendered = refused.error_response();
@@ -127,10 +132,16 @@ fn completed(response: ServiceResponse<BoxBody>, complete: Complete) -> ServiceR
             for (name, value) in rendered.headers() {
                 head.headers_mut().insert(name.clone(), value.clone());
             }
+            if close {
+                head.set_connection_type(ConnectionType::Close);
+            }
             rendered.into_body()
         });
     }
     response.map_body(|head, body| {
+        if close {
+            head.set_connection_type(ConnectionType::Close);
+        }
         if !head.headers().contains_key(header::CACHE_CONTROL) {
             head.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
@@ -153,7 +164,7 @@ fn designed(error: Error) -> Error {
     undesigned(error.as_response_error().status_code(), Some(&error))
 }
 
-fn headers(platform: &Platform, context: &RequestContext) -> Vec<(HeaderName, HeaderValue)> {
+fn headers(context: &RequestContext) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::with_capacity(4);
     let mut add = |name: HeaderName, value: String| {
         headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
@@ -163,9 +174,6 @@ fn headers(platform: &Platform, context: &RequestContext) -> Vec<(HeaderName, He
         let (window, reset) = (window.as_secs_f64().ceil(), reset.as_secs_f64().ceil());
         add(RATE_LIMIT_POLICY, format!("\"default\";q={burst};w={window}"));
         add(RATE_LIMIT, format!("\"default\";r={remaining};t={reset}"));
-    }
-    if platform.lifecycle.phase() > Phase::Serving {
-        add(header::CONNECTION, "close".to_owned());
     }
     headers
 }

@@ -32,6 +32,7 @@ pub(super) struct Complete {
     pub(super) request_id: String,
     pub(super) trace_id: String,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) close: bool,
     pub(super) unread: Option<RequestBody>,
 }
 
@@ -80,6 +81,9 @@ impl ResponseError for Refused {
         let Some(complete) = complete.as_ref() else { return response.finish() };
         for header in &complete.headers {
             response.insert_header(header.clone());
+        }
+        if complete.close {
+            response.force_close();
         }
         let body = self.problem.body(&complete.request_id, &complete.trace_id);
         let body = serde_json::to_vec(&body).expect("problems serialize");

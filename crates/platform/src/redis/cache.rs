@@ -170,7 +170,7 @@ where
         let value = self.database.read_until(&load, Deadline::after(self.load_deadline), || ()).await?;
         if let Some(value) = &value {
             let (redis, script, key, entry) = (self.redis.clone(), self.store.clone(), self.key(id), self.entry(value));
-            self.lifecycle.runtime().spawn(async move {
+            self.lifecycle.in_background(async move {
                 let _: Option<i64> = redis
                     .call_in_background(|mut connection| async move { entry.store(&script, key, &mut connection).await })
                     .await;
