@@ -289,7 +289,9 @@ impl TestApp {
     /// # Panics
     /// When there is no such order.
     pub async fn cancel_directly(&self, id: &str) {
-        let another = App::start(self.settings.clone(), SERVICE, |platform| State { orders: Orders::new(platform) });
+        let mut settings = self.settings.clone();
+        settings.database.url = self.database.url.as_str().into();
+        let another = App::start(settings, SERVICE, |platform| State { orders: Orders::new(platform) });
         let another = another.expect("another replica starts");
         let request = self.client.delete(format!("http://{}/v1/orders/{id}", another.public.address));
         let request = request.bearer_auth(self.token("alice", "orders:write"));

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool::managed::Object;
+use deadpool::managed::{Object, PoolError};
 use deadpool_redis::redis::{FromRedisValue, RedisError, Value};
 use resilience::{Breaker, BreakerSettings, BreakerState, Broken};
 
@@ -36,11 +36,22 @@ pub struct Redis {
 #[derive(Debug, thiserror::Error)]
 enum RedisFault {
     #[error("no connection: {0}")]
-    NoConnection(String),
+    NoConnection(PoolError<RedisError>),
     #[error("timed out")]
     TimedOut,
     #[error(transparent)]
     Failed(RedisError),
+}
+
+impl RedisFault {
+    fn is_timeout(&self) -> bool {
+        match self {
+            Self::TimedOut => true,
+            Self::Failed(error) => error.is_timeout(),
+            Self::NoConnection(PoolError::Backend(error)) => error.is_timeout(),
+            Self::NoConnection(_) => false,
+        }
+    }
 }
 
 impl Redis {
@@ -104,7 +115,7 @@ impl Redis {
         // The timeout is inside the breaker: a call dropped from outside would not be counted.
         let result = self.breaker.call(async move {
             let attempt = async {
-                let connection = pool.get().await.map_err(|error| RedisFault::NoConnection(error.to_string()))?;
+                let connection = pool.get().await.map_err(RedisFault::NoConnection)?;
                 command(connection).await.map_err(RedisFault::Failed)
             };
             tokio::time::timeout(limit, attempt).await.unwrap_or(Err(RedisFault::TimedOut))
@@ -115,7 +126,7 @@ impl Redis {
             Err(Broken::Failed(fault)) => {
                 tracing::warn!(%fault, "redis gave no answer; going on without it");
                 self.forget_connections(&fault);
-                (None, if matches!(fault, RedisFault::TimedOut) { "timeout" } else { "error" })
+                (None, if fault.is_timeout() { "timeout" } else { "error" })
             }
         };
         self.metrics.dependencies.called("redis", outcome, started.elapsed());
