@@ -45,7 +45,8 @@ async fn after_408() {
 async fn after_413() {
     let app = TestApp::start().await;
     let large = format!("{:x}\r\n{}\r\n", 70_000, " ".repeat(70_000));
-    is_closed_whether_endless_or_silent(&app, &chunked_post(&app), large.as_bytes(), "content-too-large").await;
+    is_closed_whether_endless_or_silent(&app, &chunked_post(&app), large.as_bytes(), "content-too-large")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,9 +59,13 @@ async fn after_503() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_body_does_not_eat_the_deadline() {
     let app = TestApp::build().start().await;
-    let body = testkit::order().to_string();
+    let body = testkit::note().to_string();
     let head = chunked_post(&app).replace("transfer-encoding: chunked\r\n", "x-request-timeout-ms: 300\r\n");
-    let head = head.replacen("\r\n\r\n", &format!("\r\ncontent-length: {}\r\n\r\n", body.len()), 1);
+    let head = head.replacen(
+        "\r\n\r\n",
+        &format!("\r\ncontent-length: {}\r\n\r\n", body.len()),
+        1,
+    );
     let mut connection = RawConnection::open(app.app.public.address).await;
     connection.send(head).await;
     let (first, rest) = body.split_at(10);
@@ -78,13 +83,23 @@ async fn a_malformed_a_huge_and_a_slow_head_are_answered_by_the_library() {
     let heads = [
         ("GET / HTTP/1.1\r\nbad header\r\n\r\n".to_owned(), 400),
         (format!("GET / HTTP/1.1\r\nhost: test\r\n{many}\r\n"), 431),
-        (format!("GET / HTTP/1.1\r\nhost: test\r\nx-large: {}\r\n\r\n", "x".repeat(200 * 1024)), 431),
+        (
+            format!(
+                "GET / HTTP/1.1\r\nhost: test\r\nx-large: {}\r\n\r\n",
+                "x".repeat(200 * 1024)
+            ),
+            431,
+        ),
         ("GET / HTTP/1.1\r\nhost: te".to_owned(), 408),
     ];
     for (head, status) in heads {
         let mut connection = RawConnection::open(app.app.public.address).await;
         connection.send(&head).await;
         let response = connection.response().await;
-        assert_eq!((response.status, response.body.as_str()), (status, ""), "{head:.40}");
+        assert_eq!(
+            (response.status, response.body.as_str()),
+            (status, ""),
+            "{head:.40}"
+        );
     }
 }

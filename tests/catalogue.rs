@@ -4,10 +4,9 @@ use api::problems::CATALOGUE;
 use platform::lifecycle::Phase;
 use reqwest::Method;
 use serde_json::json;
-use testkit::{Mode, RawConnection, TestApp, assert_problem, assert_problem_parts, order};
+use testkit::{Mode, NOTES, RawConnection, TestApp, assert_problem, assert_problem_parts, note};
 
-const ORDERS: &str = "/v1/orders";
-const ORDER: &str = "/v1/orders/{id}";
+const NOTE: &str = "/v1/test/notes/{id}";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_problem_type_is_triggered() {
@@ -26,7 +25,13 @@ fn codes_are_unique_and_every_row_says_something_to_everybody() {
     for row in CATALOGUE.iter() {
         let words = [row.title, row.advice, row.user_message, row.runbook];
         assert!(words.iter().all(|words| words.len() > 10), "{}", row.code);
-        assert!(row.code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", row.code);
+        assert!(
+            row.code
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+            "{}",
+            row.code
+        );
     }
 }
 
@@ -35,39 +40,60 @@ async fn trigger(code: &str) {
     match code {
         "malformed-json" => {
             let app = TestApp::start().await;
-            let request = app.request(Method::POST, ORDERS).header("idempotency-key", "k");
-            let response = request.header("content-type", "application/json").body("{\"items\": ").send().await;
-            assert_problem(response.expect("an answer"), ORDERS, post, code).await;
+            let request = app.request(Method::POST, NOTES).header("idempotency-key", "k");
+            let response = request
+                .header("content-type", "application/json")
+                .body("{\"items\": ")
+                .send()
+                .await;
+            assert_problem(response.expect("an answer"), NOTES, post, code).await;
         }
         "invalid-request" => {
             let app = TestApp::start().await;
-            assert_problem(app.place(&json!({})).await, ORDERS, post, code).await;
+            assert_problem(app.write(&json!({})).await, NOTES, post, code).await;
         }
         "invalid-query" => {
             let app = TestApp::start().await;
-            assert_problem(app.get("/v1/orders?limit=0").await, ORDERS, get, code).await;
+            assert_problem(app.get("/v1/test/echo?limit=0").await, "/v1/test/echo", get, code).await;
         }
         "invalid-path" => {
             let app = TestApp::start().await;
-            assert_problem(app.get("/v1/orders/17").await, ORDER, get, code).await;
+            assert_problem(app.get("/v1/test/notes/17").await, NOTE, get, code).await;
         }
         "idempotency-key-missing" => {
             let app = TestApp::start().await;
-            let response = app.request(Method::POST, ORDERS).json(&order()).send().await.expect("an answer");
-            assert_problem(response, ORDERS, post, code).await;
+            let response = app
+                .request(Method::POST, NOTES)
+                .json(&note())
+                .send()
+                .await
+                .expect("an answer");
+            assert_problem(response, NOTES, post, code).await;
         }
         "unauthenticated" => {
             let app = TestApp::start().await;
-            let response = app.anonymous(Method::GET, ORDERS).send().await.expect("an answer");
-            assert!(response.headers()["www-authenticate"].to_str().expect("ASCII").starts_with("Bearer"));
-            assert_problem(response, ORDERS, get, code).await;
+            let response = app.anonymous(Method::GET, NOTES).send().await.expect("an answer");
+            assert!(
+                response.headers()["www-authenticate"]
+                    .to_str()
+                    .expect("ASCII")
+                    .starts_with("Bearer")
+            );
+            assert_problem(response, NOTES, get, code).await;
         }
         "forbidden" => {
             let app = TestApp::start().await;
-            let request = app.anonymous(Method::POST, ORDERS).bearer_auth(app.token("alice", "orders:read"));
+            let request = app
+                .anonymous(Method::POST, NOTES)
+                .bearer_auth(app.token("alice", "test:read"));
             let response = request.send().await.expect("an answer");
-            assert!(response.headers()["www-authenticate"].to_str().expect("ASCII").contains("orders:write"));
-            assert_problem(response, ORDERS, post, code).await;
+            assert!(
+                response.headers()["www-authenticate"]
+                    .to_str()
+                    .expect("ASCII")
+                    .contains("test:write")
+            );
+            assert_problem(response, NOTES, post, code).await;
         }
         "route-not-found" => {
             let app = TestApp::start().await;
@@ -75,9 +101,9 @@ async fn trigger(code: &str) {
         }
         "method-not-allowed" => {
             let app = TestApp::start().await;
-            let response = app.request(Method::PUT, ORDERS).send().await.expect("an answer");
+            let response = app.request(Method::PUT, NOTES).send().await.expect("an answer");
             assert_eq!(response.headers()["allow"], "GET, POST");
-            assert_problem(response, ORDERS, Method::PUT, code).await;
+            assert_problem(response, NOTES, Method::PUT, code).await;
         }
         "request-timeout" => {
             let app = TestApp::build().set("http.body_timeout", "100ms").start().await;
@@ -89,54 +115,59 @@ async fn trigger(code: &str) {
         "idempotency-in-progress" => {
             let app = TestApp::start().await;
             let mut lock = app.database.connect().await;
-            sqlx::query("BEGIN").execute(&mut lock).await.expect("a transaction");
-            sqlx::query("LOCK TABLE orders").execute(&mut lock).await.expect("a lock");
-            let first = tokio::spawn(app.place_request("same", &order()).send());
+            sqlx::query("BEGIN")
+                .execute(&mut lock)
+                .await
+                .expect("a transaction");
+            sqlx::query("LOCK TABLE test_notes")
+                .execute(&mut lock)
+                .await
+                .expect("a lock");
+            let first = tokio::spawn(app.write_request("same", &note()).send());
             app.database.wait_for_lock_waiter().await;
-            assert_problem(app.place_with_key("same", &order()).await, ORDERS, post, code).await;
-            sqlx::query("COMMIT").execute(&mut lock).await.expect("the lock is given back");
+            assert_problem(app.write_with_key("same", &note()).await, NOTES, post, code).await;
+            sqlx::query("COMMIT")
+                .execute(&mut lock)
+                .await
+                .expect("the lock is given back");
             assert_eq!(first.await.expect("no panic").expect("an answer").status(), 201);
-        }
-        "order-not-found" => {
-            let app = TestApp::start().await;
-            let missing = "/v1/orders/01981f6e-7c1a-7a3e-9d55-3a0a2b6f6c10";
-            assert_problem(app.get(missing).await, ORDER, get, code).await;
-            assert_problem(app.delete(missing).await, ORDER, Method::DELETE, code).await;
-        }
-        "order-gone" => {
-            let app = TestApp::start().await;
-            let path = app.placed().await;
-            assert_eq!(app.delete(&path).await.status(), 204);
-            assert_problem(app.get(&path).await, ORDER, get, code).await;
-            assert_problem(app.delete(&path).await, ORDER, Method::DELETE, code).await;
         }
         "content-too-large" => {
             let app = TestApp::start().await;
-            let mut large = order();
-            large["note"] = "x".repeat(70_000).into();
-            assert_problem(app.place(&large).await, ORDERS, post, code).await;
+            let mut large = note();
+            large["text"] = "x".repeat(70_000).into();
+            assert_problem(app.write(&large).await, NOTES, post, code).await;
         }
         "unsupported-media-type" => {
             let app = TestApp::start().await;
-            let request = app.request(Method::POST, ORDERS).header("idempotency-key", "k").body("a=b");
-            assert_problem(request.send().await.expect("an answer"), ORDERS, post, code).await;
+            let request = app
+                .request(Method::POST, NOTES)
+                .header("idempotency-key", "k")
+                .body("a=b");
+            assert_problem(request.send().await.expect("an answer"), NOTES, post, code).await;
         }
         "idempotency-key-reused" => {
             let app = TestApp::start().await;
-            assert_eq!(app.place_with_key("same", &order()).await.status(), 201);
-            let mut other = order();
-            other["note"] = "another".into();
-            assert_problem(app.place_with_key("same", &other).await, ORDERS, post, code).await;
+            assert_eq!(app.write_with_key("same", &note()).await.status(), 201);
+            let mut other = note();
+            other["text"] = "another".into();
+            assert_problem(app.write_with_key("same", &other).await, NOTES, post, code).await;
         }
         "quota-exceeded" => {
-            let app = TestApp::build().set("rate_limit.burst", "1").set("rate_limit.per_second", "1").start().await;
-            assert_eq!(app.get(ORDERS).await.status(), 200);
-            assert_problem(app.get(ORDERS).await, ORDERS, get, code).await;
+            let app = TestApp::build()
+                .set("rate_limit.burst", "1")
+                .set("rate_limit.per_second", "1")
+                .start()
+                .await;
+            assert_eq!(app.get(NOTES).await.status(), 200);
+            assert_problem(app.get(NOTES).await, NOTES, get, code).await;
         }
         "head-too-large" => {
             let app = TestApp::start().await;
-            let request = app.request(Method::GET, ORDERS).header("x-large", "x".repeat(20 * 1024));
-            assert_problem(request.send().await.expect("an answer"), ORDERS, get, code).await;
+            let request = app
+                .request(Method::GET, NOTES)
+                .header("x-large", "x".repeat(20 * 1024));
+            assert_problem(request.send().await.expect("an answer"), NOTES, get, code).await;
         }
         "internal" => {
             let app = TestApp::start().await;
@@ -145,44 +176,47 @@ async fn trigger(code: &str) {
         "dependency-unavailable" => {
             let app = TestApp::build().postgres_proxy().start().await;
             app.postgres.as_ref().expect("asked for").set(Mode::Cut);
-            assert_problem(app.get(ORDERS).await, ORDERS, get, code).await;
+            assert_problem(app.get(NOTES).await, NOTES, get, code).await;
         }
         "database-read-only" => {
             let app = TestApp::start().await;
             app.database.make_read_only().await;
-            assert_problem(app.place(&order()).await, ORDERS, post, code).await;
-            assert_eq!(app.get(ORDERS).await.status(), 200);
+            assert_problem(app.write(&note()).await, NOTES, post, code).await;
+            assert_eq!(app.get(NOTES).await.status(), 200);
         }
         "storage-exhausted" => {
             let app = TestApp::start().await;
             app.database.fail_inserts("53100", 1_000).await;
-            assert_problem(app.place(&order()).await, ORDERS, post, code).await;
+            assert_problem(app.write(&note()).await, NOTES, post, code).await;
         }
         "contention" => {
             let app = TestApp::start().await;
             app.database.fail_inserts("40001", 1_000).await;
-            assert_problem(app.place(&order()).await, ORDERS, post, code).await;
+            assert_problem(app.write(&note()).await, NOTES, post, code).await;
         }
         "overloaded" => {
             let app = TestApp::build().set("http.max_in_flight", "1").start().await;
             let slow = tokio::spawn(app.request(Method::GET, "/v1/test/slow").send());
             app.wait_for_in_flight(1).await;
-            assert_problem(app.get(ORDERS).await, ORDERS, get, code).await;
+            assert_problem(app.get(NOTES).await, NOTES, get, code).await;
             assert_eq!(slow.await.expect("no panic").expect("an answer").status(), 200);
         }
         "shutting-down" => {
             let app = TestApp::start().await;
             app.app.platform.lifecycle.advance(Phase::Draining);
-            let response = app.get(ORDERS).await;
+            let response = app.get(NOTES).await;
             assert_eq!(response.headers()["connection"], "close");
-            assert_problem(response, ORDERS, get, code).await;
+            assert_problem(response, NOTES, get, code).await;
         }
         "deadline-exceeded" => {
             let app = TestApp::build().postgres_proxy().start().await;
             app.postgres.as_ref().expect("asked for").set(Mode::Pause);
-            let request = app.request(Method::GET, ORDERS).header("x-request-timeout-ms", "200");
-            assert_problem(request.send().await.expect("an answer"), ORDERS, get, code).await;
+            let request = app
+                .request(Method::GET, NOTES)
+                .header("x-request-timeout-ms", "200");
+            assert_problem(request.send().await.expect("an answer"), NOTES, get, code).await;
         }
+        "order-not-found" | "order-gone" => crate::orders::trigger(code).await,
         _ => panic!("no test triggers {code}; write one here"),
     }
 }
@@ -190,8 +224,8 @@ async fn trigger(code: &str) {
 /// The head of an order with a chunked body that never comes.
 pub fn chunked_post(app: &TestApp) -> String {
     format!(
-        "POST /v1/orders HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\nidempotency-key: k\r\n\
+        "POST /v1/test/notes HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\nidempotency-key: k\r\n\
          content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
-        app.token("alice", "orders:write")
+        app.token("alice", "test:write")
     )
 }

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use testkit::{Mode, RawConnection, TestApp, order};
+use testkit::{Mode, RawConnection, TestApp, note};
 
-const ORDERS: &str = "SELECT count(*) FROM orders";
+const WRITTEN: &str = "SELECT count(*) FROM test_notes";
 const KEYS: &str = "SELECT count(*) FROM idempotency_keys";
 
 fn post(app: &TestApp, key: &str) -> String {
-    let body = order().to_string();
+    let body = note().to_string();
     format!(
-        "POST /v1/orders HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\nidempotency-key: {key}\r\n\
+        "POST /v1/test/notes HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\nidempotency-key: {key}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        app.token("alice", "orders:write"),
+        app.token("alice", "test:write"),
         body.len()
     )
 }
@@ -22,24 +22,40 @@ fn post(app: &TestApp, key: &str) -> String {
 async fn an_effect_that_began_is_completed_after_a_hang_up() {
     let app = TestApp::start().await;
     let mut lock = app.database.connect().await;
-    sqlx::query("BEGIN").execute(&mut lock).await.expect("a transaction");
-    sqlx::query("LOCK TABLE orders").execute(&mut lock).await.expect("a lock");
+    sqlx::query("BEGIN")
+        .execute(&mut lock)
+        .await
+        .expect("a transaction");
+    sqlx::query("LOCK TABLE test_notes")
+        .execute(&mut lock)
+        .await
+        .expect("a lock");
     let mut connection = RawConnection::open(app.app.public.address).await;
     connection.send(post(&app, "k")).await;
     app.database.wait_for_lock_waiter().await;
     connection.reset();
     app.wait_for_in_flight(0).await;
-    sqlx::query("COMMIT").execute(&mut lock).await.expect("the lock is given back");
-    app.database.wait_until(ORDERS, |orders| orders == 1).await;
+    sqlx::query("COMMIT")
+        .execute(&mut lock)
+        .await
+        .expect("the lock is given back");
+    app.database.wait_until(WRITTEN, |notes| notes == 1).await;
     assert_eq!(app.database.count(KEYS).await, 1);
 }
 
 /// Every round trip takes 5 ms, and the client is gone after each possible number of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hang_up_at_any_moment_leaves_all_or_nothing() {
-    let app = TestApp::build().postgres_proxy().set("database.pool_size", "1").start().await;
-    app.placed().await;
-    app.postgres.as_ref().expect("asked for").set(Mode::Delay(Duration::from_millis(5)));
+    let app = TestApp::build()
+        .postgres_proxy()
+        .set("database.pool_size", "1")
+        .start()
+        .await;
+    app.written().await;
+    app.postgres
+        .as_ref()
+        .expect("asked for")
+        .set(Mode::Delay(Duration::from_millis(5)));
     for moment in 0..30 {
         let mut connection = RawConnection::open(app.app.public.address).await;
         connection.send(post(&app, &format!("key-{moment}"))).await;
@@ -48,24 +64,49 @@ async fn a_hang_up_at_any_moment_leaves_all_or_nothing() {
         connection.reset();
     }
     app.wait_for_in_flight(0).await;
-    assert!(app.app.platform.lifecycle.finish_commit_sections(Duration::from_secs(5)).await);
-    assert_eq!(app.database.count(ORDERS).await, app.database.count(KEYS).await);
+    assert!(
+        app.app
+            .platform
+            .lifecycle
+            .finish_commit_sections(Duration::from_secs(5))
+            .await
+    );
+    assert_eq!(app.database.count(WRITTEN).await, app.database.count(KEYS).await);
     let idle_in_transaction = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
     assert_eq!(app.database.count(idle_in_transaction).await, 0);
-    assert_eq!(app.get("/v1/orders").await.status(), 200, "the one connection is of use to the next");
+    assert_eq!(
+        app.get("/v1/test/notes").await.status(),
+        200,
+        "the one connection is of use to the next"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_was_given_up_does_not_disturb_the_next() {
-    let app = TestApp::build().postgres_proxy().set("database.pool_size", "1").start().await;
-    let path = app.placed().await;
+    let app = TestApp::build()
+        .postgres_proxy()
+        .set("database.pool_size", "1")
+        .start()
+        .await;
+    let path = app.written().await;
     for _ in 0..5 {
-        app.postgres.as_ref().expect("asked for").set(Mode::Delay(Duration::from_millis(100)));
-        let request = app.request(Method::GET, "/v1/orders").header("x-request-timeout-ms", "50");
+        app.postgres
+            .as_ref()
+            .expect("asked for")
+            .set(Mode::Delay(Duration::from_millis(100)));
+        let request = app
+            .request(Method::GET, "/v1/test/notes")
+            .header("x-request-timeout-ms", "50");
         assert_eq!(request.send().await.expect("an answer").status(), 504);
         app.postgres.as_ref().expect("asked for").set(Mode::Pass);
-        let order: serde_json::Value = app.get(&path).await.json().await.expect("JSON");
-        assert_eq!(format!("/v1/orders/{}", order["id"].as_str().expect("an order, not a page")), path);
+        let note: serde_json::Value = app.get(&path).await.json().await.expect("JSON");
+        assert_eq!(
+            format!(
+                "/v1/test/notes/{}",
+                note["id"].as_str().expect("a note, not a list")
+            ),
+            path
+        );
     }
 }

@@ -7,7 +7,7 @@ use testkit::TestApp;
 async fn every_route_is_there_at_zero_before_its_first_request() {
     let app = TestApp::start().await;
     let text = app.management("/metrics").await.text().await.expect("text");
-    for route in ["/v1/orders", "/v1/orders/{id}", "/problems", "unmatched"] {
+    for route in ["/v1/test/notes", "/v1/test/notes/{id}", "/problems", "unmatched"] {
         let line = format!("http_server_responses_total{{http_route=\"{route}\",code_class=\"5xx\"}} 0");
         assert!(text.contains(&line), "{line} in\n{text}");
     }
@@ -17,18 +17,34 @@ async fn every_route_is_there_at_zero_before_its_first_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_problems_and_cache_outcomes_are_counted() {
     let app = TestApp::start().await;
-    let path = app.placed().await;
+    let path = app.written().await;
     app.get(&path).await;
     app.redis_has_entries().await;
     app.get(&path).await;
-    app.get("/v1/orders/17").await;
-    let route = "http_route=\"/v1/orders/{id}\"";
-    assert_eq!(app.metric(&format!("http_server_responses_total{{{route},code_class=\"2xx\"}}")).await, 2.0);
-    assert_eq!(app.metric(&format!("http_server_problems_total{{{route},problem=\"invalid-path\"}}")).await, 1.0);
+    app.get("/v1/test/notes/17").await;
+    let route = "http_route=\"/v1/test/notes/{id}\"";
+    assert_eq!(
+        app.metric(&format!(
+            "http_server_responses_total{{{route},code_class=\"2xx\"}}"
+        ))
+        .await,
+        2.0
+    );
+    assert_eq!(
+        app.metric(&format!(
+            "http_server_problems_total{{{route},problem=\"invalid-path\"}}"
+        ))
+        .await,
+        1.0
+    );
     assert_eq!(app.metric("cache_requests_total{outcome=\"miss\"}").await, 1.0);
     assert_eq!(app.metric("cache_requests_total{outcome=\"hit\"}").await, 1.0);
     let labels = format!("http_request_method=\"GET\",{route},http_response_status_code=\"200\"");
-    assert_eq!(app.metric(&format!("http_server_request_duration_seconds_count{{{labels}}}")).await, 2.0);
+    assert_eq!(
+        app.metric(&format!("http_server_request_duration_seconds_count{{{labels}}}"))
+            .await,
+        2.0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,10 +52,16 @@ async fn callers_cannot_make_up_labels() {
     let app = TestApp::start().await;
     for n in 0..50 {
         let method = Method::from_bytes(format!("M{n}").as_bytes()).expect("a token");
-        app.anonymous(method, &format!("/{n}")).send().await.expect("an answer");
+        app.anonymous(method, &format!("/{n}"))
+            .send()
+            .await
+            .expect("an answer");
     }
     let text = app.management("/metrics").await.text().await.expect("text");
-    let series = text.lines().filter(|line| line.starts_with("http_server_request_duration_seconds_count")).count();
+    let series = text
+        .lines()
+        .filter(|line| line.starts_with("http_server_request_duration_seconds_count"))
+        .count();
     assert!(series <= 2, "{series}: one for 404, one for 429");
     assert!(text.contains("http_request_method=\"_OTHER\",http_route=\"unmatched\""));
 }

@@ -2,19 +2,72 @@
 
 use std::collections::HashSet;
 
-use reqwest::Method;
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use testkit::{TestApp, assert_problem, order};
+use testkit::{TestApp, assert_problem};
+
+/// An app whose tokens are good for orders.
+async fn shop() -> TestApp {
+    TestApp::build().scopes("orders:read orders:write").start().await
+}
+
+/// An order that keeps all rules.
+fn order() -> Value {
+    json!({
+        "customer_email": "ada@example.com", "currency": "EUR", "note": null,
+        "items": [{ "sku": "ABC-1234", "quantity": 2, "unit_price_cents": 1999 }]
+    })
+}
+
+async fn place(app: &TestApp, order: &Value) -> Response {
+    let request = app
+        .request(Method::POST, "/v1/orders")
+        .header("idempotency-key", uuid::Uuid::new_v4().to_string());
+    request.json(order).send().await.expect("an answer")
+}
+
+async fn placed(app: &TestApp) -> String {
+    let response = place(app, &order()).await;
+    assert_eq!(response.status(), 201);
+    response.headers()["location"]
+        .to_str()
+        .expect("a path")
+        .to_owned()
+}
+
+/// The problem types of orders, for the loop over the catalogue.
+pub async fn trigger(code: &str) {
+    let app = shop().await;
+    let path = match code {
+        "order-not-found" => "/v1/orders/01981f6e-7c1a-7a3e-9d55-3a0a2b6f6c10".to_owned(),
+        "order-gone" => placed(&app).await,
+        _ => panic!("no test triggers {code}; write one here"),
+    };
+    if code == "order-gone" {
+        assert_eq!(app.delete(&path).await.status(), 204);
+    }
+    assert_problem(app.get(&path).await, "/v1/orders/{id}", Method::GET, code).await;
+    assert_problem(app.delete(&path).await, "/v1/orders/{id}", Method::DELETE, code).await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_placed_read_listed_and_cancelled() {
-    let app = TestApp::start().await;
-    let response = app.place(&order()).await;
+    let app = shop().await;
+    let response = place(&app, &order()).await;
     assert_eq!(response.status(), 201);
-    let path = response.headers()["location"].to_str().expect("a path").to_owned();
+    let path = response.headers()["location"]
+        .to_str()
+        .expect("a path")
+        .to_owned();
     let placed: Value = response.json().await.expect("JSON");
-    assert_eq!(path, format!("/v1/orders/{}", placed["id"].as_str().expect("an id")));
-    assert_eq!((&placed["total_cents"], &placed["status"]), (&json!(3998), &json!("pending")));
+    assert_eq!(
+        path,
+        format!("/v1/orders/{}", placed["id"].as_str().expect("an id"))
+    );
+    assert_eq!(
+        (&placed["total_cents"], &placed["status"]),
+        (&json!(3998), &json!("pending"))
+    );
 
     for cached in [false, true] {
         let read: Value = app.get(&path).await.json().await.expect("JSON");
@@ -31,83 +84,171 @@ async fn an_order_is_placed_read_listed_and_cancelled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_subjects_order_does_not_exist() {
-    let app = TestApp::start().await;
-    let path = app.placed().await;
+    let app = shop().await;
+    let path = placed(&app).await;
     assert_eq!(app.get(&path).await.status(), 200, "so that it is in the cache");
     for method in [Method::GET, Method::DELETE] {
-        let response = app.request_as("mallory", method.clone(), &path).send().await.expect("an answer");
+        let response = app
+            .request_as("mallory", method.clone(), &path)
+            .send()
+            .await
+            .expect("an answer");
         assert_problem(response, "/v1/orders/{id}", method, "order-not-found").await;
     }
-    let page = app.request_as("mallory", Method::GET, "/v1/orders").send().await.expect("an answer");
+    let page = app
+        .request_as("mallory", Method::GET, "/v1/orders")
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(page.json::<Value>().await.expect("JSON")["items"], json!([]));
     assert_eq!(app.get(&path).await.status(), 200, "it was not cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_cover_everything_once_newest_first() {
-    let app = TestApp::start().await;
-    let mut placed = Vec::new();
+    let app = shop().await;
+    let mut expected = Vec::new();
     for _ in 0..7 {
-        placed.push(app.placed().await);
+        expected.push(placed(&app).await);
     }
     let (mut seen, mut query) = (Vec::new(), "limit=3".to_owned());
     loop {
-        let page: Value = app.get(&format!("/v1/orders?{query}")).await.json().await.expect("JSON");
+        let page: Value = app
+            .get(&format!("/v1/orders?{query}"))
+            .await
+            .json()
+            .await
+            .expect("JSON");
         let ids = page["items"].as_array().expect("items").iter();
         seen.extend(ids.map(|order| format!("/v1/orders/{}", order["id"].as_str().expect("an id"))));
-        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            break;
+        };
         query = format!("limit=3&cursor={cursor}");
     }
-    placed.reverse();
-    assert_eq!(seen, placed);
+    expected.reverse();
+    assert_eq!(seen, expected);
     assert_eq!(seen.iter().collect::<HashSet<_>>().len(), 7);
 }
 
 /// What is wrong with a body, and where the answer must see it.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_rule_is_told_at_its_place_and_no_value_is_echoed() {
-    let app = TestApp::start().await;
-    let item = |changes: Value| merged(json!({ "sku": "ABC-1234", "quantity": 1, "unit_price_cents": 1 }), changes);
+    let app = shop().await;
+    let item = |changes: Value| {
+        merged(
+            json!({ "sku": "ABC-1234", "quantity": 1, "unit_price_cents": 1 }),
+            changes,
+        )
+    };
     let with = |changes: Value| merged(order(), changes);
     let cases = [
-        (with(json!({ "customer_email": "XnobodyX" })), "/customer_email", "email"),
+        (
+            with(json!({ "customer_email": "XnobodyX" })),
+            "/customer_email",
+            "email",
+        ),
         (with(json!({ "currency": "XeurX" })), "/currency", "pattern"),
         (with(json!({ "items": [] })), "/items", "length"),
-        (with(json!({ "items": vec![item(json!({})); 51] })), "/items", "length"),
-        (with(json!({ "items": [item(json!({ "sku": "XsmallX" }))] })), "/items/0/sku", "pattern"),
-        (with(json!({ "items": [item(json!({ "quantity": 0 }))] })), "/items/0/quantity", "range"),
-        (with(json!({ "items": [item(json!({ "quantity": 1001 }))] })), "/items/0/quantity", "range"),
-        (with(json!({ "items": [item(json!({ "unit_price_cents": 0 }))] })), "/items/0/unit_price_cents", "range"),
+        (
+            with(json!({ "items": vec![item(json!({})); 51] })),
+            "/items",
+            "length",
+        ),
+        (
+            with(json!({ "items": [item(json!({ "sku": "XsmallX" }))] })),
+            "/items/0/sku",
+            "pattern",
+        ),
+        (
+            with(json!({ "items": [item(json!({ "quantity": 0 }))] })),
+            "/items/0/quantity",
+            "range",
+        ),
+        (
+            with(json!({ "items": [item(json!({ "quantity": 1001 }))] })),
+            "/items/0/quantity",
+            "range",
+        ),
+        (
+            with(json!({ "items": [item(json!({ "unit_price_cents": 0 }))] })),
+            "/items/0/unit_price_cents",
+            "range",
+        ),
         (with(json!({ "note": "x".repeat(501) })), "/note", "length"),
         (with(json!({ "note": 1 })), "/note", "type"),
-        (with(json!({ "items": [item(json!({ "quantity": "XfewX" }))] })), "/items/0/quantity", "type"),
-        (with(json!({ "items": [{ "sku": "ABC-1234", "quantity": 1 }] })), "/items/0/unit_price_cents", "missing"),
+        (
+            with(json!({ "items": [item(json!({ "quantity": "XfewX" }))] })),
+            "/items/0/quantity",
+            "type",
+        ),
+        (
+            with(json!({ "items": [{ "sku": "ABC-1234", "quantity": 1 }] })),
+            "/items/0/unit_price_cents",
+            "missing",
+        ),
         (with(json!({ "coupon": "XfreeX" })), "/coupon", "unknown-field"),
     ];
     for (body, pointer, rule) in cases {
-        let problem = assert_problem(app.place(&body).await, "/v1/orders", Method::POST, "invalid-request").await;
+        let problem = assert_problem(
+            place(&app, &body).await,
+            "/v1/orders",
+            Method::POST,
+            "invalid-request",
+        )
+        .await;
         let errors = problem["errors"].as_array().expect("errors");
         assert_eq!(errors.len(), 1, "{problem}");
-        assert_eq!((errors[0]["pointer"].as_str(), errors[0]["code"].as_str()), (Some(pointer), Some(rule)));
-        assert!(!problem.to_string().contains('X'), "the value is echoed: {problem}");
+        assert_eq!(
+            (errors[0]["pointer"].as_str(), errors[0]["code"].as_str()),
+            (Some(pointer), Some(rule))
+        );
+        assert!(
+            !problem.to_string().contains('X'),
+            "the value is echoed: {problem}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_rules_are_told_all_at_once() {
-    let app = TestApp::start().await;
-    let body = merged(order(), json!({ "customer_email": "nobody", "currency": "eur", "items": [] }));
-    let problem = assert_problem(app.place(&body).await, "/v1/orders", Method::POST, "invalid-request").await;
-    let pointers: Vec<_> = problem["errors"].as_array().expect("errors").iter().map(|error| &error["pointer"]).collect();
+    let app = shop().await;
+    let body = merged(
+        order(),
+        json!({ "customer_email": "nobody", "currency": "eur", "items": [] }),
+    );
+    let problem = assert_problem(
+        place(&app, &body).await,
+        "/v1/orders",
+        Method::POST,
+        "invalid-request",
+    )
+    .await;
+    let pointers: Vec<_> = problem["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|error| &error["pointer"])
+        .collect();
     assert_eq!(pointers, ["/currency", "/customer_email", "/items"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_json_is_malformed_even_after_a_wrong_shape() {
-    let app = TestApp::start().await;
-    for body in [&b"{"[..], b"", b"{\"items\": 1, ", b"{\"customer_email\": \"\xff\"}", b"{} x"] {
-        let request = app.request(Method::POST, "/v1/orders").header("idempotency-key", "k");
-        let request = request.header("content-type", "application/json").body(body.to_vec());
+    let app = shop().await;
+    for body in [
+        &b"{"[..],
+        b"",
+        b"{\"items\": 1, ",
+        b"{\"customer_email\": \"\xff\"}",
+        b"{} x",
+    ] {
+        let request = app
+            .request(Method::POST, "/v1/orders")
+            .header("idempotency-key", "k");
+        let request = request
+            .header("content-type", "application/json")
+            .body(body.to_vec());
         let response = request.send().await.expect("an answer");
         let problem = assert_problem(response, "/v1/orders", Method::POST, "malformed-json").await;
         assert!(problem.get("errors").is_none());
@@ -116,7 +257,7 @@ async fn what_is_not_json_is_malformed_even_after_a_wrong_shape() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_parameter_is_told_by_name() {
-    let app = TestApp::start().await;
+    let app = shop().await;
     let cases = [
         ("limit=0", "limit", "range"),
         ("limit=101", "limit", "range"),
@@ -130,10 +271,19 @@ async fn each_parameter_is_told_by_name() {
         let problem = assert_problem(response, "/v1/orders", Method::GET, "invalid-query").await;
         assert_eq!(problem["errors"][0]["parameter"], parameter, "{problem}");
         assert_eq!(problem["errors"][0]["code"], rule, "{problem}");
-        assert!(!problem.to_string().contains('X'), "the value is echoed: {problem}");
+        assert!(
+            !problem.to_string().contains('X'),
+            "the value is echoed: {problem}"
+        );
     }
     for path in ["/v1/orders/XnoneX", "/v1/orders/%FF", "/v1/orders/%00"] {
-        let problem = assert_problem(app.get(path).await, "/v1/orders/{id}", Method::GET, "invalid-path").await;
+        let problem = assert_problem(
+            app.get(path).await,
+            "/v1/orders/{id}",
+            Method::GET,
+            "invalid-path",
+        )
+        .await;
         assert_eq!(problem["errors"][0]["parameter"], "id");
         assert!(!problem.to_string().contains('X'));
     }

@@ -4,40 +4,56 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use testkit::{Mode, TestApp, assert_problem, order};
+use testkit::{Mode, NOTES, TestApp, assert_problem, note};
 
-const ORDERS: &str = "/v1/orders";
-const COUNT: &str = "SELECT count(*) FROM orders";
+const COUNT: &str = "SELECT count(*) FROM test_notes";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_and_back_is_503_and_2xx_without_a_restart() {
     let app = TestApp::build().postgres_proxy().start().await;
     let proxy = app.postgres.as_ref().expect("asked for");
-    let path = app.placed().await;
+    let path = app.written().await;
 
     proxy.set(Mode::Cut);
-    assert_problem(app.get(ORDERS).await, ORDERS, Method::GET, "dependency-unavailable").await;
-    assert_problem(app.place(&order()).await, ORDERS, Method::POST, "dependency-unavailable").await;
+    assert_problem(app.get(NOTES).await, NOTES, Method::GET, "dependency-unavailable").await;
+    assert_problem(
+        app.write(&note()).await,
+        NOTES,
+        Method::POST,
+        "dependency-unavailable",
+    )
+    .await;
     assert_eq!(app.management("/livez").await.status(), 200);
-    assert_eq!(app.management("/readyz").await.status(), 200, "a shared fault unreadies nobody");
+    assert_eq!(
+        app.management("/readyz").await.status(),
+        200,
+        "a shared fault unreadies nobody"
+    );
 
     proxy.set(Mode::Pass);
     let back = Instant::now();
     while app.get(&path).await.status() != 200 {
-        assert!(back.elapsed() < Duration::from_secs(2), "not back within two seconds");
+        assert!(
+            back.elapsed() < Duration::from_secs(2),
+            "not back within two seconds"
+        );
     }
-    assert_eq!(app.place(&order()).await.status(), 201);
+    assert_eq!(app.write(&note()).await.status(), 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_died_while_idle_cost_no_request() {
     let app = TestApp::start().await;
-    join_all((0..4).map(|_| app.get(ORDERS))).await;
+    join_all((0..4).map(|_| app.get(NOTES))).await;
     app.database.disconnect_everybody().await;
-    assert_eq!(app.get(ORDERS).await.status(), 200);
-    assert_eq!(app.metric("retry_attempts_total{dependency=\"postgres\",reason=\"connection\"}").await, 1.0);
+    assert_eq!(app.get(NOTES).await.status(), 200);
+    assert_eq!(
+        app.metric("retry_attempts_total{dependency=\"postgres\",reason=\"connection\"}")
+            .await,
+        1.0
+    );
     app.database.disconnect_everybody().await;
-    assert_eq!(app.place(&order()).await.status(), 201);
+    assert_eq!(app.write(&note()).await.status(), 201);
     assert_eq!(app.database.count(COUNT).await, 1);
 }
 
@@ -45,36 +61,63 @@ async fn connections_that_died_while_idle_cost_no_request() {
 async fn paused_in_mid_query_is_504_in_time_and_leaks_no_connection() {
     let app = TestApp::build().postgres_proxy().start().await;
     let proxy = app.postgres.as_ref().expect("asked for");
-    assert_eq!(app.get(ORDERS).await.status(), 200);
+    assert_eq!(app.get(NOTES).await.status(), 200);
     proxy.set(Mode::Pause);
-    let request = |_| app.request(Method::GET, ORDERS).header("x-request-timeout-ms", "400").send();
+    let request = |_| {
+        app.request(Method::GET, NOTES)
+            .header("x-request-timeout-ms", "400")
+            .send()
+    };
     let asked = Instant::now();
     for response in join_all((0..3).map(request)).await {
         let code = "deadline-exceeded";
         let response = response.expect("an answer");
         // A connection that cannot even be opened in time is the dependency's own fault.
-        let code = if response.status() == 503 { "dependency-unavailable" } else { code };
-        assert_problem(response, ORDERS, Method::GET, code).await;
+        let code = if response.status() == 503 {
+            "dependency-unavailable"
+        } else {
+            code
+        };
+        assert_problem(response, NOTES, Method::GET, code).await;
     }
-    assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_millis(500),
+        "{:?}",
+        asked.elapsed()
+    );
     proxy.set(Mode::Pass);
     app.database.wait_for_no_backend_but(2).await;
-    assert_eq!(app.get(ORDERS).await.status(), 200);
-    assert_eq!(app.metric("db_client_connection_count{state=\"used\"}").await, 0.0);
+    assert_eq!(app.get(NOTES).await.status(), 200);
+    assert_eq!(
+        app.metric("db_client_connection_count{state=\"used\"}").await,
+        0.0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_exhausted_by_locks_is_overloaded_quickly_and_not_retried() {
     let app = TestApp::start().await;
     let mut lock = app.database.connect().await;
-    sqlx::query("BEGIN").execute(&mut lock).await.expect("a transaction");
-    sqlx::query("LOCK TABLE orders").execute(&mut lock).await.expect("a lock");
-    let stuck: Vec<_> = (0..4).map(|_| tokio::spawn(app.request(Method::GET, ORDERS).send())).collect();
+    sqlx::query("BEGIN")
+        .execute(&mut lock)
+        .await
+        .expect("a transaction");
+    sqlx::query("LOCK TABLE test_notes")
+        .execute(&mut lock)
+        .await
+        .expect("a lock");
+    let stuck: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(app.request(Method::GET, NOTES).send()))
+        .collect();
     app.database.wait_for_lock_waiters(4).await;
 
     let asked = Instant::now();
-    assert_problem(app.get(ORDERS).await, ORDERS, Method::GET, "overloaded").await;
-    assert!(asked.elapsed() < Duration::from_millis(400), "{:?}", asked.elapsed());
+    assert_problem(app.get(NOTES).await, NOTES, Method::GET, "overloaded").await;
+    assert!(
+        asked.elapsed() < Duration::from_millis(400),
+        "{:?}",
+        asked.elapsed()
+    );
     assert_eq!(app.metric("retry_attempts_total{").await, 0.0);
     assert!(app.metric("db_client_connection_timeouts_total").await >= 1.0);
     for probe in ["/livez", "/readyz"] {
@@ -82,7 +125,7 @@ async fn a_pool_exhausted_by_locks_is_overloaded_quickly_and_not_retried() {
     }
     for response in stuck {
         let response = response.await.expect("no panic").expect("an answer");
-        assert_problem(response, ORDERS, Method::GET, "contention").await;
+        assert_problem(response, NOTES, Method::GET, "contention").await;
     }
 }
 
@@ -94,8 +137,11 @@ async fn a_statement_over_its_time_is_504() {
         .start()
         .await;
     app.database.slow_inserts().await;
-    assert_problem(app.place(&order()).await, ORDERS, Method::POST, "deadline-exceeded").await;
-    assert_eq!(app.metric("db_client_errors_total{sqlstate=\"57014\"}").await, 1.0);
+    assert_problem(app.write(&note()).await, NOTES, Method::POST, "deadline-exceeded").await;
+    assert_eq!(
+        app.metric("db_client_errors_total{sqlstate=\"57014\"}").await,
+        1.0
+    );
     assert_eq!(app.database.count(COUNT).await, 0);
 }
 
@@ -103,8 +149,12 @@ async fn a_statement_over_its_time_is_504() {
 async fn serialization_failures_are_retried_to_one_effect() {
     let app = TestApp::start().await;
     app.database.fail_inserts("40001", 2).await;
-    assert_eq!(app.place(&order()).await.status(), 201);
-    assert_eq!(app.metric("retry_attempts_total{dependency=\"postgres\",reason=\"serialization\"}").await, 2.0);
+    assert_eq!(app.write(&note()).await.status(), 201);
+    assert_eq!(
+        app.metric("retry_attempts_total{dependency=\"postgres\",reason=\"serialization\"}")
+            .await,
+        2.0
+    );
     assert_eq!(app.database.count(COUNT).await, 1);
 }
 
@@ -115,23 +165,44 @@ async fn a_deadlock_is_retried_to_one_effect() {
         .execute(
             "CREATE FUNCTION lock_two() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                PERFORM pg_advisory_xact_lock(1); PERFORM pg_advisory_xact_lock(2); RETURN NEW; END $$;
-             CREATE TRIGGER lock_two BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION lock_two();",
+             CREATE TRIGGER lock_two BEFORE INSERT ON test_notes FOR EACH ROW EXECUTE FUNCTION lock_two();",
         )
         .await;
     // The server looks for deadlocks only after a second; earlier, so that it finds ours before a lock timeout.
-    app.database.set_for_new_connections("deadlock_timeout", "100ms").await;
+    app.database
+        .set_for_new_connections("deadlock_timeout", "100ms")
+        .await;
     let mut other = app.database.connect().await;
-    sqlx::query("SET deadlock_timeout = '10s'").execute(&mut other).await.expect("a setting");
-    sqlx::query("BEGIN").execute(&mut other).await.expect("a transaction");
-    sqlx::query("SELECT pg_advisory_xact_lock(2)").execute(&mut other).await.expect("the first lock");
+    sqlx::query("SET deadlock_timeout = '10s'")
+        .execute(&mut other)
+        .await
+        .expect("a setting");
+    sqlx::query("BEGIN")
+        .execute(&mut other)
+        .await
+        .expect("a transaction");
+    sqlx::query("SELECT pg_advisory_xact_lock(2)")
+        .execute(&mut other)
+        .await
+        .expect("the first lock");
 
-    let placing = tokio::spawn(app.place_request("k", &order()).send());
+    let placing = tokio::spawn(app.write_request("k", &note()).send());
     app.database.wait_for_lock_waiter().await;
-    sqlx::query("SELECT pg_advisory_xact_lock(1)").execute(&mut other).await.expect("the app is the victim");
-    sqlx::query("COMMIT").execute(&mut other).await.expect("the locks are given back");
+    sqlx::query("SELECT pg_advisory_xact_lock(1)")
+        .execute(&mut other)
+        .await
+        .expect("the app is the victim");
+    sqlx::query("COMMIT")
+        .execute(&mut other)
+        .await
+        .expect("the locks are given back");
 
     assert_eq!(placing.await.expect("no panic").expect("an answer").status(), 201);
-    assert_eq!(app.metric("retry_attempts_total{dependency=\"postgres\",reason=\"deadlock\"}").await, 1.0);
+    assert_eq!(
+        app.metric("retry_attempts_total{dependency=\"postgres\",reason=\"deadlock\"}")
+            .await,
+        1.0
+    );
     assert_eq!(app.database.count(COUNT).await, 1);
 }
 
@@ -143,17 +214,20 @@ async fn a_connection_lost_at_commit_says_that_the_outcome_is_unknown() {
         .execute(
             "CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                PERFORM pg_advisory_xact_lock(7); RETURN NEW; END $$;
-             CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED
+             CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON test_notes DEFERRABLE INITIALLY DEFERRED
                FOR EACH ROW EXECUTE FUNCTION at_commit();",
         )
         .await;
     let mut lock = app.database.connect().await;
-    sqlx::query("SELECT pg_advisory_lock(7)").execute(&mut lock).await.expect("a lock");
-    let placing = tokio::spawn(app.place_request("k", &order()).send());
+    sqlx::query("SELECT pg_advisory_lock(7)")
+        .execute(&mut lock)
+        .await
+        .expect("a lock");
+    let placing = tokio::spawn(app.write_request("k", &note()).send());
     app.database.wait_for_lock_waiter().await;
     app.postgres.as_ref().expect("asked for").set(Mode::Cut);
     let response = placing.await.expect("no panic").expect("an answer");
-    let problem = assert_problem(response, ORDERS, Method::POST, "dependency-unavailable").await;
+    let problem = assert_problem(response, NOTES, Method::POST, "dependency-unavailable").await;
     assert_eq!(problem["outcome"], "unknown");
     assert_eq!(problem["retryable"], true);
 }

@@ -18,22 +18,30 @@ async fn with_postgres_away_it_lives_answers_typed_and_keeps_trying() {
     let app = TestApp::build().postgres_proxy().unmigrated().start().await;
     app.database.migrate(&app.settings).await;
     app.postgres.as_ref().expect("asked for").set(Mode::Cut);
-    let response = app.get("/v1/orders").await;
+    let response = app.get("/v1/test/notes").await;
     assert_eq!(response.status(), 503);
     assert!(response.headers().contains_key("retry-after"));
     assert_eq!(app.management("/livez").await.status(), 200);
     app.postgres.as_ref().expect("asked for").set(Mode::Pass);
     app.wait_for("/startupz", 200).await;
-    assert_eq!(app.get("/v1/orders").await.status(), 200);
+    assert_eq!(app.get("/v1/test/notes").await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_required_database_unreadies_and_readies_again() {
-    let app = TestApp::build().postgres_proxy().set("readiness.require", "postgres").start().await;
+    let app = TestApp::build()
+        .postgres_proxy()
+        .set("readiness.require", "postgres")
+        .start()
+        .await;
     let proxy = app.postgres.as_ref().expect("asked for");
     proxy.set(Mode::Cut);
     app.wait_for("/readyz", 503).await;
-    assert_eq!(app.management("/livez").await.status(), 200, "a restart would not help");
+    assert_eq!(
+        app.management("/livez").await.status(),
+        200,
+        "a restart would not help"
+    );
     proxy.set(Mode::Pass);
     app.wait_for("/readyz", 200).await;
 }
@@ -44,5 +52,8 @@ async fn dependencies_are_told_apart() {
     app.redis.as_ref().expect("asked for").set(Mode::Cut);
     let text = app.management("/dependencies").await.text().await.expect("text");
     let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!((&told["postgres"]["state"], &told["redis"]["state"]), (&"reached".into(), &"away".into()));
+    assert_eq!(
+        (&told["postgres"]["state"], &told["redis"]["state"]),
+        (&"reached".into(), &"away".into())
+    );
 }

@@ -6,12 +6,17 @@ use testkit::{TestApp, TestAppBuilder, assert_problem};
 
 /// Twenty at once, then next to nothing.
 fn small_quota() -> TestAppBuilder {
-    TestApp::build().set("rate_limit.burst", "20").set("rate_limit.per_second", "1")
+    TestApp::build()
+        .set("rate_limit.burst", "20")
+        .set("rate_limit.per_second", "1")
 }
 
 async fn allowed_of(app: &TestApp, requests: usize) -> usize {
-    let responses = join_all((0..requests).map(|_| app.get("/v1/orders"))).await;
-    responses.iter().filter(|response| response.status() == 200).count()
+    let responses = join_all((0..requests).map(|_| app.get("/v1/test/notes"))).await;
+    responses
+        .iter()
+        .filter(|response| response.status() == 200)
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,24 +24,37 @@ async fn the_burst_is_allowed_and_the_rest_is_429() {
     let app = small_quota().start().await;
     let allowed = allowed_of(&app, 40).await;
     assert!((20..=22).contains(&allowed), "{allowed}");
-    let refused = app.get("/v1/orders").await;
+    let refused = app.get("/v1/test/notes").await;
     assert_eq!(refused.headers()["ratelimit-policy"], "\"default\";q=20;w=20");
-    assert!(refused.headers()["ratelimit"].to_str().expect("ASCII").starts_with("\"default\";r=0;t="));
-    assert_problem(refused, "/v1/orders", Method::GET, "quota-exceeded").await;
-    let bob = app.request_as("bob", Method::GET, "/v1/orders").send().await.expect("an answer");
+    assert!(
+        refused.headers()["ratelimit"]
+            .to_str()
+            .expect("ASCII")
+            .starts_with("\"default\";r=0;t=")
+    );
+    assert_problem(refused, "/v1/test/notes", Method::GET, "quota-exceeded").await;
+    let bob = app
+        .request_as("bob", Method::GET, "/v1/test/notes")
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(bob.status(), 200, "another subject has a quota of its own");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_left_is_told_before_it_is_used_up() {
     let app = small_quota().start().await;
-    let first = app.get("/v1/orders").await;
+    let first = app.get("/v1/test/notes").await;
     assert_eq!(first.headers()["ratelimit"], "\"default\";r=19;t=1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_each_process_allows_its_share() {
-    let app = small_quota().set("rate_limit.local_share", "0.5").redis_proxy().start().await;
+    let app = small_quota()
+        .set("rate_limit.local_share", "0.5")
+        .redis_proxy()
+        .start()
+        .await;
     app.redis.as_ref().expect("asked for").set(testkit::Mode::Cut);
     let allowed = allowed_of(&app, 40).await;
     assert!((10..=12).contains(&allowed), "{allowed}");
@@ -49,17 +67,31 @@ async fn an_address_without_a_valid_token_pays_for_every_try() {
         .set("rate_limit.anonymous_per_second", "1")
         .start()
         .await;
-    let guess = || app.anonymous(Method::GET, "/v1/orders").bearer_auth("guessed").send();
+    let guess = || {
+        app.anonymous(Method::GET, "/v1/test/notes")
+            .bearer_auth("guessed")
+            .send()
+    };
     for _ in 0..5 {
         assert_eq!(guess().await.expect("an answer").status(), 401);
     }
-    assert_problem(guess().await.expect("an answer"), "/v1/orders", Method::GET, "quota-exceeded").await;
-    assert_eq!(app.get("/v1/orders").await.status(), 200, "a valid token at the same address is not affected");
+    assert_problem(
+        guess().await.expect("an answer"),
+        "/v1/test/notes",
+        Method::GET,
+        "quota-exceeded",
+    )
+    .await;
+    assert_eq!(
+        app.get("/v1/test/notes").await.status(),
+        200,
+        "a valid token at the same address is not affected"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_services_on_one_redis_do_not_share_quotas() {
     let (one, other) = (small_quota().start().await, small_quota().start().await);
     allowed_of(&one, 30).await;
-    assert_eq!(other.get("/v1/orders").await.status(), 200);
+    assert_eq!(other.get("/v1/test/notes").await.status(), 200);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::Value;
-use testkit::{Mode, RedisFault, TestApp, order};
+use testkit::{Mode, RedisFault, TestApp, note};
 
 /// The answers of a healthy service, and how long the slowest took.
 async fn serves_as_ever(app: &TestApp) -> Duration {
@@ -18,43 +18,61 @@ async fn serves_as_ever(app: &TestApp) -> Duration {
         response
     };
     let key = uuid::Uuid::new_v4().to_string();
-    let placed = timed(app.place_request(&key, &order()), 201).await;
+    let placed = timed(app.write_request(&key, &note()), 201).await;
     let path = placed.headers()["location"].to_str().expect("a path").to_owned();
     for _ in 0..3 {
         timed(app.request(Method::GET, &path), 200).await;
     }
-    timed(app.request(Method::GET, "/v1/orders"), 200).await;
+    timed(app.request(Method::GET, "/v1/test/notes"), 200).await;
     timed(app.request(Method::DELETE, &path), 204).await;
-    timed(app.request(Method::GET, &path), 410).await;
+    timed(app.request(Method::GET, &path), 404).await;
     slowest
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_it_costs_no_answer_and_comes_back_by_itself() {
-    let app = TestApp::build().redis_proxy().set("redis.breaker_open", "200ms").start().await;
+    let app = TestApp::build()
+        .redis_proxy()
+        .set("redis.breaker_open", "200ms")
+        .start()
+        .await;
     let proxy = app.redis.as_ref().expect("asked for");
     serves_as_ever(&app).await;
     proxy.set(Mode::Cut);
     serves_as_ever(&app).await;
-    assert_eq!(app.metric("dependency_breaker_state{dependency=\"redis\"}").await, 2.0);
+    assert_eq!(
+        app.metric("dependency_breaker_state{dependency=\"redis\"}").await,
+        2.0
+    );
     proxy.set(Mode::Pass);
     let back = Instant::now();
     while app.metric("dependency_breaker_state{dependency=\"redis\"}").await != 0.0 {
-        app.get("/v1/orders").await;
-        assert!(back.elapsed() < Duration::from_secs(3), "the breaker did not close");
+        app.get("/v1/test/notes").await;
+        assert!(
+            back.elapsed() < Duration::from_secs(3),
+            "the breaker did not close"
+        );
     }
     serves_as_ever(&app).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn paused_it_costs_a_request_its_allowance_and_then_nothing() {
-    let app = TestApp::build().redis_proxy().set("redis.breaker_open", "30s").start().await;
+    let app = TestApp::build()
+        .redis_proxy()
+        .set("redis.breaker_open", "30s")
+        .start()
+        .await;
     serves_as_ever(&app).await;
     app.redis.as_ref().expect("asked for").set(Mode::Pause);
     // The allowance is 100 ms per request in all; the rest is room for a busy machine.
     let slowest = serves_as_ever(&app).await;
     assert!(slowest < Duration::from_millis(250), "{slowest:?}");
-    assert!(app.metric("dependency_request_duration_seconds_count{dependency=\"redis\",outcome=\"timeout\"}").await >= 5.0);
+    assert!(
+        app.metric("dependency_request_duration_seconds_count{dependency=\"redis\",outcome=\"timeout\"}")
+            .await
+            >= 5.0
+    );
     let skipped = "dependency_request_duration_seconds_count{dependency=\"redis\",outcome=\"skipped\"}";
     let before = app.metric(skipped).await;
     let slowest = serves_as_ever(&app).await;
@@ -72,34 +90,54 @@ async fn out_of_memory_it_costs_no_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn read_only_it_costs_no_answer_and_the_quota_still_holds() {
-    let app = TestApp::build().faulty_redis().set("rate_limit.burst", "20").set("rate_limit.per_second", "1").start().await;
+    let app = TestApp::build()
+        .faulty_redis()
+        .set("rate_limit.burst", "20")
+        .set("rate_limit.per_second", "1")
+        .start()
+        .await;
     let fault = RedisFault::read_only(&app.redis_address).await;
     serves_as_ever(&app).await;
-    let responses = join_all((0..40).map(|_| app.get("/v1/orders"))).await;
-    assert!(responses.iter().all(|response| [200, 429].contains(&response.status().as_u16())));
+    let responses = join_all((0..40).map(|_| app.get("/v1/test/notes"))).await;
+    assert!(
+        responses
+            .iter()
+            .all(|response| [200, 429].contains(&response.status().as_u16()))
+    );
     assert!(responses.iter().any(|response| response.status() == 429));
     drop(fault);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_value_stands_in_for_a_database_that_is_away_and_says_its_age() {
-    let app = TestApp::build().postgres_proxy().set("cache.fresh", "0s").start().await;
-    let path = app.placed().await;
+    let app = TestApp::build()
+        .postgres_proxy()
+        .set("cache.fresh", "0s")
+        .start()
+        .await;
+    let path = app.written().await;
     assert!(!app.get(&path).await.headers().contains_key("age"));
     app.redis_has_entries().await;
     app.postgres.as_ref().expect("asked for").set(Mode::Cut);
     let stale = app.get(&path).await;
     assert_eq!(stale.status(), 200);
-    assert!(stale.headers()["age"].to_str().expect("ASCII").parse::<u64>().expect("seconds") < 10);
-    let order: Value = stale.json().await.expect("JSON");
-    assert_eq!(order["status"], "pending");
+    assert!(
+        stale.headers()["age"]
+            .to_str()
+            .expect("ASCII")
+            .parse::<u64>()
+            .expect("seconds")
+            < 10
+    );
+    let note: Value = stale.json().await.expect("JSON");
+    assert_eq!(note["removed"], false);
     assert_eq!(app.metric("cache_requests_total{outcome=\"stale\"}").await, 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_misses_on_one_order_are_one_load() {
+async fn many_misses_on_one_note_are_one_load() {
     let app = TestApp::build().postgres_proxy().redis_proxy().start().await;
-    let path = app.placed().await;
+    let path = app.written().await;
     app.redis.as_ref().expect("asked for").set(Mode::Cut);
     app.get(&path).await;
     let proxy = app.postgres.as_ref().expect("asked for");
@@ -112,18 +150,17 @@ async fn many_misses_on_one_order_are_one_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_order_does_not_come_back_from_the_cache() {
+async fn a_removed_note_does_not_come_back_from_the_cache() {
     let app = TestApp::build().postgres_proxy().start().await;
-    let path = app.placed().await;
+    let path = app.written().await;
     let proxy = app.postgres.as_ref().expect("asked for");
-    // A reader that saw the order before it was cancelled stores what it saw only afterwards.
+    // A reader that saw the note before it was removed stores what it saw only afterwards.
     proxy.set(Mode::Delay(Duration::from_millis(150)));
     let reader = tokio::spawn(app.request(Method::GET, &path).send());
     app.wait_for_in_flight(1).await;
-    let id = path.rsplit('/').next().expect("an id");
-    app.cancel_directly(id).await;
+    app.delete_elsewhere(&path).await;
     reader.await.expect("no panic").expect("an answer");
     proxy.set(Mode::Pass);
-    assert_eq!(app.delete(&path).await.status(), 410);
-    assert_eq!(app.get(&path).await.status(), 410);
+    assert_eq!(app.delete(&path).await.status(), 404);
+    assert_eq!(app.get(&path).await.status(), 404);
 }

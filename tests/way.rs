@@ -3,15 +3,21 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use serde_json::Value;
-use testkit::{Mode, TestApp, assert_problem, log_lines_of, order};
+use testkit::{Mode, TestApp, assert_problem, log_lines_of, note};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_valid_request_id_is_kept_and_another_replaced() {
+async fn a_valid_request_id_is_kept_and_another_rewritten() {
     let app = TestApp::start().await;
     let id_for = async |sent: &str| {
-        let response = app.request(Method::GET, "/v1/orders").header("x-request-id", sent).send().await;
-        response.expect("an answer").headers()["x-request-id"].to_str().expect("ASCII").to_owned()
+        let response = app
+            .request(Method::GET, "/v1/test/notes")
+            .header("x-request-id", sent)
+            .send()
+            .await;
+        response.expect("an answer").headers()["x-request-id"]
+            .to_str()
+            .expect("ASCII")
+            .to_owned()
     };
     assert_eq!(id_for("order-7:retry.1").await, "order-7:retry.1");
     for bad in ["with space", "<script>", &"x".repeat(129)] {
@@ -24,9 +30,11 @@ async fn a_valid_request_id_is_kept_and_another_replaced() {
 async fn the_callers_trace_is_continued_in_body_and_log() {
     let app = TestApp::start().await;
     let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
-    let request = app.request(Method::GET, "/v1/orders/17").header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-00"));
+    let request = app
+        .request(Method::GET, "/v1/test/notes/17")
+        .header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-00"));
     let response = request.send().await.expect("an answer");
-    let problem = assert_problem(response, "/v1/orders/{id}", Method::GET, "invalid-path").await;
+    let problem = assert_problem(response, "/v1/test/notes/{id}", Method::GET, "invalid-path").await;
     assert_eq!(problem["trace_id"], trace_id);
     assert_eq!(log_lines_of(trace_id).len(), 1);
 }
@@ -42,21 +50,32 @@ async fn the_callers_deadline_is_kept_up_to_the_largest() {
         .set("database.statement_timeout", "300ms")
         .start()
         .await;
-    assert_eq!(app.get("/v1/orders").await.status(), 200, "so that there is a connection");
+    assert_eq!(
+        app.get("/v1/test/notes").await.status(),
+        200,
+        "so that there is a connection"
+    );
     app.postgres.as_ref().expect("asked for").set(Mode::Pause);
     let waited = async |timeout: &str| {
         let asked = Instant::now();
-        let request = app.request(Method::GET, "/v1/test/slow").header("x-request-timeout-ms", timeout);
-        (request.send().await.expect("an answer").status().as_u16(), asked.elapsed())
+        let request = app
+            .request(Method::GET, "/v1/test/slow")
+            .header("x-request-timeout-ms", timeout);
+        (
+            request.send().await.expect("an answer").status().as_u16(),
+            asked.elapsed(),
+        )
     };
     let (status, took) = waited("100").await;
     assert_eq!(status, 504);
     assert!(took < Duration::from_millis(250), "{took:?}");
     assert_eq!(waited("60000").await.0, 200);
     for wrong in ["0", "-1", "soon", "1.5"] {
-        let request = app.request(Method::GET, "/v1/orders").header("x-request-timeout-ms", wrong);
+        let request = app
+            .request(Method::GET, "/v1/test/notes")
+            .header("x-request-timeout-ms", wrong);
         let response = request.send().await.expect("an answer");
-        let problem = assert_problem(response, "/v1/orders", Method::GET, "invalid-request").await;
+        let problem = assert_problem(response, "/v1/test/notes", Method::GET, "invalid-request").await;
         assert_eq!(problem["errors"][0]["header"], "X-Request-Timeout-Ms");
     }
 }
@@ -64,15 +83,23 @@ async fn the_callers_deadline_is_kept_up_to_the_largest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn private_answers_are_not_stored_by_anybody() {
     let app = TestApp::start().await;
-    let path = app.placed().await;
+    let path = app.written().await;
     assert_eq!(app.get(&path).await.headers()["cache-control"], "no-store");
 }
 
 /// The costs that docs/ARCHITECTURE.md states, with the reason for each.
 #[tokio::test(flavor = "multi_thread")]
 async fn round_trips_are_as_few_as_stated() {
-    let app = TestApp::build().postgres_proxy().redis_proxy().set("database.pool_size", "1").start().await;
-    let (postgres, redis) = (app.postgres.as_ref().expect("asked for"), app.redis.as_ref().expect("asked for"));
+    let app = TestApp::build()
+        .postgres_proxy()
+        .redis_proxy()
+        .set("database.pool_size", "1")
+        .start()
+        .await;
+    let (postgres, redis) = (
+        app.postgres.as_ref().expect("asked for"),
+        app.redis.as_ref().expect("asked for"),
+    );
     let cost = async |request: reqwest::RequestBuilder| {
         let before = (postgres.round_trips(), redis.round_trips());
         let response = request.send().await.expect("an answer");
@@ -82,15 +109,26 @@ async fn round_trips_are_as_few_as_stated() {
     };
     // Statements are prepared and scripts loaded once per connection.
     for _ in 0..2 {
-        let path = app.placed().await;
+        let path = app.written().await;
         app.get(&path).await;
         app.redis_has_entries().await;
         app.get(&path).await;
     }
-    let place = app.place_request("key", &order());
-    assert_eq!(cost(place).await, (5, 1), "BEGIN, key, order, record, COMMIT; quota");
-    let page: Value = app.get("/v1/orders?limit=1").await.json().await.expect("JSON");
-    let path = format!("/v1/orders/{}", page["items"][0]["id"].as_str().expect("an id"));
-    assert_eq!(cost(app.request(Method::GET, &path)).await, (1, 3), "select; quota, lookup, and a store afterwards");
-    assert_eq!(cost(app.request(Method::GET, &path)).await, (0, 2), "nothing; quota, lookup");
+    let write = app.write_request("key", &note());
+    assert_eq!(
+        cost(write).await,
+        (5, 1),
+        "BEGIN, key, insert, record, COMMIT; quota"
+    );
+    let path = app.written().await;
+    assert_eq!(
+        cost(app.request(Method::GET, &path)).await,
+        (1, 3),
+        "select; quota, lookup, and a store afterwards"
+    );
+    assert_eq!(
+        cost(app.request(Method::GET, &path)).await,
+        (0, 2),
+        "nothing; quota, lookup"
+    );
 }

@@ -31,7 +31,11 @@ impl FieldError {
         code: impl Into<Cow<'static, str>>,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { location, code: code.into(), detail: detail.into() }
+        Self {
+            location,
+            code: code.into(),
+            detail: detail.into(),
+        }
     }
 }
 

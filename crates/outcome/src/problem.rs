@@ -33,7 +33,9 @@ pub struct Problem {
 impl Problem {
     /// A problem of this type with `detail` for the caller.
     pub fn new(problem_type: &'static ProblemType, detail: impl Into<Cow<'static, str>>) -> Self {
-        let retry_after = problem_type.retryable().then(|| fastrand::u64(DEFAULT_RETRY_SECONDS));
+        let retry_after = problem_type
+            .retryable()
+            .then(|| fastrand::u64(DEFAULT_RETRY_SECONDS));
         Self {
             problem_type,
             detail: detail.into(),

@@ -9,7 +9,10 @@ pub struct ErrorStatus(u16);
 impl ErrorStatus {
     /// Takes 400 to 599 and panics otherwise; in a `const` the panic is a compile error.
     pub const fn new(status: u16) -> Self {
-        assert!(status >= 400 && status <= 599, "a problem type needs a 4xx or 5xx status");
+        assert!(
+            status >= 400 && status <= 599,
+            "a problem type needs a 4xx or 5xx status"
+        );
         Self(status)
     }
 

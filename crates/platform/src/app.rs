@@ -43,7 +43,11 @@ impl App {
         let management = listen_management(platform.clone())?;
         let public = listen_public(platform.clone(), state, service.configure)?;
         tokio::spawn(complete_start(platform.clone()));
-        Ok(Self { public, management, platform })
+        Ok(Self {
+            public,
+            management,
+            platform,
+        })
     }
 
     /// Leaves without failing a request that was accepted: not ready → wait for the balancers → stop
@@ -60,7 +64,10 @@ impl App {
         if drain.bound(self.public.stop()).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
-        if !lifecycle.finish_commit_sections(drain.remaining().max(Duration::from_secs(1))).await {
+        if !lifecycle
+            .finish_commit_sections(drain.remaining().max(Duration::from_secs(1)))
+            .await
+        {
             tracing::warn!("some commit sections did not finish in time");
         }
         self.platform.database.close();
@@ -78,7 +85,10 @@ async fn complete_start(platform: Data<Platform>) {
         let reason = match platform.schema_state().await {
             Ok(SchemaState::NewEnough) => break,
             Ok(SchemaState::TooOld { found, needed }) => {
-                format!("the schema is too old: found {}, needed {needed}; run `api migrate`", found.unwrap_or(0))
+                format!(
+                    "the schema is too old: found {}, needed {needed}; run `api migrate`",
+                    found.unwrap_or(0)
+                )
             }
             Err(fault) => format!("the database is not there yet: {fault:?}"),
         };

@@ -104,7 +104,9 @@ impl RequestContext {
 
     /// Charges time spent on Redis.
     pub fn spent_on_redis(&self, spent: Duration) {
-        self.0.redis_micros.fetch_add(spent.as_micros() as u64, Ordering::Relaxed);
+        self.0
+            .redis_micros
+            .fetch_add(spent.as_micros() as u64, Ordering::Relaxed);
     }
 
     /// Remembers who calls, hashed, for the log.

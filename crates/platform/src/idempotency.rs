@@ -52,7 +52,12 @@ impl Answer {
     /// 201 with the new resource and where it is.
     pub fn created(location: String, resource: &impl Serialize) -> Self {
         let body = serde_json::to_string(resource).expect("answers serialize");
-        Self { status: StatusCode::CREATED.as_u16(), location: Some(location), body, replayed: false }
+        Self {
+            status: StatusCode::CREATED.as_u16(),
+            location: Some(location),
+            body,
+            replayed: false,
+        }
     }
 }
 
@@ -75,7 +80,13 @@ impl Responder for Answer {
 impl Effect {
     /// What `subject` asks of `route` under `key`. The fingerprint is taken of the parsed request, so that
     /// white space and the order of fields make no difference.
-    pub fn new(subject: &str, route: &'static str, key: &str, request: &impl Serialize, retention: Duration) -> Self {
+    pub fn new(
+        subject: &str,
+        route: &'static str,
+        key: &str,
+        request: &impl Serialize,
+        retention: Duration,
+    ) -> Self {
         let canonical = serde_json::to_vec(request).expect("requests serialize");
         Self {
             subject: subject.to_owned(),
@@ -125,9 +136,12 @@ impl Effect {
         let refuse = |refusal: IdempotencyRefusal| Err(Abort::Refused(refusal.into()));
         match (row.fingerprint, row.status, row.body) {
             (Some(fingerprint), ..) if fingerprint != self.fingerprint => refuse(IdempotencyRefusal::Reused),
-            (Some(_), Some(status), Some(body)) => {
-                Ok(Some(Answer { status: status as u16, location: row.location, body, replayed: true }))
-            }
+            (Some(_), Some(status), Some(body)) => Ok(Some(Answer {
+                status: status as u16,
+                location: row.location,
+                body,
+                replayed: true,
+            })),
             _ if !row.locked => refuse(IdempotencyRefusal::InProgress),
             _ => Ok(None),
         }

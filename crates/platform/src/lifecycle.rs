@@ -96,6 +96,8 @@ impl Lifecycle {
     /// Waits until no commit section runs, at most `limit`; tells whether none was left.
     pub async fn finish_commit_sections(&self, limit: Duration) -> bool {
         self.commit_sections.close();
-        tokio::time::timeout(limit, self.commit_sections.wait()).await.is_ok()
+        tokio::time::timeout(limit, self.commit_sections.wait())
+            .await
+            .is_ok()
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use actix_web::web::Data;
 use outcome::Catalogue;
-use serde::{Serialize, de::DeserializeOwned};
 use resilience::{ConcurrencyLimit, Deadline, RetryPolicy};
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     config::Settings,
@@ -71,15 +71,28 @@ impl Platform {
     pub fn new(settings: Settings, service: Service) -> anyhow::Result<Data<Self>> {
         let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
         let metrics = Arc::new(Metrics::new(&settings.service.name, service.version));
-        let retry = RetryPolicy::new(settings.retry.attempts, settings.retry.first_backoff, settings.retry.budget);
+        let retry = RetryPolicy::new(
+            settings.retry.attempts,
+            settings.retry.first_backoff,
+            settings.retry.budget,
+        );
         let database = |size| {
-            Database::new(&settings.database, size, retry.clone(), lifecycle.clone(), metrics.clone())
+            Database::new(
+                &settings.database,
+                size,
+                retry.clone(),
+                lifecycle.clone(),
+                metrics.clone(),
+            )
         };
         let (requests, checks) = (database(settings.database.pool_size)?, database(1)?);
         let redis = Redis::new(&settings.redis, &lifecycle, metrics.clone())?;
         let document = document(service.configure, service.catalogue, service.version);
         let routes = Routes::of(&document);
-        routes.templates().chain(["/docs/{_:.*}", UNMATCHED]).for_each(|route| metrics.http.announce(route));
+        routes
+            .templates()
+            .chain(["/docs/{_:.*}", UNMATCHED])
+            .for_each(|route| metrics.http.announce(route));
         Ok(Data::new(Self {
             version: service.version,
             catalogue: service.catalogue,
@@ -103,7 +116,9 @@ impl Platform {
     /// # Errors
     /// When the database gave no answer.
     pub async fn schema_state(&self) -> Result<SchemaState, Fault> {
-        self.schema.state(&self.checks, Deadline::after(self.settings.http.deadline)).await
+        self.schema
+            .state(&self.checks, Deadline::after(self.settings.http.deadline))
+            .await
     }
 
     /// A read cache for one kind of resource.
@@ -112,12 +127,21 @@ impl Platform {
         T: Versioned + Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
     {
         let (redis, database) = (self.redis.clone(), self.database.clone());
-        ReadCache::new(kind, &self.settings, redis, database, self.lifecycle.clone(), self.metrics.clone())
+        ReadCache::new(
+            kind,
+            &self.settings,
+            redis,
+            database,
+            self.lifecycle.clone(),
+            self.metrics.clone(),
+        )
     }
 
     /// Brings gauges up to date before a scrape.
     pub fn update_metrics(&self) {
         self.database.update_metrics();
-        self.metrics.dependencies.set_breaker("redis", self.redis.breaker());
+        self.metrics
+            .dependencies
+            .set_breaker("redis", self.redis.breaker());
     }
 }

@@ -60,13 +60,18 @@ pub struct Breaker<T, E> {
 
 impl<T, E> Clone for Breaker<T, E> {
     fn clone(&self) -> Self {
-        Self { service: self.service.clone(), handle: self.handle.clone() }
+        Self {
+            service: self.service.clone(),
+            handle: self.handle.clone(),
+        }
     }
 }
 
 impl<T, E> fmt::Debug for Breaker<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Breaker").field("state", &self.state()).finish_non_exhaustive()
+        f.debug_struct("Breaker")
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }
 
@@ -75,7 +80,10 @@ impl<T: Send + 'static, E: Send + 'static> Breaker<T, E> {
     ///
     /// # Errors
     /// When the settings make no sense, such as zero failures.
-    pub fn new(name: &str, settings: BreakerSettings) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    pub fn new(
+        name: &str,
+        settings: BreakerSettings,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let (layer, handle) = CircuitBreakerLayer::builder()
             .name(name)
             .consecutive_failures(settings.consecutive_failures)
@@ -84,18 +92,28 @@ impl<T: Send + 'static, E: Send + 'static> Breaker<T, E> {
             .failure_classifier_type(EveryError)
             .build_with_handle()?;
         let await_call: AwaitCall<T, E> = |call| call;
-        Ok(Self { service: layer.layer_fn(service_fn(await_call)), handle })
+        Ok(Self {
+            service: layer.layer_fn(service_fn(await_call)),
+            handle,
+        })
     }
 
     /// Runs `call` unless the breaker is open.
     ///
     /// # Errors
     /// [`Broken::Open`] when it was not tried, [`Broken::Failed`] with the call's own error.
-    pub async fn call(&self, call: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, Broken<E>> {
-        self.service.clone().call(Box::pin(call)).await.map_err(|error| match error {
-            CircuitBreakerError::Inner(error) => Broken::Failed(error),
-            CircuitBreakerError::OpenCircuit => Broken::Open,
-        })
+    pub async fn call(
+        &self,
+        call: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, Broken<E>> {
+        self.service
+            .clone()
+            .call(Box::pin(call))
+            .await
+            .map_err(|error| match error {
+                CircuitBreakerError::Inner(error) => Broken::Failed(error),
+                CircuitBreakerError::OpenCircuit => Broken::Open,
+            })
     }
 }
 
@@ -123,7 +141,14 @@ mod tests {
     #[tokio::test]
     async fn it_opens_after_failures_in_a_row_and_one_probe_closes_it() {
         let open_for = Duration::from_millis(50);
-        let breaker = Breaker::new("test", BreakerSettings { consecutive_failures: 5, open_for }).expect("valid");
+        let breaker = Breaker::new(
+            "test",
+            BreakerSettings {
+                consecutive_failures: 5,
+                open_for,
+            },
+        )
+        .expect("valid");
         for _ in 0..4 {
             assert_eq!(call(&breaker, Err(())).await, Err(Broken::Failed(())));
         }

@@ -19,7 +19,10 @@ pub struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaph
 impl ConcurrencyLimit {
     /// At most `limit` at once.
     pub fn new(limit: usize) -> Self {
-        Self { semaphore: Arc::new(Semaphore::new(limit)), limit }
+        Self {
+            semaphore: Arc::new(Semaphore::new(limit)),
+            limit,
+        }
     }
 
     /// A place, or nothing when all are taken.

@@ -54,14 +54,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_future_is_dropped_at_the_deadline() {
         let deadline = Deadline::after(Duration::from_secs(1));
-        assert_eq!(deadline.bound(std::future::pending::<()>()).await, Err(DeadlineExceeded));
+        assert_eq!(
+            deadline.bound(std::future::pending::<()>()).await,
+            Err(DeadlineExceeded)
+        );
         assert_eq!(deadline.remaining(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_earlier_limit_wins() {
         let deadline = Deadline::after(Duration::from_secs(3));
-        assert_eq!(deadline.at_most(Duration::from_secs(1)).remaining(), Duration::from_secs(1));
-        assert_eq!(deadline.at_most(Duration::from_secs(9)).remaining(), Duration::from_secs(3));
+        assert_eq!(
+            deadline.at_most(Duration::from_secs(1)).remaining(),
+            Duration::from_secs(1)
+        );
+        assert_eq!(
+            deadline.at_most(Duration::from_secs(9)).remaining(),
+            Duration::from_secs(3)
+        );
     }
 }

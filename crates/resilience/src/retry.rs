@@ -45,7 +45,11 @@ impl RetryPolicy {
     /// over ten seconds.
     pub fn new(attempts: u32, first_backoff: Duration, share: f32) -> Self {
         let budget = Arc::new(TpsBudget::new(BUDGET_WINDOW, 1, share));
-        Self { attempts, first_backoff, budget }
+        Self {
+            attempts,
+            first_backoff,
+            budget,
+        }
     }
 
     /// The longest that all waits of one call can take together.
@@ -74,7 +78,9 @@ impl RetryPolicy {
                 }
                 Err(error) => error,
             };
-            let Some(reason) = transient(&error) else { return Err(error) };
+            let Some(reason) = transient(&error) else {
+                return Err(error);
+            };
             let backoff = ceiling.mul_f64(fastrand::f64());
             if left == 0 || deadline.remaining() <= backoff {
                 return Err(error);
@@ -130,7 +136,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_tried_past_the_deadline() {
-        assert_eq!(attempts_of(&policy(), Deadline::after(Duration::ZERO), true).await, 1);
+        assert_eq!(
+            attempts_of(&policy(), Deadline::after(Duration::ZERO), true).await,
+            1
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,8 +1,17 @@
 //! One load for all who ask at the same time.
 
-use std::{collections::HashMap, fmt, future::Future, hash::Hash, sync::{Arc, Mutex, PoisonError}};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use futures_util::{FutureExt, future::{BoxFuture, Shared}};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use tokio::runtime::Handle;
 
 type Flights<K, V> = HashMap<K, Shared<BoxFuture<'static, Option<V>>>>;
@@ -29,7 +38,10 @@ where
 {
     /// Loads run on `runtime`.
     pub fn new(runtime: Handle) -> Self {
-        Self { flights: Arc::default(), runtime }
+        Self {
+            flights: Arc::default(),
+            runtime,
+        }
     }
 
     /// The result of the load for `key`: the running one, or the one that `load` starts.
@@ -59,7 +71,10 @@ where
         key: K,
         load: impl Future<Output = V> + Send + 'static,
     ) -> Shared<BoxFuture<'static, Option<V>>> {
-        let landing = Landing { key, flights: self.flights.clone() };
+        let landing = Landing {
+            key,
+            flights: self.flights.clone(),
+        };
         let task = self.runtime.spawn(async move {
             let _landing = landing;
             load.await
@@ -76,7 +91,10 @@ struct Landing<K: Eq + Hash, V> {
 
 impl<K: Eq + Hash, V> Drop for Landing<K, V> {
     fn drop(&mut self) {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.key);
     }
 }
 
@@ -115,6 +133,8 @@ mod tests {
         let started = flights.run("key", move || async move { wait.notified().await });
         assert!(started.now_or_never().is_none());
         gate.notify_one();
-        flights.run("key", || async { panic!("must join the running load") }).await;
+        flights
+            .run("key", || async { panic!("must join the running load") })
+            .await;
     }
 }

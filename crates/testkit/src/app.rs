@@ -1,11 +1,12 @@
 //! The app of production in this process.
 
-use std::{net::SocketAddr, path::Path, time::{Duration, Instant}};
-
-use api::{
-    orders::Orders,
-    service::{DEFAULT_TOML, SERVICE, State},
+use std::{
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
 };
+
+use api::service::{DEFAULT_TOML, SERVICE, state};
 use platform::{
     App, Service,
     config::{self, Settings},
@@ -15,7 +16,10 @@ use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use serde_json::{Value, json};
 use tokio::sync::OwnedRwLockReadGuard;
 
-use crate::{Proxy, TestDatabase, logs, redis_undisturbed, routes};
+use crate::{Proxy, TestDatabase, logs, notes::SCOPES, redis_undisturbed, routes};
+
+/// Where notes are.
+pub const NOTES: &str = "/v1/test/notes";
 
 /// An app with a database of its own, its ports free ones, its Redis keys its own.
 pub struct TestApp {
@@ -34,6 +38,7 @@ pub struct TestApp {
     /// In front of Redis, where asked for.
     pub redis: Option<Proxy>,
     client: Client,
+    scopes: String,
     /// Its settings.
     pub settings: Settings,
     _undisturbed: Option<OwnedRwLockReadGuard<()>>,
@@ -47,12 +52,16 @@ pub struct TestAppBuilder {
     redis_proxy: bool,
     faulty_redis: bool,
     unmigrated: bool,
+    scopes: Option<&'static str>,
 }
 
 impl TestAppBuilder {
     /// Sets a key, as the environment would.
     pub fn set(mut self, key: &str, value: &str) -> Self {
-        self.settings.push((format!("APP__{}", key.replace('.', "__").to_uppercase()), value.to_owned()));
+        self.settings.push((
+            format!("APP__{}", key.replace('.', "__").to_uppercase()),
+            value.to_owned(),
+        ));
         self
     }
 
@@ -74,6 +83,12 @@ impl TestAppBuilder {
         self
     }
 
+    /// Tokens get these scopes instead of those of notes.
+    pub fn scopes(mut self, scopes: &'static str) -> Self {
+        self.scopes = Some(scopes);
+        self
+    }
+
     /// The database has no schema yet; the app is not waited for.
     pub fn unmigrated(mut self) -> Self {
         self.unmigrated = true;
@@ -86,8 +101,9 @@ impl TestAppBuilder {
     /// When Postgres or Redis is not there: `make test` starts both.
     pub async fn start(self) -> TestApp {
         let name = format!("test-{}", uuid::Uuid::now_v7().simple());
-        let mut variables: Vec<(String, String)> =
-            std::env::vars().filter(|(name, _)| name == "APP__DATABASE__URL" || name == "APP__REDIS__URL").collect();
+        let mut variables: Vec<(String, String)> = std::env::vars()
+            .filter(|(name, _)| name == "APP__DATABASE__URL" || name == "APP__REDIS__URL")
+            .collect();
         let mut set = |key: &str, value: &str| variables.push((key.to_owned(), value.to_owned()));
         set("APP__SERVICE__NAME", &name);
         set("APP__HTTP__PORT", "0");
@@ -112,13 +128,23 @@ impl TestAppBuilder {
         settings.database.url = database_url.into();
         settings.redis.url = redis_url.into();
 
-        let undisturbed = if self.faulty_redis { None } else { Some(redis_undisturbed().await) };
-        let service = Service { configure: routes::configure, ..SERVICE };
-        let app = App::start(settings.clone(), service, |platform| State { orders: Orders::new(platform) });
+        let undisturbed = if self.faulty_redis {
+            None
+        } else {
+            Some(redis_undisturbed().await)
+        };
+        let service = Service {
+            configure: routes::configure,
+            ..SERVICE
+        };
+        let app = App::start(settings.clone(), service, state);
         let app = app.expect("the app starts");
         let url = format!("http://{}", app.public.address);
         let management_url = format!("http://{}", app.management.address);
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client");
         let app = TestApp {
             app,
             database,
@@ -128,6 +154,7 @@ impl TestAppBuilder {
             postgres,
             redis,
             client,
+            scopes: self.scopes.unwrap_or(SCOPES).to_owned(),
             settings,
             _undisturbed: undisturbed,
         };
@@ -144,9 +171,17 @@ fn secrecy_text(secret: &platform::config::SecretString) -> String {
 
 fn address_of(url: &str) -> SocketAddr {
     let url = Url::parse(url).expect("an address");
-    let port = url.port().unwrap_or(if url.scheme() == "redis" { 6379 } else { 5432 });
-    let host = url.host_str().expect("an address over TCP, not a socket file").to_owned();
-    std::net::ToSocketAddrs::to_socket_addrs(&(host, port)).expect("a known host").next().expect("an address")
+    let port = url
+        .port()
+        .unwrap_or(if url.scheme() == "redis" { 6379 } else { 5432 });
+    let host = url
+        .host_str()
+        .expect("an address over TCP, not a socket file")
+        .to_owned();
+    std::net::ToSocketAddrs::to_socket_addrs(&(host, port))
+        .expect("a known host")
+        .next()
+        .expect("an address")
 }
 
 async fn via_proxy(url: &str, wanted: bool) -> (String, Option<Proxy>) {
@@ -155,17 +190,16 @@ async fn via_proxy(url: &str, wanted: bool) -> (String, Option<Proxy>) {
     }
     let proxy = Proxy::to(address_of(url)).await;
     let mut url = Url::parse(url).expect("an address");
-    url.set_host(Some("127.0.0.1")).expect("an address can have a host");
-    url.set_port(Some(proxy.address.port())).expect("an address can have a port");
+    url.set_host(Some("127.0.0.1"))
+        .expect("an address can have a host");
+    url.set_port(Some(proxy.address.port()))
+        .expect("an address can have a port");
     (url.into(), Some(proxy))
 }
 
-/// An order that keeps all rules.
-pub fn order() -> Value {
-    json!({
-        "customer_email": "ada@example.com", "currency": "EUR", "note": null,
-        "items": [{ "sku": "ABC-1234", "quantity": 2, "unit_price_cents": 1999 }]
-    })
+/// A note that keeps all rules.
+pub fn note() -> Value {
+    json!({ "text": "remember the milk" })
 }
 
 impl TestApp {
@@ -191,7 +225,8 @@ impl TestApp {
 
     /// A request of `subject`, who may do everything.
     pub fn request_as(&self, subject: &str, method: Method, path: &str) -> RequestBuilder {
-        self.anonymous(method, path).bearer_auth(self.token(subject, "orders:read orders:write"))
+        self.anonymous(method, path)
+            .bearer_auth(self.token(subject, &self.scopes))
     }
 
     /// A request of alice.
@@ -212,38 +247,46 @@ impl TestApp {
     /// # Panics
     /// When no answer comes.
     pub async fn delete(&self, path: &str) -> Response {
-        self.request(Method::DELETE, path).send().await.expect("an answer")
+        self.request(Method::DELETE, path)
+            .send()
+            .await
+            .expect("an answer")
     }
 
-    /// Places an order as alice under this key.
+    /// Writes a note as alice under this key.
     ///
     /// # Panics
     /// When no answer comes.
-    pub async fn place_with_key(&self, key: &str, order: &Value) -> Response {
-        self.place_request(key, order).send().await.expect("an answer")
+    pub async fn write_with_key(&self, key: &str, note: &Value) -> Response {
+        self.write_request(key, note).send().await.expect("an answer")
     }
 
-    /// The request that places an order as alice.
-    pub fn place_request(&self, key: &str, order: &Value) -> RequestBuilder {
-        self.request(Method::POST, "/v1/orders").header("idempotency-key", key).json(order)
+    /// The request that writes a note as alice.
+    pub fn write_request(&self, key: &str, note: &Value) -> RequestBuilder {
+        self.request(Method::POST, NOTES)
+            .header("idempotency-key", key)
+            .json(note)
     }
 
-    /// Places an order as alice under a fresh key.
+    /// Writes a note as alice under a fresh key.
     ///
     /// # Panics
     /// When no answer comes.
-    pub async fn place(&self, order: &Value) -> Response {
-        self.place_with_key(&uuid::Uuid::new_v4().to_string(), order).await
+    pub async fn write(&self, note: &Value) -> Response {
+        self.write_with_key(&uuid::Uuid::new_v4().to_string(), note).await
     }
 
-    /// Places an order and gives its path.
+    /// Writes a note and gives its path.
     ///
     /// # Panics
-    /// When it is not placed.
-    pub async fn placed(&self) -> String {
-        let response = self.place(&order()).await;
+    /// When it is not written.
+    pub async fn written(&self) -> String {
+        let response = self.write(&note()).await;
         assert_eq!(response.status(), 201);
-        response.headers()["location"].to_str().expect("a path").to_owned()
+        response.headers()["location"]
+            .to_str()
+            .expect("a path")
+            .to_owned()
     }
 
     /// `GET` on the management port.
@@ -251,7 +294,11 @@ impl TestApp {
     /// # Panics
     /// When no answer comes.
     pub async fn management(&self, path: &str) -> Response {
-        self.client.get(format!("{}{path}", self.management_url)).send().await.expect("an answer")
+        self.client
+            .get(format!("{}{path}", self.management_url))
+            .send()
+            .await
+            .expect("an answer")
     }
 
     /// Asks a probe until it answers `status`; gives the time that took.
@@ -261,7 +308,10 @@ impl TestApp {
     pub async fn wait_for(&self, probe: &str, status: u16) -> Duration {
         let started = Instant::now();
         while self.management(probe).await.status() != status {
-            assert!(started.elapsed() < Duration::from_secs(10), "{probe} did not become {status}");
+            assert!(
+                started.elapsed() < Duration::from_secs(10),
+                "{probe} did not become {status}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         started.elapsed()
@@ -274,7 +324,10 @@ impl TestApp {
     pub async fn wait_for_in_flight(&self, count: usize) {
         let started = Instant::now();
         while self.app.platform.in_flight.in_flight() != count {
-            assert!(started.elapsed() < Duration::from_secs(10), "never {count} in flight");
+            assert!(
+                started.elapsed() < Duration::from_secs(10),
+                "never {count} in flight"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -284,17 +337,22 @@ impl TestApp {
         self.app.platform.lifecycle.background_idle().await;
     }
 
-    /// Cancels an order behind the service's back, as another replica would, cache included.
+    /// Deletes something through another replica.
     ///
     /// # Panics
-    /// When there is no such order.
-    pub async fn cancel_directly(&self, id: &str) {
+    /// When there is nothing.
+    pub async fn delete_elsewhere(&self, path: &str) {
         let mut settings = self.settings.clone();
         settings.database.url = self.database.url.as_str().into();
-        let another = App::start(settings, SERVICE, |platform| State { orders: Orders::new(platform) });
-        let another = another.expect("another replica starts");
-        let request = self.client.delete(format!("http://{}/v1/orders/{id}", another.public.address));
-        let request = request.bearer_auth(self.token("alice", "orders:write"));
+        let service = Service {
+            configure: routes::configure,
+            ..SERVICE
+        };
+        let another = App::start(settings, service, state).expect("another replica starts");
+        let request = self
+            .client
+            .delete(format!("http://{}{path}", another.public.address));
+        let request = request.bearer_auth(self.token("alice", &self.scopes));
         assert_eq!(request.send().await.expect("an answer").status(), 204);
     }
 
@@ -303,8 +361,19 @@ impl TestApp {
     /// # Panics
     /// When the metrics cannot be read.
     pub async fn metric(&self, name: &str) -> f64 {
-        let text = self.management("/metrics").await.text().await.expect("metrics are text");
+        let text = self
+            .management("/metrics")
+            .await
+            .text()
+            .await
+            .expect("metrics are text");
         let line = text.lines().find(|line| line.starts_with(name));
-        line.map_or(0.0, |line| line.rsplit(' ').next().expect("a value").parse().expect("a number"))
+        line.map_or(0.0, |line| {
+            line.rsplit(' ')
+                .next()
+                .expect("a value")
+                .parse()
+                .expect("a number")
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::notes::TABLE;
 use api::service::SERVICE;
 use platform::config::Settings;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
@@ -21,7 +22,11 @@ impl TestDatabase {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         let mut url = reqwest::Url::parse(server).expect("APP__DATABASE__URL is an address");
         url.set_path(&name);
-        let database = Self { name, server: server.to_owned(), url: url.into() };
+        let database = Self {
+            name,
+            server: server.to_owned(),
+            url: url.into(),
+        };
         execute(&database.server, &format!("CREATE DATABASE {}", database.name)).await;
         database
     }
@@ -30,13 +35,20 @@ impl TestDatabase {
     pub async fn migrate(&self, settings: &Settings) {
         let mut settings = settings.database.clone();
         settings.url = self.url.as_str().into();
-        SERVICE.schema.migrate(&settings).await.expect("the migrations run");
+        SERVICE
+            .schema
+            .migrate(&settings)
+            .await
+            .expect("the migrations run");
+        self.execute(TABLE).await;
     }
 
     /// A connection of the test's own, past every proxy.
     pub async fn connect(&self) -> PgConnection {
         let options = PgConnectOptions::from_str(&self.url).expect("a valid address");
-        PgConnection::connect_with(&options).await.expect("the test database is there")
+        PgConnection::connect_with(&options)
+            .await
+            .expect("the test database is there")
     }
 
     /// Runs statements on it, past every proxy.
@@ -46,10 +58,13 @@ impl TestDatabase {
 
     /// The one number that this statement yields.
     pub async fn count(&self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql).fetch_one(&mut self.connect().await).await.expect("the statement counts")
+        sqlx::query_scalar(sql)
+            .fetch_one(&mut self.connect().await)
+            .await
+            .expect("the statement counts")
     }
 
-    /// Makes inserting an order fail with this SQLSTATE, the first `times` times.
+    /// Makes inserting a note fail with this SQLSTATE, the first `times` times.
     pub async fn fail_inserts(&self, sqlstate: &str, times: u32) {
         self.execute(&format!(
             "CREATE SEQUENCE failures;
@@ -57,28 +72,33 @@ impl TestDatabase {
                IF nextval('failures') <= {times} THEN RAISE EXCEPTION 'provoked' USING ERRCODE = '{sqlstate}'; END IF;
                RETURN NEW;
              END $$;
-             CREATE TRIGGER fail BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION fail();"
+             CREATE TRIGGER fail BEFORE INSERT ON test_notes FOR EACH ROW EXECUTE FUNCTION fail();"
         ))
         .await;
     }
 
-    /// Makes inserting an order take half a second.
+    /// Makes inserting a note take half a second.
     pub async fn slow_inserts(&self) {
         self.execute(
             "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$;
-             CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION slow();",
+             CREATE TRIGGER slow BEFORE INSERT ON test_notes FOR EACH ROW EXECUTE FUNCTION slow();",
         )
         .await;
     }
 
     /// Makes it refuse writes, for all who connect from now on; who is connected is disconnected.
     pub async fn make_read_only(&self) {
-        self.set_for_new_connections("default_transaction_read_only", "on").await;
+        self.set_for_new_connections("default_transaction_read_only", "on")
+            .await;
     }
 
     /// Sets a parameter for all who connect from now on; who is connected is disconnected.
     pub async fn set_for_new_connections(&self, parameter: &str, value: &str) {
-        execute(&self.server, &format!("ALTER DATABASE {} SET {parameter} = '{value}'", self.name)).await;
+        execute(
+            &self.server,
+            &format!("ALTER DATABASE {} SET {parameter} = '{value}'", self.name),
+        )
+        .await;
         self.disconnect_everybody().await;
     }
 
@@ -106,11 +126,17 @@ impl TestDatabase {
         let mut connection = self.connect().await;
         let started = std::time::Instant::now();
         loop {
-            let number = sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("the statement counts");
+            let number = sqlx::query_scalar(sql)
+                .fetch_one(&mut connection)
+                .await
+                .expect("the statement counts");
             if wanted(number) {
                 return;
             }
-            assert!(started.elapsed() < std::time::Duration::from_secs(10), "still {number}: {sql}");
+            assert!(
+                started.elapsed() < std::time::Duration::from_secs(10),
+                "still {number}: {sql}"
+            );
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
@@ -125,16 +151,27 @@ impl TestDatabase {
 
 async fn execute(url: &str, sql: &str) {
     let options = PgConnectOptions::from_str(url).expect("a valid address");
-    let mut connection = PgConnection::connect_with(&options).await.expect("Postgres is there; see `make test`");
+    let mut connection = PgConnection::connect_with(&options)
+        .await
+        .expect("Postgres is there; see `make test`");
     // The statement is the test's own.
-    connection.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.expect("the statement works");
+    connection
+        .execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())))
+        .await
+        .expect("the statement works");
 }
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let (server, sql) = (self.server.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        let (server, sql) = (
+            self.server.clone(),
+            format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name),
+        );
         let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
             runtime.block_on(execute(&server, &sql));
         });
         let _ = dropping.join();

@@ -4,16 +4,18 @@
 mod app;
 mod database;
 mod logs;
+mod notes;
 mod problem;
-mod raw;
 mod proxy;
+mod raw;
 mod redis;
 mod routes;
 
-pub use app::{TestApp, TestAppBuilder, order};
+pub use app::{NOTES, TestApp, TestAppBuilder, note};
 pub use database::TestDatabase;
 pub use logs::{log_lines, log_lines_of};
 pub use problem::{assert_problem, assert_problem_parts};
-pub use raw::{RawConnection, RawResponse};
 pub use proxy::{Mode, Proxy};
+pub use raw::{RawConnection, RawResponse};
 pub use redis::{RedisFault, redis_undisturbed};
+pub use routes::configure;

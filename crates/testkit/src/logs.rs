@@ -18,7 +18,9 @@ struct Writer;
 
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        LOG.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        LOG.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -51,5 +53,7 @@ pub fn log_lines() -> String {
 pub fn log_lines_of(needle: &str) -> Vec<Value> {
     let lines = log_lines();
     let lines = lines.lines().filter(|line| line.contains(needle));
-    lines.map(|line| serde_json::from_str(line).expect("log lines are JSON")).collect()
+    lines
+        .map(|line| serde_json::from_str(line).expect("log lines are JSON"))
+        .collect()
 }

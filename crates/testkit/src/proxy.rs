@@ -54,7 +54,11 @@ impl Proxy {
                 }
             }
         });
-        Self { address, mode, round_trips }
+        Self {
+            address,
+            mode,
+            round_trips,
+        }
     }
 
     /// From now on, for open and new connections.
@@ -69,13 +73,17 @@ impl Proxy {
 }
 
 async fn connect(client: TcpStream, server: SocketAddr, mode: watch::Receiver<Mode>, trips: Arc<AtomicU64>) {
-    let Ok(server) = TcpStream::connect(server).await else { return };
+    let Ok(server) = TcpStream::connect(server).await else {
+        return;
+    };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let asked = Arc::new(AtomicBool::new(false));
     let asking = asked.clone();
-    let up = pump(from_client, to_server, mode.clone(), move || asking.store(true, Ordering::SeqCst));
+    let up = pump(from_client, to_server, mode.clone(), move || {
+        asking.store(true, Ordering::SeqCst)
+    });
     let down = pump(from_server, to_client, mode, move || {
         if asked.swap(false, Ordering::SeqCst) {
             trips.fetch_add(1, Ordering::SeqCst);

@@ -1,6 +1,9 @@
 //! HTTP by hand, for what no client library would send.
 
-use std::{net::SocketAddr, time::{Duration, Instant}};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::{
@@ -32,7 +35,10 @@ impl RawConnection {
     /// # Panics
     /// When nobody listens.
     pub async fn open(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.expect("somebody listens"), received: Vec::new() }
+        Self {
+            stream: TcpStream::connect(address).await.expect("somebody listens"),
+            received: Vec::new(),
+        }
     }
 
     /// Sends bytes; tells whether the other side still took them.
@@ -57,23 +63,39 @@ impl RawConnection {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), reading).await.expect("an answer within ten seconds")
+        tokio::time::timeout(Duration::from_secs(10), reading)
+            .await
+            .expect("an answer within ten seconds")
     }
 
     fn take_response(&mut self) -> Option<RawResponse> {
-        let head_end = self.received.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let head_end = self
+            .received
+            .windows(4)
+            .position(|window| window == b"\r\n\r\n")?;
         let head = String::from_utf8_lossy(&self.received[..head_end]).into_owned();
         let mut lines = head.split("\r\n");
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
         let headers: HeaderMap = lines
             .filter_map(|line| line.split_once(": "))
-            .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value).ok()?)))
+            .filter_map(|(name, value)| {
+                Some((
+                    name.parse::<HeaderName>().ok()?,
+                    HeaderValue::from_str(value).ok()?,
+                ))
+            })
             .collect();
-        let length: usize = headers.get("content-length").map_or(Some(0), |value| value.to_str().ok()?.parse().ok())?;
+        let length: usize = headers
+            .get("content-length")
+            .map_or(Some(0), |value| value.to_str().ok()?.parse().ok())?;
         let body = self.received.get(head_end + 4..head_end + 4 + length)?;
         let body = String::from_utf8_lossy(body).into_owned();
         self.received.drain(..head_end + 4 + length);
-        Some(RawResponse { status, headers, body })
+        Some(RawResponse {
+            status,
+            headers,
+            body,
+        })
     }
 
     /// Waits for the other side to close; gives the time that took.
@@ -86,7 +108,9 @@ impl RawConnection {
             let mut buffer = [0; 4096];
             while matches!(self.stream.read(&mut buffer).await, Ok(1..)) {}
         };
-        tokio::time::timeout(Duration::from_secs(10), reading).await.expect("closed within ten seconds");
+        tokio::time::timeout(Duration::from_secs(10), reading)
+            .await
+            .expect("closed within ten seconds");
         started.elapsed()
     }
 
@@ -106,8 +130,12 @@ impl RawConnection {
             let mut buffer = [0; 4096];
             while matches!(reading.read(&mut buffer).await, Ok(1..)) {}
         };
-        let closed = async { tokio::select! { () = write => {}, () = read => {} } };
-        tokio::time::timeout(Duration::from_secs(10), closed).await.expect("closed within ten seconds");
+        let closed = async {
+            tokio::select! { () = write => {}, () = read => {} }
+        };
+        tokio::time::timeout(Duration::from_secs(10), closed)
+            .await
+            .expect("closed within ten seconds");
         started.elapsed()
     }
 

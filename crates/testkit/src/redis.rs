@@ -3,12 +3,12 @@
 
 use std::sync::LazyLock;
 
+use std::sync::Arc;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock},
 };
-use std::sync::Arc;
 
 static SERVER: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
 
@@ -28,7 +28,12 @@ pub struct RedisFault {
 impl RedisFault {
     /// No memory is left: writes are answered with `OOM`.
     pub async fn out_of_memory(address: &str) -> Self {
-        Self::provoke(address, "CONFIG SET maxmemory 1\r\n", "CONFIG SET maxmemory 0\r\n").await
+        Self::provoke(
+            address,
+            "CONFIG SET maxmemory 1\r\n",
+            "CONFIG SET maxmemory 0\r\n",
+        )
+        .await
     }
 
     /// The server is a replica: writes are answered with `READONLY`.
@@ -38,12 +43,22 @@ impl RedisFault {
 
     async fn provoke(address: &str, command: &str, undo: &'static str) -> Self {
         let alone = SERVER.clone().write_owned().await;
-        let mut stream = TcpStream::connect(address).await.expect("Redis is there; see `make test`");
+        let mut stream = TcpStream::connect(address)
+            .await
+            .expect("Redis is there; see `make test`");
         stream.write_all(command.as_bytes()).await.expect("Redis listens");
         let mut answer = [0; 64];
         let length = stream.read(&mut answer).await.expect("Redis answers");
-        assert!(answer.starts_with(b"+OK"), "{}", String::from_utf8_lossy(&answer[..length]));
-        Self { address: address.to_owned(), undo, _alone: alone }
+        assert!(
+            answer.starts_with(b"+OK"),
+            "{}",
+            String::from_utf8_lossy(&answer[..length])
+        );
+        Self {
+            address: address.to_owned(),
+            undo,
+            _alone: alone,
+        }
     }
 }
 

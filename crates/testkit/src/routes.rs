@@ -2,6 +2,7 @@
 
 use std::{sync::LazyLock, time::Duration};
 
+use crate::notes;
 use actix_web::{HttpResponse, get};
 use platform::context::RequestContext;
 use tokio::sync::Semaphore;
@@ -9,9 +10,18 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 static GATE: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(0));
 
-pub(crate) fn configure(service: &mut ServiceConfig) {
+/// The service's operations and those of the tests.
+pub fn configure(service: &mut ServiceConfig) {
     (api::service::SERVICE.configure)(service);
-    service.service(panics).service(fails).service(sleeps);
+    service
+        .service(panics)
+        .service(fails)
+        .service(sleeps)
+        .service(echoes)
+        .service(notes::write_note)
+        .service(notes::read_note)
+        .service(notes::list_notes)
+        .service(notes::remove_note);
 }
 
 /// A bug.
@@ -26,6 +36,22 @@ async fn panics() -> HttpResponse {
 #[get("/v1/test/undesigned")]
 async fn fails() -> HttpResponse {
     HttpResponse::BadGateway().body("select secrets from sqlx")
+}
+
+/// What a query is checked for.
+#[derive(serde::Deserialize, validator::Validate, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Limit {
+    #[validate(range(min = 1, message = "must be at least 1"))]
+    limit: i64,
+}
+
+/// Checks a query.
+#[utoipa::path(params(Limit), responses((status = 200)))]
+#[get("/v1/test/echo")]
+async fn echoes(limit: platform::http::extract::Query<Limit>) -> HttpResponse {
+    HttpResponse::Ok().json(limit.0.limit)
 }
 
 /// Takes 300 ms.

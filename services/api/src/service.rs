@@ -1,6 +1,6 @@
 //! What this service is made of.
 
-use platform::{App, Platform, Service, config::Settings, postgres::Schema};
+use platform::{Platform, Service, postgres::Schema};
 use sqlx::migrate::Migrator;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -33,10 +33,9 @@ pub struct State {
     pub orders: Orders,
 }
 
-/// Starts the service.
-///
-/// # Errors
-/// When a setting cannot be used or a port is taken.
-pub fn start(settings: Settings) -> anyhow::Result<App> {
-    App::start(settings, SERVICE, |platform: &Platform| State { orders: Orders::new(platform) })
+/// What the handlers share, on this platform.
+pub fn state(platform: &Platform) -> State {
+    State {
+        orders: Orders::new(platform),
+    }
 }

@@ -41,7 +41,11 @@ impl Loaded {
             return Ok(self.settings);
         }
         let lines: Vec<String> = self.faults.iter().map(|fault| format!("  {fault}")).collect();
-        anyhow::bail!("the configuration has {} fault(s):\n{}", lines.len(), lines.join("\n"))
+        anyhow::bail!(
+            "the configuration has {} fault(s):\n{}",
+            lines.len(),
+            lines.join("\n")
+        )
     }
 }
 
@@ -64,7 +68,10 @@ pub fn load_from(
     if reader.faults.is_empty() {
         reader.faults.extend(rules::broken(&settings));
     }
-    Loaded { settings, faults: reader.faults }
+    Loaded {
+        settings,
+        faults: reader.faults,
+    }
 }
 
 /// The table of all keys, as `docs/CONFIGURATION.md`.
@@ -77,7 +84,11 @@ pub fn as_markdown() -> String {
          | key | default | meaning |\n|---|---|---|\n",
     );
     for key in Settings::keys() {
-        let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
+        let default = if key.default.is_empty() {
+            String::new()
+        } else {
+            format!("`{}`", key.default)
+        };
         page.push_str(&format!("| `{}` | {} | {} |\n", key.path(), default, key.doc));
     }
     page

@@ -38,7 +38,10 @@ pub struct ConfigFault {
 impl ConfigFault {
     /// A fault of `key`.
     pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), message: message.into() }
+        Self {
+            key: key.into(),
+            message: message.into(),
+        }
     }
 }
 
@@ -56,13 +59,26 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(built_in: &str, folder: &Path, variables: BTreeMap<String, String>) -> Self {
-        let mut reader = Self { values: BTreeMap::new(), faults: Vec::new() };
+        let mut reader = Self {
+            values: BTreeMap::new(),
+            faults: Vec::new(),
+        };
         reader.add_toml("default.toml", File::from_str(built_in, FileFormat::Toml));
-        let variables: BTreeMap<String, String> =
-            variables.into_iter().map(|(name, value)| (key_of_variable(&name), value)).collect();
-        let environment = variables.get("service.environment").or(reader.values.get("service.environment"));
-        let file = folder.join(format!("{}.toml", environment.map_or("development", String::as_str)));
-        reader.add_toml(&file.display().to_string(), File::from(file).format(FileFormat::Toml).required(false));
+        let variables: BTreeMap<String, String> = variables
+            .into_iter()
+            .map(|(name, value)| (key_of_variable(&name), value))
+            .collect();
+        let environment = variables
+            .get("service.environment")
+            .or(reader.values.get("service.environment"));
+        let file = folder.join(format!(
+            "{}.toml",
+            environment.map_or("development", String::as_str)
+        ));
+        reader.add_toml(
+            &file.display().to_string(),
+            File::from(file).format(FileFormat::Toml).required(false),
+        );
         reader.values.extend(variables);
         reader
     }
@@ -78,14 +94,19 @@ impl Reader {
         match table {
             Ok(table) => table.into_iter().for_each(|(key, value)| self.add(key, value)),
             // The library quotes the offending line, which may hold a secret: say only where.
-            Err(_) => self.faults.push(ConfigFault::new(name, "is not valid TOML; check it with a TOML linter")),
+            Err(_) => self.faults.push(ConfigFault::new(
+                name,
+                "is not valid TOML; check it with a TOML linter",
+            )),
         }
     }
 
     fn add(&mut self, path: String, value: Value) {
         match value.kind {
             ValueKind::Table(table) => {
-                table.into_iter().for_each(|(key, value)| self.add(format!("{path}.{key}"), value));
+                table
+                    .into_iter()
+                    .for_each(|(key, value)| self.add(format!("{path}.{key}"), value));
             }
             ValueKind::Array(items) => {
                 let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
@@ -101,7 +122,11 @@ impl Reader {
         let path = format!("{section}.{key}");
         let text = self.values.get(&path).map_or(default, String::as_str);
         T::parse(text).unwrap_or_else(|expected| {
-            let message = if T::SECRET { expected } else { format!("`{text}` is wrong: {expected}") };
+            let message = if T::SECRET {
+                expected
+            } else {
+                format!("`{text}` is wrong: {expected}")
+            };
             self.faults.push(ConfigFault::new(path, message));
             T::parse(default).expect("a default parses; a test reads them all")
         })
@@ -120,7 +145,8 @@ impl Reader {
             } else {
                 format!("`{section}` has: {}", siblings.join(", "))
             };
-            self.faults.push(ConfigFault::new(path.clone(), format!("unknown key; {hint}")));
+            self.faults
+                .push(ConfigFault::new(path.clone(), format!("unknown key; {hint}")));
         }
     }
 }

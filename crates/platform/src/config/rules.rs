@@ -23,16 +23,24 @@ fn service_name(settings: &Settings, faults: &mut Vec<ConfigFault>) {
     let name = &settings.service.name;
     let valid = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.len() <= 63
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
     if !valid {
-        faults.push(ConfigFault::new("service.name", "use up to 63 of a-z, 0-9, - and _, a letter first"));
+        faults.push(ConfigFault::new(
+            "service.name",
+            "use up to 63 of a-z, 0-9, - and _, a letter first",
+        ));
     }
 }
 
 fn urls(settings: &Settings, faults: &mut Vec<ConfigFault>) {
     let name = settings.service.name.replace('-', "_");
     let mut url = |key: &str, url: &SecretString, schemes: &[&str], example: String| {
-        let (url, variable) = (url.expose_secret(), format!("APP__{}", key.replace('.', "__").to_uppercase()));
+        let (url, variable) = (
+            url.expose_secret(),
+            format!("APP__{}", key.replace('.', "__").to_uppercase()),
+        );
         let message = if url.is_empty() {
             format!("is not set; set {variable}, for example to {example}")
         } else if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
@@ -48,7 +56,12 @@ fn urls(settings: &Settings, faults: &mut Vec<ConfigFault>) {
         &["postgres://", "postgresql://"],
         format!("postgres://user:password@localhost:5432/{name}"),
     );
-    url("redis.url", &settings.redis.url, &["redis://", "rediss://"], "redis://localhost:6379".into());
+    url(
+        "redis.url",
+        &settings.redis.url,
+        &["redis://", "rediss://"],
+        "redis://localhost:6379".into(),
+    );
 }
 
 fn keys(settings: &Settings, faults: &mut Vec<ConfigFault>) {
@@ -56,7 +69,10 @@ fn keys(settings: &Settings, faults: &mut Vec<ConfigFault>) {
     if auth.algorithm == Algorithm::Hs256 {
         let secret = auth.secret.expose_secret();
         if secret.len() < 32 {
-            faults.push(ConfigFault::new("auth.secret", "needs at least 32 bytes; make one with `openssl rand -base64 32`"));
+            faults.push(ConfigFault::new(
+                "auth.secret",
+                "needs at least 32 bytes; make one with `openssl rand -base64 32`",
+            ));
         } else if secret == DEVELOPMENT_SECRET && settings.service.environment != Environment::Development {
             faults.push(ConfigFault::new(
                 "auth.secret",
@@ -80,16 +96,28 @@ fn positive(settings: &Settings, faults: &mut Vec<ConfigFault>) {
         ("retry.attempts", settings.retry.attempts as usize),
         ("rate_limit.per_second", settings.rate_limit.per_second as usize),
         ("rate_limit.burst", settings.rate_limit.burst as usize),
-        ("rate_limit.anonymous_per_second", settings.rate_limit.anonymous_per_second as usize),
-        ("rate_limit.anonymous_burst", settings.rate_limit.anonymous_burst as usize),
+        (
+            "rate_limit.anonymous_per_second",
+            settings.rate_limit.anonymous_per_second as usize,
+        ),
+        (
+            "rate_limit.anonymous_burst",
+            settings.rate_limit.anonymous_burst as usize,
+        ),
     ];
     faults.extend(
-        numbers.iter().filter(|(_, value)| *value == 0).map(|(key, _)| ConfigFault::new(*key, "must be at least 1")),
+        numbers
+            .iter()
+            .filter(|(_, value)| *value == 0)
+            .map(|(key, _)| ConfigFault::new(*key, "must be at least 1")),
     );
     if settings.retry.attempts > 10 {
         faults.push(ConfigFault::new("retry.attempts", "must be at most 10"));
     }
-    let shares = [("rate_limit.local_share", settings.rate_limit.local_share), ("retry.budget", settings.retry.budget)];
+    let shares = [
+        ("rate_limit.local_share", settings.rate_limit.local_share),
+        ("retry.budget", settings.retry.budget),
+    ];
     for (key, share) in shares {
         if !(share > 0.0 && share <= 1.0) {
             faults.push(ConfigFault::new(key, "must be above 0 and at most 1"));
@@ -100,14 +128,22 @@ fn positive(settings: &Settings, faults: &mut Vec<ConfigFault>) {
 /// The outer layer must outlast the inner one, or the inner one's answer is never seen:
 /// client > ingress > largest deadline ≥ deadline ≥ attempts × (acquire + statement) + backoff.
 fn line_up(settings: &Settings, faults: &mut Vec<ConfigFault>) {
-    let (http, database, retry, shutdown) = (&settings.http, &settings.database, &settings.retry, &settings.shutdown);
+    let (http, database, retry, shutdown) = (
+        &settings.http,
+        &settings.database,
+        &settings.retry,
+        &settings.shutdown,
+    );
     let attempts = (database.acquire_timeout + database.statement_timeout) * retry.attempts.clamp(1, 10)
         + RetryPolicy::longest_backoff(retry.attempts.clamp(1, 10), retry.first_backoff);
     let steps = shutdown.readiness_wait + shutdown.drain + shutdown.flush;
     let mut outlasts = |key: &str, outer: Duration, holds: bool, inner: Duration, what: &str| {
         if !holds {
             let (outer, inner) = (format_duration(outer), format_duration(inner));
-            faults.push(ConfigFault::new(key, format!("is {outer}, too short for {what}, which takes {inner}")));
+            faults.push(ConfigFault::new(
+                key,
+                format!("is {outer}, too short for {what}, which takes {inner}"),
+            ));
         }
     };
     outlasts(

@@ -48,14 +48,17 @@ impl Setting for SecretString {
 
 impl Setting for Duration {
     fn parse(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text).map_err(|_| "expected a duration such as 250ms, 3s, 5m or 24h".to_owned())
+        humantime::parse_duration(text)
+            .map_err(|_| "expected a duration such as 250ms, 3s, 5m or 24h".to_owned())
     }
 }
 
 impl Setting for IpNet {
     fn parse(text: &str) -> Result<Self, String> {
         let address = text.parse::<IpAddr>().map(IpNet::from);
-        address.or_else(|_| text.parse()).map_err(|_| "expected addresses or networks such as 10.0.0.0/8".to_owned())
+        address
+            .or_else(|_| text.parse())
+            .map_err(|_| "expected addresses or networks such as 10.0.0.0/8".to_owned())
     }
 }
 
@@ -63,7 +66,11 @@ impl<T: Setting> Setting for Vec<T> {
     const SECRET: bool = T::SECRET;
 
     fn parse(text: &str) -> Result<Self, String> {
-        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(T::parse).collect()
+        text.split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty())
+            .map(T::parse)
+            .collect()
     }
 }
 
@@ -71,7 +78,11 @@ impl<T: Setting> Setting for Option<T> {
     const SECRET: bool = T::SECRET;
 
     fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Ok(None) } else { T::parse(text).map(Some) }
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            T::parse(text).map(Some)
+        }
     }
 }
 

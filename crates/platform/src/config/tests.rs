@@ -2,16 +2,25 @@ use std::path::PathBuf;
 
 use super::*;
 
-const URLS: [(&str, &str); 2] =
-    [("APP__DATABASE__URL", "postgres://u:p@localhost/db"), ("APP__REDIS__URL", "redis://localhost")];
+const URLS: [(&str, &str); 2] = [
+    ("APP__DATABASE__URL", "postgres://u:p@localhost/db"),
+    ("APP__REDIS__URL", "redis://localhost"),
+];
 
 fn load_with(variables: &[(&str, &str)]) -> Loaded {
-    let all = URLS.iter().chain(variables).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let all = URLS
+        .iter()
+        .chain(variables)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     load_from("[service]\nname = \"shop\"", &PathBuf::from("/nonexistent"), all)
 }
 
 fn faulty_keys(variables: &[(&str, &str)]) -> Vec<String> {
-    load_with(variables).faults.into_iter().map(|fault| fault.key).collect()
+    load_with(variables)
+        .faults
+        .into_iter()
+        .map(|fault| fault.key)
+        .collect()
 }
 
 #[test]
@@ -24,9 +33,15 @@ fn the_defaults_are_valid_and_default_toml_is_a_layer() {
 
 #[test]
 fn the_environment_wins_over_the_files() {
-    let loaded = load_with(&[("APP__SERVICE__NAME", "other"), ("APP__READINESS__REQUIRE", "postgres, redis")]);
+    let loaded = load_with(&[
+        ("APP__SERVICE__NAME", "other"),
+        ("APP__READINESS__REQUIRE", "postgres, redis"),
+    ]);
     assert_eq!(loaded.settings.service.name, "other");
-    assert_eq!(loaded.settings.readiness.require, [Requirement::Postgres, Requirement::Redis]);
+    assert_eq!(
+        loaded.settings.readiness.require,
+        [Requirement::Postgres, Requirement::Redis]
+    );
 }
 
 #[test]
@@ -38,7 +53,16 @@ fn all_faults_are_listed_at_once_each_with_its_key() {
         ("APP__SPEED__LIMIT", "1"),
         ("APP__LOG__FORMAT", "xml"),
     ];
-    assert_eq!(faulty_keys(&variables), ["http.port", "http.deadline", "log.format", "http.prot", "speed.limit"]);
+    assert_eq!(
+        faulty_keys(&variables),
+        [
+            "http.port",
+            "http.deadline",
+            "log.format",
+            "http.prot",
+            "speed.limit"
+        ]
+    );
 }
 
 #[test]
@@ -70,14 +94,23 @@ fn rules_between_keys_are_checked_together() {
 fn the_development_secret_is_refused_elsewhere_and_no_message_repeats_a_secret() {
     let loaded = load_with(&[("APP__SERVICE__ENVIRONMENT", "production")]);
     assert_eq!(loaded.faults[0].key, "auth.secret");
-    let message = load_with(&[("APP__AUTH__SECRET", "hunter2")]).valid().expect_err("too short").to_string();
-    assert!(message.contains("auth.secret") && !message.contains("hunter2"), "{message}");
+    let message = load_with(&[("APP__AUTH__SECRET", "hunter2")])
+        .valid()
+        .expect_err("too short")
+        .to_string();
+    assert!(
+        message.contains("auth.secret") && !message.contains("hunter2"),
+        "{message}"
+    );
 }
 
 #[test]
 fn a_public_key_that_is_none_is_a_fault() {
     assert_eq!(
-        faulty_keys(&[("APP__AUTH__ALGORITHM", "ES256"), ("APP__AUTH__PUBLIC_KEY", "nonsense")]),
+        faulty_keys(&[
+            ("APP__AUTH__ALGORITHM", "ES256"),
+            ("APP__AUTH__PUBLIC_KEY", "nonsense")
+        ]),
         ["auth.public_key"]
     );
 }
@@ -88,5 +121,9 @@ fn every_default_parses_and_every_key_is_in_the_table() {
     let _ = Settings::read(&mut reader);
     assert_eq!(reader.faults, []);
     let table = as_markdown();
-    assert!(Settings::keys().iter().all(|key| table.contains(&format!("`{}`", key.path()))));
+    assert!(
+        Settings::keys()
+            .iter()
+            .all(|key| table.contains(&format!("`{}`", key.path())))
+    );
 }

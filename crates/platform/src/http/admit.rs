@@ -35,12 +35,17 @@ pub(super) async fn admit(
     if head_size(&request) > platform.settings.http.max_head_bytes {
         return Err(AdmissionRefusal::HeadTooLarge.into());
     }
-    let _place = platform.in_flight.try_enter().ok_or(AdmissionRefusal::Overloaded)?;
+    let _place = platform
+        .in_flight
+        .try_enter()
+        .ok_or(AdmissionRefusal::Overloaded)?;
     next.call(request).await
 }
 
 /// The size of the head as it came, give or take white space.
 fn head_size(request: &ServiceRequest) -> usize {
     let line = request.method().as_str().len() + request.uri().to_string().len() + " HTTP/1.1\r\n".len() + 1;
-    request.headers().iter().fold(line, |size, (name, value)| size + name.as_str().len() + value.len() + ": \r\n".len())
+    request.headers().iter().fold(line, |size, (name, value)| {
+        size + name.as_str().len() + value.len() + ": \r\n".len()
+    })
 }

@@ -40,7 +40,11 @@ pub struct Challenge {
 
 impl Attach for Challenge {
     fn attach(self, problem: Problem) -> Problem {
-        let error = if self.token_was_sent { ", error=\"invalid_token\"" } else { "" };
+        let error = if self.token_was_sent {
+            ", error=\"invalid_token\""
+        } else {
+            ""
+        };
         problem.header("www-authenticate", format!("Bearer realm=\"api\"{error}"))
     }
 }
@@ -51,7 +55,10 @@ pub struct MissingScope(&'static str);
 
 impl Attach for MissingScope {
     fn attach(self, problem: Problem) -> Problem {
-        let challenge = format!("Bearer realm=\"api\", error=\"insufficient_scope\", scope=\"{}\"", self.0);
+        let challenge = format!(
+            "Bearer realm=\"api\", error=\"insufficient_scope\", scope=\"{}\"",
+            self.0
+        );
         problem.header("www-authenticate", challenge)
     }
 }
@@ -86,8 +93,12 @@ pub(crate) fn decoding_key(auth: &Auth) -> Result<DecodingKey, String> {
     let pem = auth.public_key.as_deref().unwrap_or_default().as_bytes();
     match auth.algorithm {
         Algorithm::Hs256 => Ok(DecodingKey::from_secret(auth.secret.expose_secret().as_bytes())),
-        Algorithm::Rs256 => DecodingKey::from_rsa_pem(pem).map_err(|_| "expected an RSA public key in PEM".to_owned()),
-        Algorithm::Es256 => DecodingKey::from_ec_pem(pem).map_err(|_| "expected a P-256 public key in PEM".to_owned()),
+        Algorithm::Rs256 => {
+            DecodingKey::from_rsa_pem(pem).map_err(|_| "expected an RSA public key in PEM".to_owned())
+        }
+        Algorithm::Es256 => {
+            DecodingKey::from_ec_pem(pem).map_err(|_| "expected a P-256 public key in PEM".to_owned())
+        }
     }
 }
 
@@ -123,8 +134,12 @@ impl Authenticator {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let challenge = Challenge { token_was_sent: header.is_some() };
-        let Some((_, token)) = token else { return Err(AuthRefusal::Unauthenticated(challenge)) };
+        let challenge = Challenge {
+            token_was_sent: header.is_some(),
+        };
+        let Some((_, token)) = token else {
+            return Err(AuthRefusal::Unauthenticated(challenge));
+        };
         match jsonwebtoken::decode::<Claims>(token.trim(), &self.key, &self.validation) {
             Ok(token) if !token.claims.sub.is_empty() => Ok(token.claims),
             _ => Err(AuthRefusal::Unauthenticated(challenge)),
@@ -136,7 +151,12 @@ impl Authenticator {
 ///
 /// # Errors
 /// When the algorithm is not HS256: then only the identity provider can sign.
-pub fn development_token(auth: &Auth, subject: &str, scope: &str, valid_for: Duration) -> anyhow::Result<String> {
+pub fn development_token(
+    auth: &Auth,
+    subject: &str,
+    scope: &str,
+    valid_for: Duration,
+) -> anyhow::Result<String> {
     anyhow::ensure!(
         auth.algorithm == Algorithm::Hs256,
         "auth.algorithm is {}: only the identity provider can sign tokens",
@@ -160,10 +180,17 @@ pub(super) async fn authenticate(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let platform = request.app_data::<Data<Platform>>().expect("set by the server");
-    if platform.routes.needs_token(request.match_pattern().as_deref(), request.method()) {
+    if platform
+        .routes
+        .needs_token(request.match_pattern().as_deref(), request.method())
+    {
         let checked = platform.authenticator.check(&request);
         if let Ok(claims) = &checked {
-            let context = request.extensions().get::<RequestContext>().expect("set by observe").clone();
+            let context = request
+                .extensions()
+                .get::<RequestContext>()
+                .expect("set by observe")
+                .clone();
             context.set_subject(hash(&claims.sub));
         }
         request.extensions_mut().insert(Checked(Some(checked)));
@@ -176,7 +203,10 @@ struct Checked(Option<Result<Claims, AuthRefusal>>);
 
 /// Refuses a request whose token did not pass, once its address has paid for the try.
 pub(super) fn settle(request: &ServiceRequest) -> Result<(), AuthRefusal> {
-    let checked = request.extensions_mut().get_mut::<Checked>().and_then(|checked| checked.0.take());
+    let checked = request
+        .extensions_mut()
+        .get_mut::<Checked>()
+        .and_then(|checked| checked.0.take());
     if let Some(checked) = checked {
         request.extensions_mut().insert(checked?);
     }
@@ -209,10 +239,13 @@ impl<S: Scope> FromRequest for Caller<S> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let extensions = request.extensions();
         let caller = match extensions.get::<Claims>() {
-            None => Err(AuthRefusal::Unauthenticated(Challenge { token_was_sent: false })),
-            Some(claims) if claims.scope.split(' ').any(|scope| scope == S::NAME) => {
-                Ok(Self { subject: claims.sub.clone(), scope: PhantomData })
-            }
+            None => Err(AuthRefusal::Unauthenticated(Challenge {
+                token_was_sent: false,
+            })),
+            Some(claims) if claims.scope.split(' ').any(|scope| scope == S::NAME) => Ok(Self {
+                subject: claims.sub.clone(),
+                scope: PhantomData,
+            }),
             Some(_) => Err(AuthRefusal::Forbidden(MissingScope(S::NAME))),
         };
         ready(caller.map_err(Error::from))

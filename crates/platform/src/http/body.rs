@@ -39,14 +39,19 @@ impl RequestBody {
             return None;
         }
         let body = Self(Rc::new(RefCell::new(payload)));
-        request.set_payload(Payload::Stream { payload: Box::pin(body.clone()) });
+        request.set_payload(Payload::Stream {
+            payload: Box::pin(body.clone()),
+        });
         Some(body)
     }
 
     /// An answer's body that owns the request's until it is written.
     pub(super) fn held_by(unread: Option<Self>, answer: BoxBody) -> BoxBody {
         match unread {
-            Some(unread) => BoxBody::new(Holding { answer, _unread: unread }),
+            Some(unread) => BoxBody::new(Holding {
+                answer,
+                _unread: unread,
+            }),
             None => answer,
         }
     }
@@ -72,7 +77,10 @@ impl MessageBody for Holding {
         self.answer.size()
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
         Pin::new(&mut self.answer).poll_next(context)
     }
 }

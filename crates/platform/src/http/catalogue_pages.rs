@@ -56,7 +56,10 @@ pub async fn list_problems(request: HttpRequest, platform: Data<Platform>) -> Ht
             row.title
         );
     }
-    page("Problems", &format!("<table><tr><th>code</th><th>status</th><th>title</th></tr>{table}</table>"))
+    page(
+        "Problems",
+        &format!("<table><tr><th>code</th><th>status</th><th>title</th></tr>{table}</table>"),
+    )
 }
 
 /// One problem: what it means and what to do.
@@ -75,7 +78,11 @@ pub async fn show_problem(
     if !wants_html(&request) {
         return Ok(HttpResponse::Ok().json(row));
     }
-    let retry = if row.retryable() { "Yes, after <code>Retry-After</code>." } else { "No." };
+    let retry = if row.retryable() {
+        "Yes, after <code>Retry-After</code>."
+    } else {
+        "No."
+    };
     Ok(page(
         row.title,
         &format!(
@@ -92,7 +99,10 @@ pub async fn show_problem(
 }
 
 fn wants_html(request: &HttpRequest) -> bool {
-    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let accept = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
@@ -107,7 +117,9 @@ fn page(title: &str, content: &str) -> HttpResponse {
 #[utoipa::path(tag = "service", responses((status = 200, description = "OpenAPI 3.1")))]
 #[get("/openapi.json")]
 pub async fn openapi_json(platform: Data<Platform>) -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(platform.openapi.clone())
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(platform.openapi.clone())
 }
 
 /// What runs.

@@ -31,19 +31,30 @@ crate::refusal! {
 
 /// The time a request may take: the caller's wish up to the most allowed, else the default.
 pub(super) fn time_allowed(headers: &HeaderMap, settings: &config::Http) -> Duration {
-    requested(headers).ok().flatten().map_or(settings.deadline, |wish| wish.min(settings.max_deadline))
+    requested(headers)
+        .ok()
+        .flatten()
+        .map_or(settings.deadline, |wish| wish.min(settings.max_deadline))
 }
 
 fn requested(headers: &HeaderMap) -> Result<Option<Duration>, DeadlineRefusal> {
-    let Some(value) = headers.get(REQUEST_TIMEOUT) else { return Ok(None) };
-    let milliseconds = value.to_str().ok().and_then(|text| text.parse::<u32>().ok()).filter(|value| *value > 0);
-    milliseconds.map(|value| Some(Duration::from_millis(value.into()))).ok_or_else(|| {
-        DeadlineRefusal::InvalidTimeout(FieldError::new(
-            Location::Header("X-Request-Timeout-Ms"),
-            "type",
-            "must be a whole number of milliseconds, at least 1",
-        ))
-    })
+    let Some(value) = headers.get(REQUEST_TIMEOUT) else {
+        return Ok(None);
+    };
+    let milliseconds = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse::<u32>().ok())
+        .filter(|value| *value > 0);
+    milliseconds
+        .map(|value| Some(Duration::from_millis(value.into())))
+        .ok_or_else(|| {
+            DeadlineRefusal::InvalidTimeout(FieldError::new(
+                Location::Header("X-Request-Timeout-Ms"),
+                "type",
+                "must be a whole number of milliseconds, at least 1",
+            ))
+        })
 }
 
 /// Ends the request when its deadline has passed.
@@ -52,7 +63,11 @@ pub(super) async fn deadline(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     requested(request.headers())?;
-    let context = request.extensions().get::<RequestContext>().expect("set by observe").clone();
+    let context = request
+        .extensions()
+        .get::<RequestContext>()
+        .expect("set by observe")
+        .clone();
     let mut served = pin!(next.call(request));
     loop {
         let due = context.deadline().instant() + NET;

@@ -62,7 +62,11 @@ crate::refusal! {
 }
 
 fn context(request: &HttpRequest) -> RequestContext {
-    request.extensions().get::<RequestContext>().expect("set by observe").clone()
+    request
+        .extensions()
+        .get::<RequestContext>()
+        .expect("set by observe")
+        .clone()
 }
 
 /// The context of the request, for handlers.
@@ -87,18 +91,27 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
         Box::pin(async move {
             let bytes = read_body(&request, payload).await?;
             let value: T = parse(&bytes)?;
-            value.validate().map_err(|errors| BodyRefusal::Invalid(rule_errors(&errors, &Location::Pointer)))?;
+            value
+                .validate()
+                .map_err(|errors| BodyRefusal::Invalid(rule_errors(&errors, &Location::Pointer)))?;
             Ok(Self(value))
         })
     }
 }
 
 async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, BodyRefusal> {
-    let settings = &request.app_data::<Data<Platform>>().expect("set by the server").settings.http;
+    let settings = &request
+        .app_data::<Data<Platform>>()
+        .expect("set by the server")
+        .settings
+        .http;
     if !is_json(request.content_type()) {
         return Err(BodyRefusal::UnsupportedMediaType);
     }
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let length = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: usize| length > settings.max_body_bytes) {
         return Err(BodyRefusal::TooLarge);
     }
@@ -118,7 +131,10 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes,
         }
         Ok(body.freeze())
     };
-    let body = Deadline::after(settings.body_timeout).bound(read).await.map_err(|_| BodyRefusal::TooSlow)??;
+    let body = Deadline::after(settings.body_timeout)
+        .bound(read)
+        .await
+        .map_err(|_| BodyRefusal::TooSlow)??;
     context.body_arrived();
     Ok(body)
 }
@@ -126,7 +142,8 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes,
 /// `application/json` or `application/*+json`.
 fn is_json(media_type: &str) -> bool {
     let media_type = media_type.trim().to_ascii_lowercase();
-    media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+    media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyRefusal> {
@@ -161,7 +178,9 @@ fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, QueryRe
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     let value: T = serde_path_to_error::deserialize(pairs)
         .map_err(|error| QueryRefusal::Invalid(vec![shape_error(&error, parameter)]))?;
-    value.validate().map_err(|errors| QueryRefusal::Invalid(rule_errors(&errors, &parameter)))?;
+    value
+        .validate()
+        .map_err(|errors| QueryRefusal::Invalid(rule_errors(&errors, &parameter)))?;
     Ok(value)
 }
 
@@ -175,9 +194,18 @@ impl<T: DeserializeOwned> FromRequest for Path<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let path = actix_web::web::Path::<T>::from_request(request, payload).into_inner();
         ready(path.map(|path| Self(path.into_inner())).map_err(|_| {
-            let name = request.match_info().iter().next().map_or("path", |(name, _)| name).to_owned();
-            PathRefusal::Invalid(FieldError::new(Location::Parameter(name), "type", "is not an identifier of this service"))
-                .into()
+            let name = request
+                .match_info()
+                .iter()
+                .next()
+                .map_or("path", |(name, _)| name)
+                .to_owned();
+            PathRefusal::Invalid(FieldError::new(
+                Location::Parameter(name),
+                "type",
+                "is not an identifier of this service",
+            ))
+            .into()
         }))
     }
 }
@@ -193,9 +221,10 @@ impl FromRequest for IdempotencyKey {
         let Some(value) = request.headers().get("idempotency-key") else {
             return ready(Err(KeyRefusal::Missing.into()));
         };
-        let key = value.to_str().ok().filter(|key| {
-            (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
-        });
+        let key = value
+            .to_str()
+            .ok()
+            .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
         ready(key.map(|key| Self(key.to_owned())).ok_or_else(|| {
             let location = Location::Header("Idempotency-Key");
             let detail = "must be 1 to 255 visible ASCII characters";

@@ -31,7 +31,9 @@ pub(super) fn shape_error<E: std::fmt::Display>(
 
 /// What serde expected, in words of JSON instead of Rust.
 fn expected(message: &str) -> &'static str {
-    let after = message.rsplit_once("expected ").map_or(message, |(_, after)| after);
+    let after = message
+        .rsplit_once("expected ")
+        .map_or(message, |(_, after)| after);
     let words = [
         ("sequence", "an array"),
         ("struct", "an object"),
@@ -52,7 +54,10 @@ fn expected(message: &str) -> &'static str {
         ("number too", "a smaller number"),
         ("one of", "one of the values in the contract"),
     ];
-    words.iter().find(|(word, _)| after.contains(word)).map_or("of another type", |(_, words)| words)
+    words
+        .iter()
+        .find(|(word, _)| after.contains(word))
+        .map_or("of another type", |(_, words)| words)
 }
 
 fn pointer(path: &Path) -> String {
@@ -72,7 +77,10 @@ fn escape(key: &str) -> String {
 }
 
 /// Faults against the rules of `validator`, all of them, in the order of their places.
-pub(super) fn rule_errors(errors: &ValidationErrors, locate: &impl Fn(String) -> Location) -> Vec<FieldError> {
+pub(super) fn rule_errors(
+    errors: &ValidationErrors,
+    locate: &impl Fn(String) -> Location,
+) -> Vec<FieldError> {
     let mut found = Vec::new();
     collect(errors, "", &mut found);
     found.sort();
@@ -85,15 +93,24 @@ pub(super) fn rule_errors(errors: &ValidationErrors, locate: &impl Fn(String) ->
 fn collect(errors: &ValidationErrors, parent: &str, found: &mut Vec<(String, String, String)>) {
     for (field, kind) in errors.errors() {
         // Rules of a whole struct come under `__all__`.
-        let pointer = if field == "__all__" { parent.to_owned() } else { format!("{parent}/{}", escape(field)) };
+        let pointer = if field == "__all__" {
+            parent.to_owned()
+        } else {
+            format!("{parent}/{}", escape(field))
+        };
         match kind {
             ValidationErrorsKind::Field(errors) => found.extend(errors.iter().map(|error| {
-                let detail = error.message.as_deref().unwrap_or("breaks a rule of the contract");
+                let detail = error
+                    .message
+                    .as_deref()
+                    .unwrap_or("breaks a rule of the contract");
                 (pointer.clone(), error.code.replace('_', "-"), detail.to_owned())
             })),
             ValidationErrorsKind::Struct(errors) => collect(errors, &pointer, found),
             ValidationErrorsKind::List(items) => {
-                items.iter().for_each(|(index, errors)| collect(errors, &format!("{pointer}/{index}"), found));
+                items
+                    .iter()
+                    .for_each(|(index, errors)| collect(errors, &format!("{pointer}/{index}"), found));
             }
         }
     }

@@ -32,7 +32,11 @@ async fn livez() -> HttpResponse {
 /// Configuration valid, database reached, schema new enough.
 #[get("/startupz")]
 async fn startupz(platform: Data<Platform>) -> HttpResponse {
-    probe(if platform.lifecycle.is_started() { Ok(()) } else { Err("starting") })
+    probe(if platform.lifecycle.is_started() {
+        Ok(())
+    } else {
+        Err("starting")
+    })
 }
 
 /// Started, not leaving, and whatever `readiness.require` adds.
@@ -50,7 +54,9 @@ async fn readiness(platform: &Platform) -> Result<(), &'static str> {
     }
     for requirement in &platform.settings.readiness.require {
         match requirement {
-            Requirement::Postgres if platform.checks.ping(CHECK_LIMIT).await.is_err() => return Err("postgres is away"),
+            Requirement::Postgres if platform.checks.ping(CHECK_LIMIT).await.is_err() => {
+                return Err("postgres is away");
+            }
             Requirement::Redis if !platform.redis.ping().await => return Err("redis is away"),
             _ => {}
         }
@@ -61,7 +67,9 @@ async fn readiness(platform: &Platform) -> Result<(), &'static str> {
 fn probe(result: Result<(), &'static str>) -> HttpResponse {
     match result {
         Ok(()) => HttpResponse::Ok().json(json!({ "status": "ok" })),
-        Err(reason) => HttpResponse::ServiceUnavailable().json(json!({ "status": "unavailable", "reason": reason })),
+        Err(reason) => {
+            HttpResponse::ServiceUnavailable().json(json!({ "status": "unavailable", "reason": reason }))
+        }
     }
 }
 
@@ -69,7 +77,9 @@ fn probe(result: Result<(), &'static str>) -> HttpResponse {
 #[get("/metrics")]
 async fn metrics(platform: Data<Platform>) -> HttpResponse {
     platform.update_metrics();
-    HttpResponse::Ok().content_type(OPEN_METRICS).body(platform.metrics.encode())
+    HttpResponse::Ok()
+        .content_type(OPEN_METRICS)
+        .body(platform.metrics.encode())
 }
 
 /// What this service needs, asked now.

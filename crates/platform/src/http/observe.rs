@@ -35,7 +35,10 @@ pub(super) async fn observe(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let platform = request.app_data::<Data<Platform>>().expect("set by the server").clone();
+    let platform = request
+        .app_data::<Data<Platform>>()
+        .expect("set by the server")
+        .clone();
     let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
     let method = known_method(request.method().as_str());
     let context = identify(&request, &platform, method, &route);
@@ -43,7 +46,9 @@ pub(super) async fn observe(
     let unread = RequestBody::share(&mut request);
     let _active = platform.metrics.http.started();
 
-    let served = AssertUnwindSafe(next.call(request).instrument(context.span())).catch_unwind().await;
+    let served = AssertUnwindSafe(next.call(request).instrument(context.span()))
+        .catch_unwind()
+        .await;
 
     let result = match served {
         Ok(result) => result.map(ServiceResponse::map_into_boxed_body),
@@ -52,19 +57,24 @@ pub(super) async fn observe(
             Err(bug("panicked; the backtrace is in the log under this trace id"))
         }
     };
-    let result = result.map_err(designed).and_then(|response| match response.status().as_u16() {
-        400.. if refused(response.response().error()).is_none() => {
-            Err(undesigned(response.status(), response.response().error()))
-        }
-        _ => Ok(response),
-    });
+    let result = result
+        .map_err(designed)
+        .and_then(|response| match response.status().as_u16() {
+            400.. if refused(response.response().error()).is_none() => {
+                Err(undesigned(response.status(), response.response().error()))
+            }
+            _ => Ok(response),
+        });
     let (status, error) = match &result {
         Ok(response) => (response.status().as_u16(), response.response().error()),
         Err(error) => (error.as_response_error().status_code().as_u16(), Some(error)),
     };
     let problem = refused(error).map(Refused::problem);
     let code = problem.map(|problem| problem.problem_type.code);
-    platform.metrics.http.answered(method, &route, status, code, context.elapsed());
+    platform
+        .metrics
+        .http
+        .answered(method, &route, status, code, context.elapsed());
     log(&context, method, &route, status, problem);
 
     let complete = Complete {
@@ -106,20 +116,30 @@ fn identify(request: &ServiceRequest, platform: &Platform, method: &str, route: 
     let _ = span.set_parent(telemetry::remote_parent(request.headers()));
     let trace_id = telemetry::trace_id(&span);
     span.record("trace_id", &trace_id);
-    RequestContext::new(request_id, trace_id, span, time_allowed(request.headers(), &platform.settings.http))
+    RequestContext::new(
+        request_id,
+        trace_id,
+        span,
+        time_allowed(request.headers(), &platform.settings.http),
+    )
 }
 
 /// Request ids are taken over only where they are harmless in logs and headers.
 fn is_valid_id(id: &str) -> bool {
-    (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+    (1..=128).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
 }
 
 /// The method as a label: unknown ones are one value, or callers could make labels up.
 fn known_method(method: &str) -> &'static str {
-    ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"]
-        .into_iter()
-        .find(|known| *known == method)
-        .unwrap_or("_OTHER")
+    [
+        "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT",
+    ]
+    .into_iter()
+    .find(|known| *known == method)
+    .unwrap_or("_OTHER")
 }
 
 /// Puts in what every answer carries; a refusal gets its body only now, with its ids.
@@ -143,7 +163,8 @@ fn completed(response: ServiceResponse<BoxBody>, complete: Complete) -> ServiceR
             head.set_connection_type(ConnectionType::Close);
         }
         if !head.headers().contains_key(header::CACHE_CONTROL) {
-            head.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            head.headers_mut()
+                .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
         for (name, value) in complete.headers {
             head.headers_mut().insert(name, value);
@@ -170,7 +191,14 @@ fn headers(context: &RequestContext) -> Vec<(HeaderName, HeaderValue)> {
         headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
     };
     add(REQUEST_ID, context.request_id().to_owned());
-    if let Some(Quota { burst, window, remaining, reset, .. }) = context.quota() {
+    if let Some(Quota {
+        burst,
+        window,
+        remaining,
+        reset,
+        ..
+    }) = context.quota()
+    {
         let (window, reset) = (window.as_secs_f64().ceil(), reset.as_secs_f64().ceil());
         add(RATE_LIMIT_POLICY, format!("\"default\";q={burst};w={window}"));
         add(RATE_LIMIT, format!("\"default\";r={remaining};t={reset}"));
@@ -182,7 +210,9 @@ fn headers(context: &RequestContext) -> Vec<(HeaderName, HeaderValue)> {
 fn log(context: &RequestContext, method: &str, route: &str, status: u16, problem: Option<&Problem>) {
     let problem_code = problem.map(|problem| problem.problem_type.code);
     let cause = problem.and_then(Problem::cause_chain);
-    let outcome = problem.filter(|problem| problem.outcome_unknown).map(|_| "unknown");
+    let outcome = problem
+        .filter(|problem| problem.outcome_unknown)
+        .map(|_| "unknown");
     let duration_ms = context.elapsed().as_secs_f64() * 1_000.0;
     macro_rules! event {
         ($level:ident) => {
@@ -202,5 +232,9 @@ fn log(context: &RequestContext, method: &str, route: &str, status: u16, problem
             )
         };
     }
-    if status >= 500 { event!(error) } else { event!(info) }
+    if status >= 500 {
+        event!(error)
+    } else {
+        event!(info)
+    }
 }

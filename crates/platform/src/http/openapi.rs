@@ -26,7 +26,10 @@ use super::{
 pub fn responses(types: &[&'static ProblemType]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<u16, BTreeMap<&str, &'static ProblemType>> = BTreeMap::new();
     for row in types {
-        by_status.entry(row.status.as_u16()).or_default().insert(row.code, row);
+        by_status
+            .entry(row.status.as_u16())
+            .or_default()
+            .insert(row.code, row);
     }
     by_status
         .into_iter()
@@ -44,19 +47,31 @@ fn response(rows: &[&'static ProblemType]) -> Response {
             .schema_type(SchemaType::Type(Type::String))
             .enum_values(Some(rows.iter().map(|row| row.code))),
     );
-    let schema = AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(codes).build();
+    let schema = AllOfBuilder::new()
+        .item(Ref::from_schema_name("Problem"))
+        .item(codes)
+        .build();
     let mut content = Content::builder().schema(Some(Schema::AllOf(schema)));
     for row in rows {
-        let example = ExampleBuilder::new().summary(row.title).value(Some(example(row))).build();
+        let example = ExampleBuilder::new()
+            .summary(row.title)
+            .value(Some(example(row)))
+            .build();
         content = content.examples_from_iter([(row.code, example)]);
     }
     let titles: Vec<&str> = rows.iter().map(|row| row.title).collect();
-    ResponseBuilder::new().description(titles.join("; ")).content(PROBLEM_JSON, content.build()).build()
+    ResponseBuilder::new()
+        .description(titles.join("; "))
+        .content(PROBLEM_JSON, content.build())
+        .build()
 }
 
 fn example(row: &'static ProblemType) -> Value {
     let problem = Problem::new(row, row.title);
-    json!(problem.body("01981f6e-7c1a-7a3e-9d55-3a0a2b6f6c10", "4bf92f3577b34da6a3ce929d0e0e4736"))
+    json!(problem.body(
+        "01981f6e-7c1a-7a3e-9d55-3a0a2b6f6c10",
+        "4bf92f3577b34da6a3ce929d0e0e4736"
+    ))
 }
 
 /// Completes the document: what the layers in front of each operation can answer, the problem schema,
@@ -71,15 +86,28 @@ pub(super) fn complete(document: &mut OpenApi, catalogue: Catalogue) {
     }
     let components = document.components.get_or_insert_default();
     components.schemas.insert("Problem".into(), problem_schema());
-    let unrouted: BTreeSet<&str> = RoutingRefusal::problem_types().iter().map(|row| row.code).collect();
+    let unrouted: BTreeSet<&str> = RoutingRefusal::problem_types()
+        .iter()
+        .map(|row| row.code)
+        .collect();
     let unrouted = unrouted.into_iter().chain(["head-too-large"]).collect::<Vec<_>>();
-    document.extensions = Some(ExtensionsBuilder::new().add("x-problems", json!(unrouted)).build());
+    document.extensions = Some(
+        ExtensionsBuilder::new()
+            .add("x-problems", json!(unrouted))
+            .build(),
+    );
 }
 
 fn operations_mut(item: &mut utoipa::openapi::PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
-        .into_iter()
-        .filter_map(Option::as_mut)
+    [
+        &mut item.get,
+        &mut item.post,
+        &mut item.put,
+        &mut item.patch,
+        &mut item.delete,
+    ]
+    .into_iter()
+    .filter_map(Option::as_mut)
 }
 
 /// The problems that the operation itself declares; the examples are keyed by code.
@@ -93,18 +121,27 @@ fn declared(operation: &Operation, catalogue: Catalogue) -> Vec<&'static Problem
         RefOr::T(content) => Some(content),
         RefOr::Ref(_) => None,
     });
-    contents.flat_map(|content| content.examples.keys()).filter_map(|code| catalogue.find(code)).collect()
+    contents
+        .flat_map(|content| content.examples.keys())
+        .filter_map(|code| catalogue.find(code))
+        .collect()
 }
 
 /// The problems of the layers in front of an operation, as they apply to it.
 fn in_front_of(operation: &Operation) -> Vec<&'static ProblemType> {
     let has = |place: ParameterIn| {
-        operation.parameters.iter().flatten().any(
-            |parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == place),
-        )
+        operation
+            .parameters
+            .iter()
+            .flatten()
+            .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == place))
     };
     let mut rows = vec![&outcome::common::INTERNAL];
-    rows.extend(AdmissionRefusal::problem_types().into_iter().filter(|row| row.code != "head-too-large"));
+    rows.extend(
+        AdmissionRefusal::problem_types()
+            .into_iter()
+            .filter(|row| row.code != "head-too-large"),
+    );
     rows.extend(DeadlineRefusal::problem_types());
     rows.extend(QuotaRefusal::problem_types());
     if operation.security.is_some() {
@@ -129,7 +166,9 @@ fn in_front_of(operation: &Operation) -> Vec<&'static ProblemType> {
 fn problem_schema() -> RefOr<Schema> {
     let string = || ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
     let error = ObjectBuilder::new()
-        .description(Some("One fault in the input, at a JSON pointer, a parameter or a header."))
+        .description(Some(
+            "One fault in the input, at a JSON pointer, a parameter or a header.",
+        ))
         .property("pointer", string())
         .property("parameter", string())
         .property("header", string())
@@ -151,7 +190,16 @@ fn problem_schema() -> RefOr<Schema> {
         .property("retryable", boolean)
         .property("outcome", string().enum_values(Some(["unknown"])))
         .property("errors", error.to_array_builder());
-    for required in ["type", "title", "status", "detail", "code", "request_id", "trace_id", "retryable"] {
+    for required in [
+        "type",
+        "title",
+        "status",
+        "detail",
+        "code",
+        "request_id",
+        "trace_id",
+        "retryable",
+    ] {
         schema = schema.required(required);
     }
     schema.build().into()
@@ -160,6 +208,10 @@ fn problem_schema() -> RefOr<Schema> {
 /// The codes that an operation may answer with under a status, by the document; for tests.
 pub fn declared_codes(document: &Value, template: &str, method: &str, status: u16) -> Vec<String> {
     let method = method.to_lowercase();
-    let examples = &document["paths"][template][method]["responses"][status.to_string()]["content"][PROBLEM_JSON]["examples"];
-    examples.as_object().map(|examples| examples.keys().cloned().collect()).unwrap_or_default()
+    let examples = &document["paths"][template][method]["responses"][status.to_string()]["content"]
+        [PROBLEM_JSON]["examples"];
+    examples
+        .as_object()
+        .map(|examples| examples.keys().cloned().collect())
+        .unwrap_or_default()
 }

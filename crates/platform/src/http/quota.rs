@@ -29,12 +29,18 @@ pub(super) async fn quota(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let platform = request.app_data::<Data<Platform>>().expect("set by the server");
-    let context = request.extensions().get::<RequestContext>().expect("set by observe").clone();
+    let context = request
+        .extensions()
+        .get::<RequestContext>()
+        .expect("set by observe")
+        .clone();
     let quota = match context.subject() {
         Some(subject) => platform.limiter.charge_subject(&context, subject).await,
         None => {
             let address = client_address(&request, &platform.settings.http.trusted_proxies);
-            platform.limiter.charge_address(&address.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string()))
+            platform
+                .limiter
+                .charge_address(&address.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string()))
         }
     };
     context.set_quota(quota);
@@ -50,8 +56,11 @@ pub(super) async fn quota(
 fn client_address(request: &ServiceRequest, trusted: &[IpNet]) -> Option<IpAddr> {
     let is_ours = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut nearest = request.peer_addr()?.ip();
-    let forwarded: Vec<&str> =
-        request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
+    let forwarded: Vec<&str> = request
+        .headers()
+        .get_all("x-forwarded-for")
+        .filter_map(|value| value.to_str().ok())
+        .collect();
     for hop in forwarded.iter().rev().flat_map(|value| value.rsplit(',')) {
         if !is_ours(&nearest) {
             break;
@@ -69,20 +78,29 @@ mod tests {
     use super::*;
 
     fn address(peer: &str, forwarded: &[&str]) -> String {
-        let mut request = TestRequest::default().peer_addr(format!("{peer}:1234").parse().expect("an address"));
+        let mut request =
+            TestRequest::default().peer_addr(format!("{peer}:1234").parse().expect("an address"));
         for value in forwarded {
             request = request.append_header(("x-forwarded-for", *value));
         }
         let trusted = ["10.0.0.0/8".parse().expect("a network")];
-        client_address(&request.to_srv_request(), &trusted).expect("there is a peer").to_string()
+        client_address(&request.to_srv_request(), &trusted)
+            .expect("there is a peer")
+            .to_string()
     }
 
     #[test]
     fn forwarded_addresses_are_believed_only_from_our_proxies() {
         assert_eq!(address("203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
         assert_eq!(address("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", &["192.0.2.66, 198.51.100.1, 10.0.0.2"]), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", &["192.0.2.66", "198.51.100.1"]), "198.51.100.1");
+        assert_eq!(
+            address("10.0.0.1", &["192.0.2.66, 198.51.100.1, 10.0.0.2"]),
+            "198.51.100.1"
+        );
+        assert_eq!(
+            address("10.0.0.1", &["192.0.2.66", "198.51.100.1"]),
+            "198.51.100.1"
+        );
         assert_eq!(address("10.0.0.1", &["nonsense"]), "10.0.0.1");
     }
 }

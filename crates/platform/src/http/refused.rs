@@ -43,7 +43,10 @@ pub fn refuse(refusal: impl Refusal) -> actix_web::Error {
 
 impl Refused {
     pub(super) fn new(problem: Problem) -> Self {
-        Self { problem, complete: RefCell::new(None) }
+        Self {
+            problem,
+            complete: RefCell::new(None),
+        }
     }
 
     /// The problem to answer with.
@@ -78,7 +81,9 @@ impl ResponseError for Refused {
             response.insert_header((*name, value.as_str()));
         }
         let complete = self.complete.borrow();
-        let Some(complete) = complete.as_ref() else { return response.finish() };
+        let Some(complete) = complete.as_ref() else {
+            return response.finish();
+        };
         for header in &complete.headers {
             response.insert_header(header.clone());
         }

@@ -17,7 +17,12 @@ impl Routes {
     pub fn of(document: &OpenApi) -> Self {
         let routes = document.paths.paths.iter().map(|(path, item)| {
             let methods = operations(item);
-            (path.clone(), methods.map(|(method, operation)| (method, operation.security.is_some())).collect())
+            (
+                path.clone(),
+                methods
+                    .map(|(method, operation)| (method, operation.security.is_some()))
+                    .collect(),
+            )
         });
         Self(routes.collect())
     }
@@ -29,14 +34,22 @@ impl Routes {
 
     pub(super) fn needs_token(&self, template: Option<&str>, method: &Method) -> bool {
         let methods = template.and_then(|template| self.0.get(template));
-        methods.is_some_and(|methods| methods.iter().any(|(candidate, token)| candidate == method && *token))
+        methods.is_some_and(|methods| {
+            methods
+                .iter()
+                .any(|(candidate, token)| candidate == method && *token)
+        })
     }
 
     /// The value of `Allow` for this route.
     pub(super) fn allowed(&self, template: &str) -> String {
         let methods = self.0.get(template).map(Vec::as_slice).unwrap_or_default();
         let names: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
-        if names.is_empty() { "GET".to_owned() } else { names.join(", ") }
+        if names.is_empty() {
+            "GET".to_owned()
+        } else {
+            names.join(", ")
+        }
     }
 }
 

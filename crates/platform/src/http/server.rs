@@ -22,8 +22,8 @@ use utoipa_actix_web::{AppExt, service_config::ServiceConfig};
 use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
 use super::{
-    admit::admit, auth::authenticate, catalogue_pages as pages, deadline::deadline, management, observe::observe,
-    openapi, quota::quota, routing::unrouted,
+    admit::admit, auth::authenticate, catalogue_pages as pages, deadline::deadline, management,
+    observe::observe, openapi, quota::quota, routing::unrouted,
 };
 use crate::Platform;
 
@@ -52,12 +52,23 @@ impl Running {
 
 /// The contract of a service: its own operations, the pages every service has, and all problems.
 pub fn document(configure: Configure, catalogue: Catalogue, version: &str) -> OpenApi {
-    let (_, mut document) =
-        App::new().into_utoipa_app().configure(configure_pages).configure(configure).split_for_parts();
+    let (_, mut document) = App::new()
+        .into_utoipa_app()
+        .configure(configure_pages)
+        .configure(configure)
+        .split_for_parts();
     document.merge(OpenApiBuilder::new().build());
     document.info = Info::new("API", version);
-    let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
-    document.components.get_or_insert_default().add_security_scheme("bearer", bearer);
+    let bearer = SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build(),
+    );
+    document
+        .components
+        .get_or_insert_default()
+        .add_security_scheme("bearer", bearer);
     openapi::complete(&mut document, catalogue);
     document
 }
@@ -100,14 +111,22 @@ pub fn listen_public<S: Send + Sync + 'static>(
             .wrap(from_fn(admit))
             .wrap(from_fn(observe))
     });
-    let server = if http.workers == 0 { server } else { server.workers(http.workers) };
+    let server = if http.workers == 0 {
+        server
+    } else {
+        server.workers(http.workers)
+    };
     let server = server
         .client_request_timeout(HEAD_TIMEOUT)
         .shutdown_timeout(shutdown.as_secs().max(1))
         .disable_signals()
         .listen(listener)?
         .run();
-    Ok(Running { address, handle: server.handle(), task: tokio::spawn(server) })
+    Ok(Running {
+        address,
+        handle: server.handle(),
+        task: tokio::spawn(server),
+    })
 }
 
 /// Serves probes and metrics.
@@ -116,20 +135,32 @@ pub fn listen_public<S: Send + Sync + 'static>(
 /// When the port cannot be listened on.
 pub fn listen_management(platform: Data<Platform>) -> anyhow::Result<Running> {
     let http = platform.settings.http.clone();
-    let listener = bind(SocketAddr::new(http.host, http.management_port), "http.management_port")?;
+    let listener = bind(
+        SocketAddr::new(http.host, http.management_port),
+        "http.management_port",
+    )?;
     let address = listener.local_addr()?;
-    let server = HttpServer::new(move || App::new().app_data(platform.clone()).configure(management::configure))
-        .workers(1)
-        .shutdown_timeout(1)
-        .disable_signals()
-        .listen(listener)?
-        .run();
-    Ok(Running { address, handle: server.handle(), task: tokio::spawn(server) })
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(platform.clone())
+            .configure(management::configure)
+    })
+    .workers(1)
+    .shutdown_timeout(1)
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    Ok(Running {
+        address,
+        handle: server.handle(),
+        task: tokio::spawn(server),
+    })
 }
 
 fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address)
-        .with_context(|| format!("cannot listen on {address}; is the port in use? Set another with `{key}`"))?;
+    let listener = TcpListener::bind(address).with_context(|| {
+        format!("cannot listen on {address}; is the port in use? Set another with `{key}`")
+    })?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

@@ -18,12 +18,7 @@ use sqlx::PgConnection;
 use tracing::Instrument;
 
 use self::{pool::ConnectionPool, unit_of_work::Attempt};
-use crate::{
-    config,
-    context::RequestContext,
-    lifecycle::Lifecycle,
-    telemetry::metrics::Metrics,
-};
+use crate::{config, context::RequestContext, lifecycle::Lifecycle, telemetry::metrics::Metrics};
 
 /// The database as operations see it: [`read`](Self::read) and [`transaction`](Self::transaction).
 #[derive(Clone, Debug)]
@@ -47,15 +42,25 @@ impl Database {
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let pool = ConnectionPool::new(settings, size, lifecycle.runtime().clone(), metrics.clone())?;
-        Ok(Self { pool, retry, lifecycle, metrics })
+        Ok(Self {
+            pool,
+            retry,
+            lifecycle,
+            metrics,
+        })
     }
 
     /// Runs one statement that changes nothing, again where a transient fault allows it.
     ///
     /// # Errors
     /// The work's own refusal, or a [`Fault`] converted into it.
-    pub async fn read<W: UnitOfWork>(&self, work: &W, context: &RequestContext) -> Result<W::Output, W::Refusal> {
-        self.read_until(work, context.deadline(), || context.count_attempt()).await
+    pub async fn read<W: UnitOfWork>(
+        &self,
+        work: &W,
+        context: &RequestContext,
+    ) -> Result<W::Output, W::Refusal> {
+        self.read_until(work, context.deadline(), || context.count_attempt())
+            .await
     }
 
     /// As [`read`](Self::read), for work that serves several requests or none.
@@ -72,7 +77,10 @@ impl Database {
             count_attempt();
             self.read_once(work, deadline)
         });
-        result.instrument(span::<W>()).await.map_err(Attempt::into_refusal)
+        result
+            .instrument(span::<W>())
+            .await
+            .map_err(Attempt::into_refusal)
     }
 
     /// Runs a transaction to its end, even when the caller hangs up: it is a commit section.
@@ -96,11 +104,18 @@ impl Database {
                 context.count_attempt();
                 database.transaction_once(&work, deadline)
             });
-            let output = result.instrument(span::<W>()).await.map_err(Attempt::into_refusal)?;
+            let output = result
+                .instrument(span::<W>())
+                .await
+                .map_err(Attempt::into_refusal)?;
             work.committed(&output).await;
             Ok(output)
         };
-        match self.lifecycle.commit_section(section.instrument(request_span)).await {
+        match self
+            .lifecycle
+            .commit_section(section.instrument(request_span))
+            .await
+        {
             Ok(result) => result,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(error) => Err(Fault::OutcomeUnknown(Arc::new(error).into()).into()),
@@ -115,10 +130,16 @@ impl Database {
             RetryEvent::Retrying(reason) => self.metrics.retries.attempt("postgres", reason),
             RetryEvent::BudgetExhausted => self.metrics.retries.budget_exhausted("postgres"),
         };
-        self.retry.run(deadline, Attempt::transient, on_event, attempt).await
+        self.retry
+            .run(deadline, Attempt::transient, on_event, attempt)
+            .await
     }
 
-    async fn read_once<W: UnitOfWork>(&self, work: &W, deadline: Deadline) -> Result<W::Output, Attempt<W::Refusal>> {
+    async fn read_once<W: UnitOfWork>(
+        &self,
+        work: &W,
+        deadline: Deadline,
+    ) -> Result<W::Output, Attempt<W::Refusal>> {
         let mut session = self.pool.acquire(deadline).await?;
         let result = deadline.bound(work.run(session.connection())).await;
         session.settle(result)
@@ -133,7 +154,11 @@ impl Database {
         session.command("BEGIN", deadline).await?;
         let result = deadline.bound(work.run(session.connection())).await;
         match session.settle(result) {
-            Ok(output) => session.commit(deadline).await.map(|()| output).map_err(Attempt::Fault),
+            Ok(output) => session
+                .commit(deadline)
+                .await
+                .map(|()| output)
+                .map_err(Attempt::Fault),
             Err(attempt) => {
                 session.roll_back(deadline).await;
                 Err(attempt)

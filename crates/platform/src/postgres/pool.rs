@@ -1,7 +1,11 @@
 //! The pool: `deadpool` around plain connections instead of sqlx's own pool, which pings on every return
 //! and cannot tell "all in use" from "cannot connect".
 
-use std::{str::FromStr, sync::Arc, time::{Duration, Instant}};
+use std::{
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use deadpool::managed::{Manager, Metrics as Usage, Pool, PoolError, RecycleResult};
 use resilience::Deadline;
@@ -23,7 +27,9 @@ pub(super) struct ConnectionPool {
 
 impl std::fmt::Debug for ConnectionPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConnectionPool").field("status", &self.pool.status()).finish_non_exhaustive()
+        f.debug_struct("ConnectionPool")
+            .field("status", &self.pool.status())
+            .finish_non_exhaustive()
     }
 }
 
@@ -40,13 +46,20 @@ impl ConnectionPool {
             runtime,
         };
         let pool = Pool::builder(connections).max_size(size).build()?;
-        Ok(Self { pool, acquire_timeout: settings.acquire_timeout, metrics })
+        Ok(Self {
+            pool,
+            acquire_timeout: settings.acquire_timeout,
+            metrics,
+        })
     }
 
     /// A connection within the acquire timeout and the deadline.
     pub(super) async fn acquire(&self, deadline: Deadline) -> Result<Session, Fault> {
         let started = Instant::now();
-        let result = deadline.at_most(self.acquire_timeout).bound(self.pool.get()).await;
+        let result = deadline
+            .at_most(self.acquire_timeout)
+            .bound(self.pool.get())
+            .await;
         self.metrics.pool.waited(started.elapsed());
         match result {
             Ok(Ok(connection)) => Ok(Session::new(connection, self.clone())),
@@ -56,7 +69,11 @@ impl ConnectionPool {
             Err(_) => {
                 self.metrics.pool.timed_out();
                 let all_in_use = self.pool.status().size >= self.pool.status().max_size;
-                if all_in_use { Err(Fault::NoConnectionFree) } else { Err(self.failed(connect_timed_out())) }
+                if all_in_use {
+                    Err(Fault::NoConnectionFree)
+                } else {
+                    Err(self.failed(connect_timed_out()))
+                }
             }
         }
     }
@@ -78,21 +95,32 @@ impl ConnectionPool {
     pub(super) fn update_metrics(&self) {
         let status = self.pool.status();
         let idle = status.available.min(status.size);
-        self.metrics.pool.set_connections(status.size - idle, idle, status.waiting);
+        self.metrics
+            .pool
+            .set_connections(status.size - idle, idle, status.waiting);
     }
 }
 
 fn connect_timed_out() -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, "no connection within the acquire timeout"))
+    sqlx::Error::Io(std::io::Error::new(
+        std::io::ErrorKind::TimedOut,
+        "no connection within the acquire timeout",
+    ))
 }
 
 /// The address with this service's timeouts, which the server enforces on every statement.
 pub(super) fn connect_options(settings: &config::Database) -> anyhow::Result<PgConnectOptions> {
     let options = parse_url(settings)?;
     Ok(options.options([
-        ("statement_timeout", settings.statement_timeout.as_millis().to_string()),
+        (
+            "statement_timeout",
+            settings.statement_timeout.as_millis().to_string(),
+        ),
         ("lock_timeout", settings.lock_timeout.as_millis().to_string()),
-        ("idle_in_transaction_session_timeout", settings.idle_in_transaction_timeout.as_millis().to_string()),
+        (
+            "idle_in_transaction_session_timeout",
+            settings.idle_in_transaction_timeout.as_millis().to_string(),
+        ),
     ]))
 }
 
@@ -116,8 +144,12 @@ impl Manager for Connections {
     /// Connects on the runtime that outlives every server thread, so that no connection dies with one.
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
         let options = self.options.clone();
-        let connect = self.runtime.spawn(async move { PgConnection::connect_with(&options).await });
-        AbortOnDropHandle::new(connect).await.map_err(|_| sqlx::Error::WorkerCrashed)?
+        let connect = self
+            .runtime
+            .spawn(async move { PgConnection::connect_with(&options).await });
+        AbortOnDropHandle::new(connect)
+            .await
+            .map_err(|_| sqlx::Error::WorkerCrashed)?
     }
 
     /// No round trip for a connection used a moment ago; a ping for one that firewalls may have forgotten.

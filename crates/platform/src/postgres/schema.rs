@@ -35,7 +35,11 @@ impl Schema {
 
     /// The newest migration this binary knows.
     pub fn needed(&self) -> i64 {
-        self.0.iter().map(|migration| migration.version).max().unwrap_or_default()
+        self.0
+            .iter()
+            .map(|migration| migration.version)
+            .max()
+            .unwrap_or_default()
     }
 
     /// Runs the migrations that are missing, over a connection of its own; returns how many there were.
@@ -44,12 +48,19 @@ impl Schema {
     /// When the database cannot be reached, or a migration fails or was changed after it ran.
     pub async fn migrate(&self, settings: &config::Database) -> anyhow::Result<usize> {
         let options = parse_url(settings)?.options([("lock_timeout", MIGRATION_LOCK_TIMEOUT)]);
-        let mut connection =
-            PgConnection::connect_with(&options).await.context("the database cannot be reached")?;
+        let mut connection = PgConnection::connect_with(&options)
+            .await
+            .context("the database cannot be reached")?;
         let before = applied(&mut connection).await?;
-        self.0.run(&mut connection).await.context("a migration failed; the ones before it are in place")?;
+        self.0
+            .run(&mut connection)
+            .await
+            .context("a migration failed; the ones before it are in place")?;
         let after = applied(&mut connection).await?;
-        connection.close().await.context("the database was lost after the migrations")?;
+        connection
+            .close()
+            .await
+            .context("the database was lost after the migrations")?;
         Ok((after - before) as usize)
     }
 
@@ -57,24 +68,36 @@ impl Schema {
     ///
     /// # Errors
     /// When the database gave no answer.
-    pub async fn state(&self, database: &Database, deadline: resilience::Deadline) -> Result<SchemaState, Fault> {
+    pub async fn state(
+        &self,
+        database: &Database,
+        deadline: resilience::Deadline,
+    ) -> Result<SchemaState, Fault> {
         let found = database.read_until(&NewestMigration, deadline, || ()).await?;
         let needed = self.needed();
         let new_enough = found.is_some_and(|found| found >= needed);
-        Ok(if new_enough { SchemaState::NewEnough } else { SchemaState::TooOld { found, needed } })
+        Ok(if new_enough {
+            SchemaState::NewEnough
+        } else {
+            SchemaState::TooOld { found, needed }
+        })
     }
 }
 
 /// The bookkeeping table belongs to sqlx and may not exist yet, hence no compile-time check.
 async fn has_bookkeeping(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(connection).await
+    sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(connection)
+        .await
 }
 
 async fn applied(connection: &mut PgConnection) -> sqlx::Result<i64> {
     if !has_bookkeeping(connection).await? {
         return Ok(0);
     }
-    sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations WHERE success").fetch_one(connection).await
+    sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations WHERE success")
+        .fetch_one(connection)
+        .await
 }
 
 struct NewestMigration;

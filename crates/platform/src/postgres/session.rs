@@ -21,7 +21,12 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(connection: Object<Connections>, pool: ConnectionPool) -> Self {
-        Self { connection: Some(connection), pool, clean: true, in_transaction: false }
+        Self {
+            connection: Some(connection),
+            pool,
+            clean: true,
+            in_transaction: false,
+        }
     }
 
     /// The connection, unclean until [`settle`](Self::settle) sees the result.
@@ -55,7 +60,9 @@ impl Session {
 
     /// `BEGIN`, `COMMIT` or `ROLLBACK`.
     pub(super) async fn command(&mut self, command: &'static str, deadline: Deadline) -> Result<(), Fault> {
-        let executed = deadline.bound(self.connection().execute(sqlx::raw_sql(command))).await;
+        let executed = deadline
+            .bound(self.connection().execute(sqlx::raw_sql(command)))
+            .await;
         let result = executed.map(|result| result.map(drop).map_err(Abort::<Fault>::Failed));
         self.settle(result).map_err(Attempt::into_refusal)?;
         self.in_transaction = command == "BEGIN";
@@ -64,11 +71,15 @@ impl Session {
 
     /// Ends the transaction with its effect. Only an error of the server itself proves that there is none.
     pub(super) async fn commit(&mut self, deadline: Deadline) -> Result<(), Fault> {
-        self.command("COMMIT", deadline).await.map_err(|fault| match fault {
-            Fault::Unavailable(cause) => Fault::OutcomeUnknown(cause.into()),
-            Fault::DeadlineExceeded => Fault::OutcomeUnknown(std::sync::Arc::new(DeadlineExceeded).into()),
-            fault => fault,
-        })
+        self.command("COMMIT", deadline)
+            .await
+            .map_err(|fault| match fault {
+                Fault::Unavailable(cause) => Fault::OutcomeUnknown(cause.into()),
+                Fault::DeadlineExceeded => {
+                    Fault::OutcomeUnknown(std::sync::Arc::new(DeadlineExceeded).into())
+                }
+                fault => fault,
+            })
     }
 
     /// Ends the transaction without effect; where that fails, closing the connection does it.

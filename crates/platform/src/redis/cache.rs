@@ -106,18 +106,27 @@ where
             && *age <= self.settings.fresh
         {
             self.metrics.cache.requested("hit");
-            return Ok(Some(Cached { value: value.clone(), stale_for: None }));
+            return Ok(Some(Cached {
+                value: value.clone(),
+                stale_for: None,
+            }));
         }
         match self.load_shared(context, id, load).await {
             Ok(value) => {
                 self.metrics.cache.requested("miss");
-                Ok(value.map(|value| Cached { value, stale_for: None }))
+                Ok(value.map(|value| Cached {
+                    value,
+                    stale_for: None,
+                }))
             }
             Err(fault) => match held.filter(|(_, age)| *age <= self.settings.stale) {
                 Some((value, age)) => {
                     self.metrics.cache.requested("stale");
                     tracing::warn!(problem = ?fault, "the database gave no answer; serving a stale value");
-                    Ok(Some(Cached { value, stale_for: Some(age) }))
+                    Ok(Some(Cached {
+                        value,
+                        stale_for: Some(age),
+                    }))
                 }
                 None => Err(fault),
             },
@@ -129,7 +138,9 @@ where
         let (script, key, entry) = (self.store.clone(), self.key(id), self.entry(value));
         let _: Option<i64> = self
             .redis
-            .call(context, move |mut connection| async move { entry.store(&script, key, &mut connection).await })
+            .call(context, move |mut connection| async move {
+                entry.store(&script, key, &mut connection).await
+            })
             .await;
     }
 
@@ -157,7 +168,11 @@ where
         let flight = self.flights.run(id.to_owned(), move || {
             async move { cache.load(&owned_id, load).await }.instrument(span)
         });
-        context.deadline().bound(flight).await.unwrap_or(Err(Fault::DeadlineExceeded))
+        context
+            .deadline()
+            .bound(flight)
+            .await
+            .unwrap_or(Err(Fault::DeadlineExceeded))
     }
 
     async fn load<W>(&self, id: &str, load: W) -> Result<Option<T>, Fault>
@@ -167,12 +182,22 @@ where
         let _place = tokio::time::timeout(self.load_wait, self.loads.acquire())
             .await
             .map_err(|_| Fault::NoConnectionFree)?;
-        let value = self.database.read_until(&load, Deadline::after(self.load_deadline), || ()).await?;
+        let value = self
+            .database
+            .read_until(&load, Deadline::after(self.load_deadline), || ())
+            .await?;
         if let Some(value) = &value {
-            let (redis, script, key, entry) = (self.redis.clone(), self.store.clone(), self.key(id), self.entry(value));
+            let (redis, script, key, entry) = (
+                self.redis.clone(),
+                self.store.clone(),
+                self.key(id),
+                self.entry(value),
+            );
             self.lifecycle.in_background(async move {
                 let _: Option<i64> = redis
-                    .call_in_background(|mut connection| async move { entry.store(&script, key, &mut connection).await })
+                    .call_in_background(|mut connection| async move {
+                        entry.store(&script, key, &mut connection).await
+                    })
                     .await;
             });
         }
@@ -208,11 +233,17 @@ impl Entry {
         connection: &mut super::Connection,
     ) -> Result<deadpool_redis::redis::Value, deadpool_redis::redis::RedisError> {
         let mut call = script.key(key);
-        call.arg(self.version).arg(self.stored).arg(self.json).arg(self.lives);
+        call.arg(self.version)
+            .arg(self.stored)
+            .arg(self.json)
+            .arg(self.lives);
         call.invoke_async(&mut **connection).await
     }
 }
 
 fn now_millis() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis() as u64
 }

@@ -59,14 +59,23 @@ impl Redis {
     ///
     /// # Errors
     /// When `redis.url` cannot be parsed.
-    pub fn new(settings: &config::Redis, lifecycle: &Lifecycle, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+    pub fn new(
+        settings: &config::Redis,
+        lifecycle: &Lifecycle,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
         let pool = new_pool(settings, lifecycle.runtime().clone())?;
         let breaker = BreakerSettings {
             consecutive_failures: settings.breaker_failures,
             open_for: settings.breaker_open,
         };
         let breaker = Breaker::new("redis", breaker).map_err(|error| anyhow::anyhow!(error))?;
-        Ok(Self { pool, breaker, allowance: settings.timeout, metrics })
+        Ok(Self {
+            pool,
+            breaker,
+            allowance: settings.timeout,
+            metrics,
+        })
     }
 
     /// Calls Redis for a request, within what is left of the request's allowance; nothing when it fails.
@@ -79,7 +88,9 @@ impl Redis {
         T: FromRedisValue,
         F: Future<Output = Result<Value, RedisError>> + Send,
     {
-        let limit = context.redis_time_left(self.allowance).min(context.deadline().remaining());
+        let limit = context
+            .redis_time_left(self.allowance)
+            .min(context.deadline().remaining());
         if limit.is_zero() {
             return None;
         }
@@ -118,7 +129,9 @@ impl Redis {
                 let connection = pool.get().await.map_err(RedisFault::NoConnection)?;
                 command(connection).await.map_err(RedisFault::Failed)
             };
-            tokio::time::timeout(limit, attempt).await.unwrap_or(Err(RedisFault::TimedOut))
+            tokio::time::timeout(limit, attempt)
+                .await
+                .unwrap_or(Err(RedisFault::TimedOut))
         });
         let (answer, outcome) = match result.await {
             Ok(value) => (T::from_redis_value(value).ok(), "ok"),
@@ -129,7 +142,9 @@ impl Redis {
                 (None, if fault.is_timeout() { "timeout" } else { "error" })
             }
         };
-        self.metrics.dependencies.called("redis", outcome, started.elapsed());
+        self.metrics
+            .dependencies
+            .called("redis", outcome, started.elapsed());
         answer
     }
 
@@ -147,7 +162,9 @@ impl Redis {
     /// Whether Redis answers.
     pub async fn ping(&self) -> bool {
         let pong = self.call_in_background::<String, _>(|mut connection| async move {
-            deadpool_redis::redis::cmd("PING").query_async(&mut *connection).await
+            deadpool_redis::redis::cmd("PING")
+                .query_async(&mut *connection)
+                .await
         });
         pong.await.is_some()
     }

@@ -33,7 +33,10 @@ pub(super) fn new_pool(settings: &config::Redis, runtime: Handle) -> anyhow::Res
         .set_response_timeout(Some(settings.timeout));
     let inner = deadpool_redis::Manager::new_with_config(settings.url.expose_secret(), limits)
         .map_err(|_| anyhow::anyhow!("redis.url is not a valid Redis address"))?;
-    let connections = Connections { inner: Arc::new(inner), runtime };
+    let connections = Connections {
+        inner: Arc::new(inner),
+        runtime,
+    };
     Ok(Pool::builder(connections).max_size(settings.pool_size).build()?)
 }
 
@@ -44,10 +47,20 @@ impl Manager for Connections {
     async fn create(&self) -> Result<MultiplexedConnection, RedisError> {
         let inner = self.inner.clone();
         let connect = self.runtime.spawn(async move { inner.create().await });
-        AbortOnDropHandle::new(connect).await.map_err(|error| std::io::Error::other(error.to_string()))?
+        AbortOnDropHandle::new(connect)
+            .await
+            .map_err(|error| std::io::Error::other(error.to_string()))?
     }
 
-    async fn recycle(&self, connection: &mut MultiplexedConnection, usage: &Usage) -> RecycleResult<RedisError> {
-        if usage.last_used() > PING_AFTER_IDLE { self.inner.recycle(connection, usage).await } else { Ok(()) }
+    async fn recycle(
+        &self,
+        connection: &mut MultiplexedConnection,
+        usage: &Usage,
+    ) -> RecycleResult<RedisError> {
+        if usage.last_used() > PING_AFTER_IDLE {
+            self.inner.recycle(connection, usage).await
+        } else {
+            Ok(())
+        }
     }
 }

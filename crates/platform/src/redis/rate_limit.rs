@@ -81,7 +81,12 @@ impl RateLimiter {
         let answer: Option<(u32, u32, u64, u64)> = self
             .redis
             .call(context, move |mut connection| async move {
-                script.key(key).arg(interval).arg(burst).invoke_async(&mut *connection).await
+                script
+                    .key(key)
+                    .arg(interval)
+                    .arg(burst)
+                    .invoke_async(&mut *connection)
+                    .await
             })
             .await;
         let Some((allowed, remaining, wait, reset)) = answer else {
@@ -119,7 +124,11 @@ impl LocalLimiter {
         let at_least_one = |value| NonZeroU32::new(value).unwrap_or(NonZeroU32::MIN);
         let quota = LocalQuota::per_second(at_least_one(per_second)).allow_burst(at_least_one(burst));
         let governor = Governor::keyed(quota).with_middleware::<StateInformationMiddleware>();
-        Self { governor, per_second, burst }
+        Self {
+            governor,
+            per_second,
+            burst,
+        }
     }
 
     fn charge(&self, key: String) -> Quota {
@@ -133,6 +142,12 @@ impl LocalLimiter {
         };
         let missing = self.burst.saturating_sub(remaining);
         let reset = Duration::from_secs_f64(f64::from(missing) / f64::from(self.per_second));
-        Quota { burst: self.burst, window: window(self.per_second, self.burst), remaining, reset, wait }
+        Quota {
+            burst: self.burst,
+            window: window(self.per_second, self.burst),
+            remaining,
+            reset,
+            wait,
+        }
     }
 }

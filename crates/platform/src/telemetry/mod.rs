@@ -42,7 +42,9 @@ where
 {
     let filter = EnvFilter::try_new(&settings.log.filter)
         .map_err(|_| anyhow::anyhow!("log.filter: expected levels such as `info` or `info,api=debug`"))?;
-    let resource = Resource::builder().with_service_name(settings.service.name.clone()).build();
+    let resource = Resource::builder()
+        .with_service_name(settings.service.name.clone())
+        .build();
     let provider = SdkTracerProvider::builder().with_resource(resource).build();
     let traces = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("platform"))
@@ -75,6 +77,11 @@ where
     if pretty {
         layer.with_target(false).boxed()
     } else {
-        layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+        layer
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .boxed()
     }
 }

@@ -14,8 +14,14 @@ pub(super) async fn run(loaded: Loaded) -> anyhow::Result<()> {
         println!("FAULT  {fault}");
     }
     let count = loaded.faults.len();
-    anyhow::ensure!(count == 0, "the configuration has {count} fault(s); dependencies were not asked");
-    println!("ok     configuration ({})", loaded.settings.service.environment.as_str());
+    anyhow::ensure!(
+        count == 0,
+        "the configuration has {count} fault(s); dependencies were not asked"
+    );
+    println!(
+        "ok     configuration ({})",
+        loaded.settings.service.environment.as_str()
+    );
 
     let platform = Platform::new(loaded.settings, SERVICE)?;
     let mut faults = 0;
@@ -27,17 +33,32 @@ pub(super) async fn run(loaded: Loaded) -> anyhow::Result<()> {
         }
     };
     let reached = platform.checks.ping(LIMIT).await.is_ok();
-    report("postgres", if reached { Ok("reached".into()) } else { Err("cannot be reached; check database.url".into()) });
+    report(
+        "postgres",
+        if reached {
+            Ok("reached".into())
+        } else {
+            Err("cannot be reached; check database.url".into())
+        },
+    );
     if reached {
-        report("schema", match platform.schema_state().await {
-            Ok(SchemaState::NewEnough) => Ok(format!("at least {}", SERVICE.schema.needed())),
-            Ok(SchemaState::TooOld { found, needed }) => {
-                Err(format!("found {}, needed {needed}; run `api migrate`", found.unwrap_or(0)))
-            }
-            Err(fault) => Err(format!("cannot be read: {fault:?}")),
-        });
+        report(
+            "schema",
+            match platform.schema_state().await {
+                Ok(SchemaState::NewEnough) => Ok(format!("at least {}", SERVICE.schema.needed())),
+                Ok(SchemaState::TooOld { found, needed }) => Err(format!(
+                    "found {}, needed {needed}; run `api migrate`",
+                    found.unwrap_or(0)
+                )),
+                Err(fault) => Err(format!("cannot be read: {fault:?}")),
+            },
+        );
     }
-    let redis = if platform.redis.ping().await { "reached" } else { "away; it is not required, but nothing is cached" };
+    let redis = if platform.redis.ping().await {
+        "reached"
+    } else {
+        "away; it is not required, but nothing is cached"
+    };
     report("redis", Ok(redis.to_owned()));
     anyhow::ensure!(faults == 0, "{faults} fault(s)");
     Ok(())

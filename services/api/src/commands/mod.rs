@@ -18,10 +18,19 @@ use crate::service::{DEFAULT_TOML, SERVICE};
 
 /// A service in which every request ends in a designed outcome.
 #[derive(Parser)]
-#[command(version, after_help = "Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.")]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage."
+)]
 struct Cli {
     /// Folder with `{environment}.toml`.
-    #[arg(long, global = true, env = "CONFIG_DIR", default_value = "services/api/config", value_name = "FOLDER")]
+    #[arg(
+        long,
+        global = true,
+        env = "CONFIG_DIR",
+        default_value = "services/api/config",
+        value_name = "FOLDER"
+    )]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -90,11 +99,17 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 fn in_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 async fn migrate(settings: Settings) -> anyhow::Result<()> {
     let applied = SERVICE.schema.migrate(&settings.database).await?;
-    eprintln!("{applied} migration(s) applied; the schema is at {}", SERVICE.schema.needed());
+    eprintln!(
+        "{applied} migration(s) applied; the schema is at {}",
+        SERVICE.schema.needed()
+    );
     Ok(())
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use platform::{config::Settings, telemetry};
+use platform::{App, config::Settings, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::service;
+use crate::service::{SERVICE, state};
 
 pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
     let telemetry = telemetry::init(&settings, std::io::stderr)?;
@@ -29,7 +29,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let app = service::start(settings)?;
+    let app = App::start(settings, SERVICE, state)?;
     tracing::info!(api = %app.public.address, management = %app.management.address, "serving");
     tokio::select! {
         _ = terminate.recv() => {}

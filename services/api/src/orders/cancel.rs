@@ -88,10 +88,16 @@ impl UnitOfWork for CancelOrder {
         )
         .fetch_one(connection)
         .await?;
-        Err(Abort::Refused(if existed { CancelOrderRefusal::Gone } else { CancelOrderRefusal::NotFound }))
+        Err(Abort::Refused(if existed {
+            CancelOrderRefusal::Gone
+        } else {
+            CancelOrderRefusal::NotFound
+        }))
     }
 
     async fn committed(&self, cancelled: &StoredOrder) {
-        self.cache.put(&self.context, &self.id.to_string(), cancelled).await;
+        self.cache
+            .put(&self.context, &self.id.to_string(), cancelled)
+            .await;
     }
 }

@@ -75,7 +75,11 @@ pub async fn create_order(
 ) -> Result<Answer, CreateOrderRefusal> {
     let retention = platform.settings.idempotency.retention;
     let effect = Effect::new(&caller.subject, "POST /v1/orders", &key.0, &request.0, retention);
-    let place = PlaceOrder { effect, subject: caller.subject, request: request.0 };
+    let place = PlaceOrder {
+        effect,
+        subject: caller.subject,
+        request: request.0,
+    };
     platform.database.transaction(place, &context).await
 }
 
@@ -94,8 +98,16 @@ impl UnitOfWork for PlaceOrder {
         if let Some(recorded) = self.effect.begin(connection).await? {
             return Ok(recorded);
         }
-        let CreateOrder { customer_email, currency, items, note } = &self.request;
-        let total_cents: i64 = items.iter().map(|item| item.quantity * item.unit_price_cents).sum();
+        let CreateOrder {
+            customer_email,
+            currency,
+            items,
+            note,
+        } = &self.request;
+        let total_cents: i64 = items
+            .iter()
+            .map(|item| item.quantity * item.unit_price_cents)
+            .sum();
         let id = Uuid::now_v7();
         let row = sqlx::query!(
             "/* create_order */

@@ -43,8 +43,14 @@ pub async fn get_order(
     context: RequestContext,
     state: Data<State>,
 ) -> Result<HttpResponse, GetOrderRefusal> {
-    let found = state.orders.cache.read(&context, &id.0.to_string(), OrderById(id.0)).await?;
-    let found = found.filter(|found| found.value.subject == caller.subject).ok_or(GetOrderRefusal::NotFound)?;
+    let found = state
+        .orders
+        .cache
+        .read(&context, &id.0.to_string(), OrderById(id.0))
+        .await?;
+    let found = found
+        .filter(|found| found.value.subject == caller.subject)
+        .ok_or(GetOrderRefusal::NotFound)?;
     if found.value.is_cancelled() {
         return Err(GetOrderRefusal::Gone);
     }

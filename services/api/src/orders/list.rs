@@ -70,7 +70,17 @@ pub async fn list_orders(
     platform: Data<Platform>,
 ) -> Result<JsonBody<OrderPage>, ListOrdersRefusal> {
     let Page { limit, cursor } = page.0;
-    let mut items = platform.database.read(&OrdersBefore { subject: caller.subject, limit, cursor }, &context).await?;
+    let mut items = platform
+        .database
+        .read(
+            &OrdersBefore {
+                subject: caller.subject,
+                limit,
+                cursor,
+            },
+            &context,
+        )
+        .await?;
     // One more than asked for was read, to know whether there is a next page.
     let has_more = items.len() > limit as usize;
     items.truncate(limit as usize);

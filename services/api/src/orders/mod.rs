@@ -30,7 +30,9 @@ pub struct Orders {
 impl Orders {
     /// With the read cache of this platform.
     pub fn new(platform: &Platform) -> Self {
-        Self { cache: platform.read_cache("order") }
+        Self {
+            cache: platform.read_cache("order"),
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
 
-static SKU: LazyLock<Regex> = LazyLock::new(|| Regex::new("^[A-Z0-9]{2,8}-[A-Z0-9]{1,12}$").expect("a valid regex"));
+static SKU: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("^[A-Z0-9]{2,8}-[A-Z0-9]{1,12}$").expect("a valid regex"));
 
 /// A line of an order.
 #[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]

@@ -62,7 +62,11 @@ impl PoolMetrics {
             timeouts: Counter::default(),
             errors: Family::default(),
         };
-        registry.register("db_client_connection_count", "Connections by state", metrics.connections.clone());
+        registry.register(
+            "db_client_connection_count",
+            "Connections by state",
+            metrics.connections.clone(),
+        );
         registry.register(
             "db_client_connection_pending_requests",
             "Requests that wait for a connection",
@@ -74,14 +78,20 @@ impl PoolMetrics {
             Unit::Seconds,
             metrics.wait.clone(),
         );
-        registry.register("db_client_connection_timeouts", "Waits that were given up", metrics.timeouts.clone());
+        registry.register(
+            "db_client_connection_timeouts",
+            "Waits that were given up",
+            metrics.timeouts.clone(),
+        );
         registry.register("db_client_errors", "Errors by SQLSTATE", metrics.errors.clone());
         metrics
     }
 
     pub(crate) fn set_connections(&self, used: usize, idle: usize, pending: usize) {
         for (state, count) in [("used", used), ("idle", idle)] {
-            self.connections.get_or_create(&StateLabels { state }).set(count as i64);
+            self.connections
+                .get_or_create(&StateLabels { state })
+                .set(count as i64);
         }
         self.pending.set(pending as i64);
     }
@@ -95,7 +105,11 @@ impl PoolMetrics {
     }
 
     pub(crate) fn failed(&self, sqlstate: &str) {
-        self.errors.get_or_create(&SqlstateLabels { sqlstate: sqlstate.to_owned() }).inc();
+        self.errors
+            .get_or_create(&SqlstateLabels {
+                sqlstate: sqlstate.to_owned(),
+            })
+            .inc();
     }
 }
 
@@ -108,8 +122,15 @@ pub struct RetryMetrics {
 
 impl RetryMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let metrics = Self { attempts: Family::default(), exhausted: Family::default() };
-        registry.register("retry_attempts", "Attempts after the first, by reason", metrics.attempts.clone());
+        let metrics = Self {
+            attempts: Family::default(),
+            exhausted: Family::default(),
+        };
+        registry.register(
+            "retry_attempts",
+            "Attempts after the first, by reason",
+            metrics.attempts.clone(),
+        );
         registry.register(
             "retry_budget_exhausted",
             "Retries that were right but had no budget",
@@ -119,11 +140,15 @@ impl RetryMetrics {
     }
 
     pub(crate) fn attempt(&self, dependency: &'static str, reason: &'static str) {
-        self.attempts.get_or_create(&ReasonLabels { dependency, reason }).inc();
+        self.attempts
+            .get_or_create(&ReasonLabels { dependency, reason })
+            .inc();
     }
 
     pub(crate) fn budget_exhausted(&self, dependency: &'static str) {
-        self.exhausted.get_or_create(&DependencyLabels { dependency }).inc();
+        self.exhausted
+            .get_or_create(&DependencyLabels { dependency })
+            .inc();
     }
 }
 
@@ -136,8 +161,10 @@ pub struct DependencyMetrics {
 
 impl DependencyMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let metrics =
-            Self { calls: Family::new_with_constructor(seconds as fn() -> Histogram), breakers: Family::default() };
+        let metrics = Self {
+            calls: Family::new_with_constructor(seconds as fn() -> Histogram),
+            breakers: Family::default(),
+        };
         registry.register_with_unit(
             "dependency_request_duration",
             "Time of calls by outcome",
@@ -153,7 +180,9 @@ impl DependencyMetrics {
     }
 
     pub(crate) fn called(&self, dependency: &'static str, outcome: &'static str, took: Duration) {
-        self.calls.get_or_create(&CallLabels { dependency, outcome }).observe(took.as_secs_f64());
+        self.calls
+            .get_or_create(&CallLabels { dependency, outcome })
+            .observe(took.as_secs_f64());
     }
 
     pub(crate) fn set_breaker(&self, dependency: &'static str, state: BreakerState) {
@@ -162,7 +191,9 @@ impl DependencyMetrics {
             BreakerState::HalfOpen => 1,
             BreakerState::Open => 2,
         };
-        self.breakers.get_or_create(&DependencyLabels { dependency }).set(state);
+        self.breakers
+            .get_or_create(&DependencyLabels { dependency })
+            .set(state);
     }
 }
 
@@ -174,8 +205,14 @@ pub struct CacheMetrics {
 
 impl CacheMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let metrics = Self { requests: Family::default() };
-        registry.register("cache_requests", "Cached reads by outcome", metrics.requests.clone());
+        let metrics = Self {
+            requests: Family::default(),
+        };
+        registry.register(
+            "cache_requests",
+            "Cached reads by outcome",
+            metrics.requests.clone(),
+        );
         for outcome in ["hit", "miss", "stale"] {
             let _ = metrics.requests.get_or_create(&OutcomeLabels { outcome });
         }

@@ -64,17 +64,36 @@ impl HttpMetrics {
             Unit::Seconds,
             metrics.duration.clone(),
         );
-        registry.register("http_server_responses", "Answers by route and class", metrics.responses.clone());
-        registry.register("http_server_problems", "Refused requests by problem type", metrics.problems.clone());
-        registry.register("http_server_active_requests", "Requests being served", metrics.active.clone());
-        registry.register("panics", "Panics caught while serving a request", metrics.panics.clone());
+        registry.register(
+            "http_server_responses",
+            "Answers by route and class",
+            metrics.responses.clone(),
+        );
+        registry.register(
+            "http_server_problems",
+            "Refused requests by problem type",
+            metrics.problems.clone(),
+        );
+        registry.register(
+            "http_server_active_requests",
+            "Requests being served",
+            metrics.active.clone(),
+        );
+        registry.register(
+            "panics",
+            "Panics caught while serving a request",
+            metrics.panics.clone(),
+        );
         metrics
     }
 
     /// Creates the route's counters at 0: `rate()` cannot see a counter that is born above zero.
     pub fn announce(&self, route: &str) {
         for code_class in ["2xx", "3xx", "4xx", "5xx"] {
-            let _ = self.responses.get_or_create(&ClassLabels { http_route: route.to_owned(), code_class });
+            let _ = self.responses.get_or_create(&ClassLabels {
+                http_route: route.to_owned(),
+                code_class,
+            });
         }
     }
 
@@ -85,7 +104,14 @@ impl HttpMetrics {
     }
 
     /// Counts an answer.
-    pub fn answered(&self, method: &str, route: &str, status: u16, problem: Option<&'static str>, took: Duration) {
+    pub fn answered(
+        &self,
+        method: &str,
+        route: &str,
+        status: u16,
+        problem: Option<&'static str>,
+        took: Duration,
+    ) {
         let request = RequestLabels {
             http_request_method: method.to_owned(),
             http_route: route.to_owned(),
@@ -98,9 +124,19 @@ impl HttpMetrics {
             400..500 => "4xx",
             _ => "5xx",
         };
-        self.responses.get_or_create(&ClassLabels { http_route: route.to_owned(), code_class }).inc();
+        self.responses
+            .get_or_create(&ClassLabels {
+                http_route: route.to_owned(),
+                code_class,
+            })
+            .inc();
         if let Some(problem) = problem {
-            self.problems.get_or_create(&ProblemLabels { http_route: route.to_owned(), problem }).inc();
+            self.problems
+                .get_or_create(&ProblemLabels {
+                    http_route: route.to_owned(),
+                    problem,
+                })
+                .inc();
         }
     }
 

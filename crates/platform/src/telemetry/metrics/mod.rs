@@ -17,8 +17,9 @@ use prometheus_client::{
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Bucket bounds in seconds, as the semantic conventions advise for durations of requests.
-const SECONDS: [f64; 14] =
-    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+const SECONDS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
 
 fn seconds() -> Histogram {
     Histogram::new(SECONDS)
@@ -54,7 +55,12 @@ impl Metrics {
         let mut registry = Registry::default();
         let build = Counters::<BuildLabels>::default();
         registry.register("build", "Always 1; the labels tell what runs", build.clone());
-        build.get_or_create(&BuildLabels { service: service.to_owned(), version: version.to_owned() }).inc();
+        build
+            .get_or_create(&BuildLabels {
+                service: service.to_owned(),
+                version: version.to_owned(),
+            })
+            .inc();
         Self {
             http: HttpMetrics::register(&mut registry),
             pool: PoolMetrics::register(&mut registry),

@@ -1,0 +1,255 @@
+//! A resource that exists only in tests, so that what the platform promises is tested without the sample:
+//! a validated, idempotent write, a cached read, a list and a removal.
+
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex, PoisonError},
+};
+
+use actix_web::{HttpResponse, delete, get, http::header, post, web::Data};
+use outcome::common;
+use platform::{
+    Platform,
+    context::RequestContext,
+    http::{
+        auth::{Caller, Scope},
+        extract::{Body, IdempotencyKey, Path},
+    },
+    idempotency::{Answer, Effect, IdempotencyRefusal},
+    postgres::{Abort, Fault, UnitOfWork},
+    redis::{ReadCache, Versioned},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use validator::Validate;
+
+/// Its table, made in every test database.
+pub(crate) const TABLE: &str = "CREATE TABLE test_notes (
+    id uuid PRIMARY KEY, text text NOT NULL, removed boolean NOT NULL DEFAULT false, version bigint NOT NULL DEFAULT 1)";
+
+static CACHES: LazyLock<Mutex<HashMap<String, ReadCache<Stored>>>> = LazyLock::new(Mutex::default);
+
+fn cache(platform: &Platform) -> ReadCache<Stored> {
+    let mut caches = CACHES.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = platform.settings.service.name.clone();
+    caches
+        .entry(name)
+        .or_insert_with(|| platform.read_cache("note"))
+        .clone()
+}
+
+/// Every scope that notes want.
+pub const SCOPES: &str = "test:read test:write";
+
+struct TestRead;
+
+impl Scope for TestRead {
+    const NAME: &'static str = "test:read";
+}
+
+struct TestWrite;
+
+impl Scope for TestWrite {
+    const NAME: &'static str = "test:write";
+}
+
+#[derive(Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewNote {
+    #[validate(length(min = 1, max = 100_000, message = "must not be empty"))]
+    text: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, sqlx::FromRow)]
+struct Stored {
+    id: Uuid,
+    text: String,
+    removed: bool,
+    version: i64,
+}
+
+impl Versioned for Stored {
+    fn version(&self) -> i64 {
+        self.version
+    }
+}
+
+platform::refusal! {
+    /// How a note can be refused.
+    pub enum NoteRefusal {
+        /// 404: there is none, or it was removed.
+        NotFound => common::ROUTE_NOT_FOUND, "there is no such note";
+        ..Idempotency(IdempotencyRefusal);
+        ..Database(Fault);
+    }
+}
+
+/// Writes a note.
+#[utoipa::path(
+    params(("Idempotency-Key" = String, Header)),
+    request_body = NewNote,
+    responses((status = 201), NoteRefusal),
+    security(("bearer" = ["test:write"]))
+)]
+#[post("/v1/test/notes")]
+pub(crate) async fn write_note(
+    caller: Caller<TestWrite>,
+    key: IdempotencyKey,
+    note: Body<NewNote>,
+    context: RequestContext,
+    platform: Data<Platform>,
+) -> Result<Answer, NoteRefusal> {
+    let retention = platform.settings.idempotency.retention;
+    let effect = Effect::new(&caller.subject, "POST /v1/test/notes", &key.0, &note.0, retention);
+    platform
+        .database
+        .transaction(
+            WriteNote {
+                effect,
+                text: note.0.text,
+            },
+            &context,
+        )
+        .await
+}
+
+struct WriteNote {
+    effect: Effect,
+    text: String,
+}
+
+impl UnitOfWork for WriteNote {
+    const NAME: &'static str = "write_note";
+    type Output = Answer;
+    type Refusal = NoteRefusal;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Answer, Abort<NoteRefusal>> {
+        if let Some(recorded) = self.effect.begin(connection).await? {
+            return Ok(recorded);
+        }
+        let note =
+            sqlx::query_as::<_, Stored>("INSERT INTO test_notes (id, text) VALUES ($1, $2) RETURNING *");
+        let note = note
+            .bind(Uuid::now_v7())
+            .bind(&self.text)
+            .fetch_one(&mut *connection)
+            .await?;
+        let answer = Answer::created(format!("/v1/test/notes/{}", note.id), &note);
+        self.effect.record(connection, &answer).await?;
+        Ok(answer)
+    }
+}
+
+/// Reads a note.
+#[utoipa::path(
+    params(("id" = Uuid, Path)),
+    responses((status = 200), NoteRefusal),
+    security(("bearer" = ["test:read"]))
+)]
+#[get("/v1/test/notes/{id}")]
+pub(crate) async fn read_note(
+    _: Caller<TestRead>,
+    id: Path<Uuid>,
+    context: RequestContext,
+    platform: Data<Platform>,
+) -> Result<HttpResponse, NoteRefusal> {
+    let found = cache(&platform)
+        .read(&context, &id.0.to_string(), NoteById(id.0))
+        .await?;
+    let found = found
+        .filter(|found| !found.value.removed)
+        .ok_or(NoteRefusal::NotFound)?;
+    let mut response = HttpResponse::Ok();
+    if let Some(age) = found.stale_for {
+        response.insert_header((header::AGE, age.as_secs()));
+    }
+    Ok(response.json(found.value))
+}
+
+struct NoteById(Uuid);
+
+impl UnitOfWork for NoteById {
+    const NAME: &'static str = "read_note";
+    type Output = Option<Stored>;
+    type Refusal = Fault;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Option<Stored>, Abort<Fault>> {
+        let row = sqlx::query_as("SELECT * FROM test_notes WHERE id = $1").bind(self.0);
+        Ok(row.fetch_optional(connection).await?)
+    }
+}
+
+/// Lists notes.
+#[utoipa::path(responses((status = 200), NoteRefusal), security(("bearer" = ["test:read"])))]
+#[get("/v1/test/notes")]
+pub(crate) async fn list_notes(
+    _: Caller<TestRead>,
+    context: RequestContext,
+    platform: Data<Platform>,
+) -> Result<HttpResponse, NoteRefusal> {
+    Ok(HttpResponse::Ok().json(platform.database.read(&AllNotes, &context).await?))
+}
+
+struct AllNotes;
+
+impl UnitOfWork for AllNotes {
+    const NAME: &'static str = "list_notes";
+    type Output = Vec<Stored>;
+    type Refusal = Fault;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Vec<Stored>, Abort<Fault>> {
+        Ok(
+            sqlx::query_as("SELECT * FROM test_notes WHERE NOT removed LIMIT 100")
+                .fetch_all(connection)
+                .await?,
+        )
+    }
+}
+
+/// Removes a note.
+#[utoipa::path(
+    params(("id" = Uuid, Path)),
+    responses((status = 204), NoteRefusal),
+    security(("bearer" = ["test:write"]))
+)]
+#[delete("/v1/test/notes/{id}")]
+pub(crate) async fn remove_note(
+    _: Caller<TestWrite>,
+    id: Path<Uuid>,
+    context: RequestContext,
+    platform: Data<Platform>,
+) -> Result<HttpResponse, NoteRefusal> {
+    let remove = RemoveNote {
+        id: id.0,
+        cache: cache(&platform),
+        context: context.clone(),
+    };
+    platform.database.transaction(remove, &context).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+struct RemoveNote {
+    id: Uuid,
+    cache: ReadCache<Stored>,
+    context: RequestContext,
+}
+
+impl UnitOfWork for RemoveNote {
+    const NAME: &'static str = "remove_note";
+    type Output = Stored;
+    type Refusal = NoteRefusal;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Stored, Abort<NoteRefusal>> {
+        let removed = sqlx::query_as(
+            "UPDATE test_notes SET removed = true, version = version + 1 WHERE id = $1 AND NOT removed RETURNING *",
+        );
+        let removed = removed.bind(self.id).fetch_optional(connection).await?;
+        removed.ok_or(Abort::Refused(NoteRefusal::NotFound))
+    }
+
+    async fn committed(&self, removed: &Stored) {
+        self.cache.put(&self.context, &self.id.to_string(), removed).await;
+    }
+}

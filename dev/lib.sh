@@ -1,0 +1,26 @@
+# Shared by the scripts of this folder. Sourced, not run; bash 3.2 (macOS) must understand it.
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+need_rust() {
+  has cargo || die "Rust is missing: install it from https://rustup.rs, open a new shell, and run this again"
+}
+
+port_in_use() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# The first port from $1 on that nobody listens on.
+free_port() {
+  local port=$1
+  while port_in_use "$port"; do port=$((port + 1)); done
+  echo "$port"
+}
+
+# The service's name, from the one place that has it.
+service_name() { sed -n 's/^name = "\(.*\)"$/\1/p' services/api/config/default.toml; }
