@@ -8,7 +8,8 @@ use testkit::{Mode, RawConnection, TestApp, note};
 const WRITTEN: &str = "SELECT count(*) FROM test_notes";
 const KEYS: &str = "SELECT count(*) FROM idempotency_keys";
 
-fn post(app: &TestApp, key: &str) -> String {
+/// A write, by hand.
+pub fn post(app: &TestApp, key: &str) -> String {
     let body = note().to_string();
     format!(
         "POST /v1/test/notes HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\nidempotency-key: {key}\r\n\

@@ -4,6 +4,7 @@ mod bodies;
 mod catalogue;
 mod commits;
 mod contract;
+mod drain;
 mod idempotency;
 mod logs;
 mod metrics;
@@ -15,4 +16,10 @@ mod postgres_faults;
 mod probes;
 mod quotas;
 mod redis_faults;
+mod tokens;
 mod way;
+
+/// Triggers one of the service's own problem types; tells whether any test knows it.
+async fn trigger(code: &str) -> bool {
+    orders::trigger(code).await
+}

@@ -98,8 +98,9 @@ impl ProblemType {
 ///         runbook: "Nothing to do.",
 ///     }
 /// }
+/// # fn main() {
 /// assert_eq!(ALL[0].status.as_u16(), 418);
-/// # fn main() {}
+/// # }
 /// ```
 #[macro_export]
 macro_rules! problem_types {

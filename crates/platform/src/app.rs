@@ -29,19 +29,13 @@ pub struct App {
 
 impl App {
     /// Starts serving at once; `/startupz` follows when the database is there and its schema new enough.
-    /// `state` makes what the service's handlers ask for besides the platform.
     ///
     /// # Errors
     /// When a setting cannot be used or a port is taken.
-    pub fn start<S: Send + Sync + 'static>(
-        settings: Settings,
-        service: Service,
-        state: impl FnOnce(&Platform) -> S,
-    ) -> anyhow::Result<Self> {
+    pub fn start(settings: Settings, service: Service) -> anyhow::Result<Self> {
         let platform = Platform::new(settings, service)?;
-        let state = Data::new(state(&platform));
         let management = listen_management(platform.clone())?;
-        let public = listen_public(platform.clone(), state, service.configure)?;
+        let public = listen_public(platform.clone(), service.configure)?;
         tokio::spawn(complete_start(platform.clone()));
         Ok(Self {
             public,

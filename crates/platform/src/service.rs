@@ -1,18 +1,21 @@
 //! What the layers of a request share, and how it is put together.
 
-use std::sync::Arc;
+use std::{
+    any::{Any, TypeId},
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use actix_web::web::Data;
 use outcome::Catalogue;
 use resilience::{ConcurrencyLimit, Deadline, RetryPolicy};
-use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     config::Settings,
     http::{Configure, Routes, UNMATCHED, auth::Authenticator, document},
     lifecycle::Lifecycle,
     postgres::{Database, Fault, Schema, SchemaState},
-    redis::{RateLimiter, ReadCache, Redis, Versioned},
+    redis::{Cacheable, RateLimiter, ReadCache, Redis},
     telemetry::metrics::Metrics,
 };
 
@@ -60,6 +63,7 @@ pub struct Platform {
     pub authenticator: Authenticator,
     /// Requests in flight.
     pub in_flight: ConcurrencyLimit,
+    caches: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
 }
 
 impl Platform {
@@ -106,6 +110,7 @@ impl Platform {
             redis,
             authenticator: Authenticator::new(&settings.auth)?,
             in_flight: ConcurrencyLimit::new(settings.http.max_in_flight),
+            caches: Mutex::default(),
             lifecycle,
             settings,
         }))
@@ -121,20 +126,25 @@ impl Platform {
             .await
     }
 
-    /// A read cache for one kind of resource.
-    pub fn read_cache<T>(&self, kind: &str) -> ReadCache<T>
-    where
-        T: Versioned + Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
-    {
-        let (redis, database) = (self.redis.clone(), self.database.clone());
-        ReadCache::new(
-            kind,
-            &self.settings,
-            redis,
-            database,
-            self.lifecycle.clone(),
-            self.metrics.clone(),
-        )
+    /// The read cache for this type of value, the same one for all who ask.
+    ///
+    /// # Panics
+    /// Never: the map has each cache under its own type.
+    pub fn cache<T: Cacheable>(&self) -> ReadCache<T> {
+        let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = caches.entry(TypeId::of::<T>()).or_insert_with(|| {
+            Box::new(ReadCache::<T>::new(
+                &self.settings,
+                self.redis.clone(),
+                self.database.clone(),
+                self.lifecycle.clone(),
+                self.metrics.clone(),
+            ))
+        });
+        cache
+            .downcast_ref::<ReadCache<T>>()
+            .expect("kept under its own type")
+            .clone()
     }
 
     /// Brings gauges up to date before a scrape.

@@ -6,17 +6,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::service::{DEFAULT_TOML, SERVICE, state};
+use api::service::{DEFAULT_TOML, SERVICE};
 use platform::{
     App, Service,
     config::{self, Settings},
-    http::auth::development_token,
+    http::{auth::development_token, document, openapi::scopes},
 };
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use serde_json::{Value, json};
 use tokio::sync::OwnedRwLockReadGuard;
 
-use crate::{Proxy, TestDatabase, logs, notes::SCOPES, redis_undisturbed, routes};
+use crate::{Proxy, TestDatabase, logs, redis_undisturbed, routes};
 
 /// Where notes are.
 pub const NOTES: &str = "/v1/test/notes";
@@ -52,7 +52,6 @@ pub struct TestAppBuilder {
     redis_proxy: bool,
     faulty_redis: bool,
     unmigrated: bool,
-    scopes: Option<&'static str>,
 }
 
 impl TestAppBuilder {
@@ -80,12 +79,6 @@ impl TestAppBuilder {
     /// The test makes the Redis server itself faulty.
     pub fn faulty_redis(mut self) -> Self {
         self.faulty_redis = true;
-        self
-    }
-
-    /// Tokens get these scopes instead of those of notes.
-    pub fn scopes(mut self, scopes: &'static str) -> Self {
-        self.scopes = Some(scopes);
         self
     }
 
@@ -137,7 +130,7 @@ impl TestAppBuilder {
             configure: routes::configure,
             ..SERVICE
         };
-        let app = App::start(settings.clone(), service, state);
+        let app = App::start(settings.clone(), service);
         let app = app.expect("the app starts");
         let url = format!("http://{}", app.public.address);
         let management_url = format!("http://{}", app.management.address);
@@ -154,7 +147,7 @@ impl TestAppBuilder {
             postgres,
             redis,
             client,
-            scopes: self.scopes.unwrap_or(SCOPES).to_owned(),
+            scopes: everything(),
             settings,
             _undisturbed: undisturbed,
         };
@@ -163,6 +156,12 @@ impl TestAppBuilder {
         }
         app
     }
+}
+
+/// All scopes of the contract, those of the tests' own routes included.
+fn everything() -> String {
+    let document = document(routes::configure, SERVICE.catalogue, SERVICE.version);
+    scopes(&document).into_iter().collect::<Vec<_>>().join(" ")
 }
 
 fn secrecy_text(secret: &platform::config::SecretString) -> String {
@@ -348,7 +347,7 @@ impl TestApp {
             configure: routes::configure,
             ..SERVICE
         };
-        let another = App::start(settings, service, state).expect("another replica starts");
+        let another = App::start(settings, service).expect("another replica starts");
         let request = self
             .client
             .delete(format!("http://{}{path}", another.public.address));

@@ -1,11 +1,6 @@
 //! A resource that exists only in tests, so that what the platform promises is tested without the sample:
 //! a validated, idempotent write, a cached read, a list and a removal.
 
-use std::{
-    collections::HashMap,
-    sync::{LazyLock, Mutex, PoisonError},
-};
-
 use actix_web::{HttpResponse, delete, get, http::header, post, web::Data};
 use outcome::common;
 use platform::{
@@ -17,7 +12,7 @@ use platform::{
     },
     idempotency::{Answer, Effect, IdempotencyRefusal},
     postgres::{Abort, Fault, UnitOfWork},
-    redis::{ReadCache, Versioned},
+    redis::{Cacheable, ReadCache},
 };
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -28,20 +23,6 @@ use validator::Validate;
 /// Its table, made in every test database.
 pub(crate) const TABLE: &str = "CREATE TABLE test_notes (
     id uuid PRIMARY KEY, text text NOT NULL, removed boolean NOT NULL DEFAULT false, version bigint NOT NULL DEFAULT 1)";
-
-static CACHES: LazyLock<Mutex<HashMap<String, ReadCache<Stored>>>> = LazyLock::new(Mutex::default);
-
-fn cache(platform: &Platform) -> ReadCache<Stored> {
-    let mut caches = CACHES.lock().unwrap_or_else(PoisonError::into_inner);
-    let name = platform.settings.service.name.clone();
-    caches
-        .entry(name)
-        .or_insert_with(|| platform.read_cache("note"))
-        .clone()
-}
-
-/// Every scope that notes want.
-pub const SCOPES: &str = "test:read test:write";
 
 struct TestRead;
 
@@ -70,7 +51,9 @@ struct Stored {
     version: i64,
 }
 
-impl Versioned for Stored {
+impl Cacheable for Stored {
+    const KIND: &'static str = "note";
+
     fn version(&self) -> i64 {
         self.version
     }
@@ -155,7 +138,8 @@ pub(crate) async fn read_note(
     context: RequestContext,
     platform: Data<Platform>,
 ) -> Result<HttpResponse, NoteRefusal> {
-    let found = cache(&platform)
+    let found = platform
+        .cache::<Stored>()
         .read(&context, &id.0.to_string(), NoteById(id.0))
         .await?;
     let found = found
@@ -223,7 +207,7 @@ pub(crate) async fn remove_note(
 ) -> Result<HttpResponse, NoteRefusal> {
     let remove = RemoveNote {
         id: id.0,
-        cache: cache(&platform),
+        cache: platform.cache(),
         context: context.clone(),
     };
     platform.database.transaction(remove, &context).await?;

@@ -1,6 +1,6 @@
-//! The sample service: orders.
+//! The service: its problems, its resources, and the commands of its binary.
 
 pub mod commands;
-pub mod orders;
 pub mod problems;
+mod resources;
 pub mod service;

@@ -19,6 +19,7 @@ use super::{
     extract::{BodyRefusal, KeyRefusal, PathRefusal, QueryRefusal},
     quota::QuotaRefusal,
     refused::PROBLEM_JSON,
+    routes::operations,
     routing::RoutingRefusal,
 };
 
@@ -214,4 +215,20 @@ pub fn declared_codes(document: &Value, template: &str, method: &str, status: u1
         .as_object()
         .map(|examples| examples.keys().cloned().collect())
         .unwrap_or_default()
+}
+
+/// Every scope that an operation of the document wants.
+pub fn scopes(document: &OpenApi) -> BTreeSet<String> {
+    let operations = document.paths.paths.values().flat_map(operations);
+    let requirements = operations
+        .filter_map(|(_, operation)| operation.security.as_ref())
+        .flatten();
+    // The library keeps the scopes of a requirement to itself, but writes them.
+    let written = requirements.map(|requirement| json!(requirement));
+    let scopes = written
+        .filter_map(|requirement| requirement["bearer"].as_array().cloned())
+        .flatten();
+    scopes
+        .filter_map(|scope| scope.as_str().map(str::to_owned))
+        .collect()
 }

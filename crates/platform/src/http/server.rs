@@ -81,15 +81,11 @@ fn configure_pages(service: &mut ServiceConfig) {
         .service(pages::info);
 }
 
-/// Serves the public API; `state` is what the service's handlers ask for besides the platform.
+/// Serves the public API.
 ///
 /// # Errors
 /// When the port cannot be listened on.
-pub fn listen_public<S: Send + Sync + 'static>(
-    platform: Data<Platform>,
-    state: Data<S>,
-    configure: Configure,
-) -> anyhow::Result<Running> {
+pub fn listen_public(platform: Data<Platform>, configure: Configure) -> anyhow::Result<Running> {
     let http = platform.settings.http.clone();
     let listener = bind(SocketAddr::new(http.host, http.port), "http.port")?;
     let address = listener.local_addr()?;
@@ -97,7 +93,6 @@ pub fn listen_public<S: Send + Sync + 'static>(
     let server = HttpServer::new(move || {
         let (app, _) = App::new()
             .app_data(platform.clone())
-            .app_data(state.clone())
             .into_utoipa_app()
             .configure(configure_pages)
             .configure(configure)

@@ -28,8 +28,11 @@ if held and tonumber(string.match(held, '^%d+')) > tonumber(ARGV[1]) then return
 redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3], 'PX', ARGV[4])
 return 1";
 
-/// A value whose changes are numbered upwards.
-pub trait Versioned {
+/// What a read cache can hold. Its changes are numbered upwards, so that an older value never replaces a newer.
+pub trait Cacheable: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Names this kind of value in Redis keys.
+    const KIND: &'static str;
+
     /// The number of the change that made this value.
     fn version(&self) -> i64;
 }
@@ -59,13 +62,9 @@ pub struct ReadCache<T> {
     metrics: Arc<Metrics>,
 }
 
-impl<T> ReadCache<T>
-where
-    T: Versioned + Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
-{
-    /// A cache whose keys begin with the service's name and `kind`.
-    pub fn new(
-        kind: &str,
+impl<T: Cacheable> ReadCache<T> {
+    /// A cache whose keys begin with the service's name and the kind of value.
+    pub(crate) fn new(
         settings: &config::Settings,
         redis: Redis,
         database: Database,
@@ -73,7 +72,7 @@ where
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            prefix: format!("{}:{kind}:", settings.service.name),
+            prefix: format!("{}:{}:", settings.service.name, T::KIND),
             redis,
             database,
             flights: Arc::new(SingleFlight::new(lifecycle.runtime().clone())),

@@ -5,7 +5,7 @@ mod cache;
 mod pool;
 mod rate_limit;
 
-pub use cache::{Cached, ReadCache, Versioned};
+pub use cache::{Cacheable, Cached, ReadCache};
 pub use rate_limit::{Quota, RateLimiter};
 
 use std::{

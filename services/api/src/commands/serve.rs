@@ -6,7 +6,7 @@ use anyhow::Context;
 use platform::{App, config::Settings, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::service::{SERVICE, state};
+use crate::service::SERVICE;
 
 pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
     let telemetry = telemetry::init(&settings, std::io::stderr)?;
@@ -29,7 +29,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let app = App::start(settings, SERVICE, state)?;
+    let app = App::start(settings, SERVICE)?;
     tracing::info!(api = %app.public.address, management = %app.management.address, "serving");
     tokio::select! {
         _ = terminate.recv() => {}

@@ -5,8 +5,10 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use platform::{
     config::{Environment, Settings},
-    http::auth::development_token,
+    http::{auth::development_token, document, openapi::scopes},
 };
+
+use crate::service::SERVICE;
 
 const VALID_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -15,9 +17,9 @@ pub(super) struct Args {
     /// Whose token it is.
     #[arg(long)]
     subject: String,
-    /// What it allows.
-    #[arg(long, default_value = "orders:read orders:write")]
-    scope: String,
+    /// What it allows, with spaces between; without this, everything.
+    #[arg(long)]
+    scope: Option<String>,
 }
 
 pub(super) fn issue(args: &Args, settings: &Settings) -> anyhow::Result<String> {
@@ -27,5 +29,10 @@ pub(super) fn issue(args: &Args, settings: &Settings) -> anyhow::Result<String> 
         settings.service.environment.as_str()
     );
     anyhow::ensure!(!args.subject.is_empty(), "--subject must not be empty");
-    development_token(&settings.auth, &args.subject, &args.scope, VALID_FOR)
+    let everything = || {
+        let document = document(SERVICE.configure, SERVICE.catalogue, SERVICE.version);
+        scopes(&document).into_iter().collect::<Vec<_>>().join(" ")
+    };
+    let scope = args.scope.clone().unwrap_or_else(everything);
+    development_token(&settings.auth, &args.subject, &scope, VALID_FOR)
 }

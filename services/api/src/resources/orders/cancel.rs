@@ -15,7 +15,7 @@ use super::{
     Item, OrdersWrite,
     model::{OrderRow, StoredOrder},
 };
-use crate::{problems, service::State};
+use crate::problems;
 
 platform::refusal! {
     /// Every way in which cancelling an order can be refused.
@@ -41,12 +41,11 @@ pub async fn cancel_order(
     id: Path<Uuid>,
     context: RequestContext,
     platform: Data<Platform>,
-    state: Data<State>,
 ) -> Result<HttpResponse, CancelOrderRefusal> {
     let cancel = CancelOrder {
         id: id.0,
         subject: caller.subject,
-        cache: state.orders.cache.clone(),
+        cache: platform.cache(),
         context: context.clone(),
     };
     platform.database.transaction(cancel, &context).await?;

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, get, http::header, web::Data};
 use platform::{
+    Platform,
     context::RequestContext,
     http::{auth::Caller, extract::Path},
     postgres::{Abort, Fault, UnitOfWork},
@@ -13,7 +14,7 @@ use super::{
     Item, Order, OrdersRead,
     model::{OrderRow, StoredOrder},
 };
-use crate::{problems, service::State};
+use crate::problems;
 
 platform::refusal! {
     /// Every way in which reading an order can be refused.
@@ -41,11 +42,10 @@ pub async fn get_order(
     caller: Caller<OrdersRead>,
     id: Path<Uuid>,
     context: RequestContext,
-    state: Data<State>,
+    platform: Data<Platform>,
 ) -> Result<HttpResponse, GetOrderRefusal> {
-    let found = state
-        .orders
-        .cache
+    let found = platform
+        .cache::<StoredOrder>()
         .read(&context, &id.0.to_string(), OrderById(id.0))
         .await?;
     let found = found

@@ -8,10 +8,8 @@ mod model;
 
 pub use model::{Item, Order};
 
-use platform::{Platform, http::auth::Scope, redis::ReadCache};
+use platform::http::auth::Scope;
 use utoipa_actix_web::service_config::ServiceConfig;
-
-use self::model::StoredOrder;
 
 pub(crate) fn configure(service: &mut ServiceConfig) {
     service
@@ -19,21 +17,6 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(get::get_order)
         .service(list::list_orders)
         .service(cancel::cancel_order);
-}
-
-/// What the operations share.
-#[derive(Debug)]
-pub struct Orders {
-    cache: ReadCache<StoredOrder>,
-}
-
-impl Orders {
-    /// With the read cache of this platform.
-    pub fn new(platform: &Platform) -> Self {
-        Self {
-            cache: platform.read_cache("order"),
-        }
-    }
 }
 
 /// May read orders.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
-use platform::redis::Versioned;
+use platform::redis::Cacheable;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
@@ -67,7 +67,9 @@ impl StoredOrder {
     }
 }
 
-impl Versioned for StoredOrder {
+impl Cacheable for StoredOrder {
+    const KIND: &'static str = "order";
+
     fn version(&self) -> i64 {
         self.version
     }

@@ -1,0 +1,39 @@
+# The only list of commands. `make` prints it.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lint deny fresh scripts generate bench-quick new clean
+
+# One folder for all builds, wherever CARGO_TARGET_DIR puts it.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build and serve the API on Postgres and Redis, started for it where needed
+	@dev/run
+
+test: ## Run every test on Postgres and Redis, started for it where needed
+	@dev/with-services test cargo test --workspace --locked
+
+check: format lint deny test fresh ## What CI runs: format, lints, licences, tests, generated files
+	@echo "check: all green"
+
+format: ## Fail where `cargo fmt` would change something
+	@cargo fmt --all --check
+
+lint: ## Clippy, with warnings as errors
+	@cargo clippy --workspace --all-targets --locked -- --deny warnings
+
+deny: ## Check bans, licences and sources, where cargo-deny is installed
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked --offline check bans licenses sources; \
+	else echo "deny: skipped, cargo-deny is not installed (cargo install cargo-deny --locked)"; fi
+
+fresh: ## Fail where a generated file is stale
+	@dev/with-services test dev/generate --check
+
+generate: ## Write the generated files: .sqlx, openapi.json, docs/PROBLEMS.md, docs/CONFIGURATION.md
+	@dev/with-services test dev/generate
+
+clean: ## Remove builds and local data
+	@cargo clean
+	@rm -rf .dev

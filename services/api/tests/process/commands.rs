@@ -1,0 +1,142 @@
+//! Subcommands: results on standard output, words for people on standard error, exit codes that tell.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use super::harness::Environment;
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn wrong_usage_is_2_and_help_is_0() {
+    let environment = Environment::new().await;
+    assert_eq!(environment.run(&["surve"]).status.code(), Some(2));
+    let help = environment.run(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for command in ["serve", "migrate", "check", "problems", "openapi", "token"] {
+        assert!(out(&help).contains(command), "{command}");
+    }
+}
+
+#[tokio::test]
+async fn every_configuration_fault_is_told_at_once_by_check_and_by_serve() {
+    let environment = Environment::new()
+        .await
+        .set("http.port", "80800")
+        .set("database.statement_timeout", "fast")
+        .set("http.prot", "1");
+    for command in ["check", "serve", "migrate"] {
+        let output = environment.run(&[command]);
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        let told = out(&output) + &err(&output);
+        for key in ["http.port", "database.statement_timeout", "http.prot"] {
+            assert!(told.contains(key), "{command} does not tell {key}: {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn check_passes_from_a_migrated_database_on() {
+    let environment = Environment::new().await;
+    let before = environment.run(&["check"]);
+    assert_eq!(before.status.code(), Some(1));
+    assert!(out(&before).contains("run `api migrate`"), "{}", out(&before));
+
+    let migrated = environment.run(&["migrate"]);
+    assert_eq!(migrated.status.code(), Some(0), "{}", err(&migrated));
+    let again = environment.run(&["migrate"]);
+    assert_eq!(again.status.code(), Some(0));
+    assert!(err(&again).starts_with("0 migration(s)"), "{}", err(&again));
+
+    let after = environment.run(&["check"]);
+    assert_eq!(after.status.code(), Some(0), "{}", out(&after));
+}
+
+#[tokio::test]
+async fn an_unreachable_database_fails_check_and_migrate_without_its_password() {
+    let environment = Environment::new().await.set(
+        "database.url",
+        "postgres://someone:planted-password@127.0.0.1:1/nothing",
+    );
+    for command in ["check", "migrate"] {
+        let output = environment.run(&[command]);
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        let told = out(&output) + &err(&output);
+        assert!(told.contains("cannot be reached"), "{told}");
+        assert!(!told.contains("planted-password"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_redis_is_told_but_fails_nothing() {
+    let environment = Environment::new().await;
+    assert!(environment.run(&["migrate"]).status.success());
+    let environment = environment.set("redis.url", "redis://127.0.0.1:1");
+    let output = environment.run(&["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", out(&output));
+    assert!(out(&output).contains("redis: away"), "{}", out(&output));
+}
+
+#[tokio::test]
+async fn a_token_is_all_there_is_on_standard_output_and_only_in_development() {
+    let environment = Environment::new().await;
+    let output = environment.run(&["token", "--subject", "alice"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        out(&output).trim().split('.').count(),
+        3,
+        "a JWT and nothing else"
+    );
+    assert_eq!(out(&output).lines().count(), 1);
+
+    let production = environment
+        .set("service.environment", "production")
+        .set("auth.secret", "0123456789abcdef0123456789abcdef");
+    let output = production.run(&["token", "--subject", "alice"]);
+    assert_eq!((output.status.code(), out(&output)), (Some(1), String::new()));
+    assert!(err(&output).contains("only in development"), "{}", err(&output));
+}
+
+#[tokio::test]
+async fn the_development_secret_starts_nothing_in_production() {
+    let environment = Environment::new().await.set("service.environment", "production");
+    let output = environment.run(&["serve"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("auth.secret"), "{}", err(&output));
+}
+
+#[tokio::test]
+async fn contract_and_catalogue_are_printed_for_programs() {
+    let environment = Environment::new().await;
+    let contract: Value = serde_json::from_slice(&environment.run(&["openapi"]).stdout).expect("JSON");
+    assert!(contract["paths"].is_object());
+    let rows: Value = serde_json::from_slice(&environment.run(&["problems", "--json"]).stdout).expect("JSON");
+    assert!(
+        rows.as_array()
+            .expect("rows")
+            .iter()
+            .any(|row| row["code"] == "internal")
+    );
+    assert!(out(&environment.run(&["problems"])).starts_with("# Problems"));
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_told_with_its_key() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("bound").port().to_string();
+    let environment = Environment::new().await.set("http.port", &port);
+    let output = environment.run(&["serve"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        err(&output).contains("http.port") && err(&output).contains(&port),
+        "{}",
+        err(&output)
+    );
+}

@@ -1,0 +1,99 @@
+//! SIGTERM under load: whoever was let in is served.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::harness::Environment;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_accepted_request_fails_and_readiness_goes_first() {
+    let environment = Environment::new()
+        .await
+        .set("shutdown.readiness_wait", "1s")
+        .set("rate_limit.anonymous_burst", "1000000")
+        .set("rate_limit.anonymous_per_second", "1000000");
+    assert!(environment.run(&["migrate"]).status.success());
+    let mut server = environment.serve();
+    server.wait_for_probe("/readyz", 200).await;
+
+    // Clients behind a balancer: keep-alive connections, and no new requests once the balancer has seen 503.
+    let (in_rotation, answered) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
+    let clients: Vec<_> = (0..16)
+        .map(|_| {
+            let (in_rotation, answered) = (in_rotation.clone(), answered.clone());
+            let (client, url) = (reqwest::Client::new(), format!("{}/info", server.public));
+            tokio::spawn(async move {
+                while in_rotation.load(Ordering::SeqCst) {
+                    let response = client.get(&url).send().await.expect("an answer to every request");
+                    assert_eq!(response.status(), 200);
+                    response.bytes().await.expect("the answer is complete");
+                    answered.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    while answered.load(Ordering::SeqCst) < 200 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    let terminated = Instant::now();
+    server.signal("TERM");
+    server.wait_for_probe("/readyz", 503).await;
+    let still_served = answered.load(Ordering::SeqCst);
+    // The balancer needs a moment; whoever still comes in it is served, and told to close.
+    while answered.load(Ordering::SeqCst) < still_served + 100 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let response = reqwest::get(format!("{}/info", server.public))
+        .await
+        .expect("an answer");
+    assert_eq!(response.headers()["connection"], "close");
+    in_rotation.store(false, Ordering::SeqCst);
+    for client in clients {
+        client.await.expect("no request failed");
+    }
+    assert!(server.wait().success());
+    assert!(
+        terminated.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        terminated.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_postgres_it_serves_typed_answers_and_leaves_on_sigterm() {
+    let environment = Environment::new()
+        .await
+        .set("database.url", "postgres://nobody:nothing@127.0.0.1:1/nothing")
+        .set("redis.url", "redis://127.0.0.1:1");
+    let mut server = environment.serve();
+    server.wait_for_probe("/livez", 200).await;
+    server.wait_for_probe("/startupz", 503).await;
+    server.wait_for_probe("/readyz", 503).await;
+    server.wait_for_event("not started yet");
+    server.signal("TERM");
+    server.wait_for_event("stopped");
+    assert!(server.wait().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_too_old_is_told_in_the_log() {
+    let environment = Environment::new().await;
+    let server = environment.serve();
+    let event = server.wait_for_event("not started yet");
+    assert!(
+        event["reason"]
+            .as_str()
+            .expect("a reason")
+            .contains("api migrate"),
+        "{event}"
+    );
+    assert!(environment.run(&["migrate"]).status.success());
+    server.wait_for_event("started");
+    server.wait_for_probe("/readyz", 200).await;
+}

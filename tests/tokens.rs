@@ -1,0 +1,174 @@
+//! Who is let in, and who is not. The keys under `keys/` are good for nothing but these tests.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use platform::config::DEVELOPMENT_SECRET;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use testkit::{NOTES, TestApp, TestAppBuilder, assert_problem};
+
+const ES256: &str = include_str!("keys/es256.pem");
+const ES256_PUBLIC: &str = include_str!("keys/es256.pub.pem");
+const RS256: &str = include_str!("keys/rs256.pem");
+const RS256_PUBLIC: &str = include_str!("keys/rs256.pub.pem");
+
+/// Claims that pass, with these changes; `null` takes a claim away.
+fn claims(changes: Value) -> Value {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs();
+    let mut claims = json!({
+        "sub": "alice", "scope": "test:read", "exp": now + 600, "iss": "https://issuer.test", "aud": "orders"
+    });
+    let object = claims.as_object_mut().expect("an object");
+    object.extend(changes.as_object().expect("an object").clone());
+    object.retain(|_, value| !value.is_null());
+    claims
+}
+
+fn hs256(secret: &str, claims: &Value) -> String {
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    encode(&Header::new(Algorithm::HS256), claims, &key).expect("a token")
+}
+
+fn strict() -> TestAppBuilder {
+    TestApp::build()
+        .set("auth.issuer", "https://issuer.test")
+        .set("auth.audience", "orders")
+}
+
+async fn answer_to(app: &TestApp, authorization: &str) -> reqwest::Response {
+    let request = app
+        .anonymous(Method::GET, NOTES)
+        .header("authorization", authorization);
+    request.send().await.expect("an answer")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_token_that_holds_in_every_respect_passes() {
+    let app = strict().start().await;
+    let good = hs256(DEVELOPMENT_SECRET, &claims(json!({})));
+    assert_eq!(
+        answer_to(&app, &format!("Bearer {good}")).await.status(),
+        StatusCode::OK
+    );
+    assert_eq!(
+        answer_to(&app, &format!("bearer  {good}")).await.status(),
+        StatusCode::OK,
+        "the scheme has no case"
+    );
+
+    let unsigned = format!(
+        "{}.{}.",
+        "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0",
+        good.split('.').nth(1).expect("claims")
+    );
+    let confused = Header::new(Algorithm::HS512);
+    let confused = encode(
+        &confused,
+        &claims(json!({})),
+        &EncodingKey::from_secret(DEVELOPMENT_SECRET.as_bytes()),
+    );
+    let refused = [
+        (
+            "another secret",
+            hs256("another secret of at least 32 bytes!", &claims(json!({}))),
+        ),
+        ("no signature", unsigned),
+        ("another algorithm", confused.expect("a token")),
+        ("expired", hs256(DEVELOPMENT_SECRET, &claims(json!({ "exp": 1 })))),
+        (
+            "never expires",
+            hs256(DEVELOPMENT_SECRET, &claims(json!({ "exp": null }))),
+        ),
+        (
+            "no subject",
+            hs256(DEVELOPMENT_SECRET, &claims(json!({ "sub": null }))),
+        ),
+        (
+            "an empty subject",
+            hs256(DEVELOPMENT_SECRET, &claims(json!({ "sub": "" }))),
+        ),
+        (
+            "another issuer",
+            hs256(
+                DEVELOPMENT_SECRET,
+                &claims(json!({ "iss": "https://elsewhere.test" })),
+            ),
+        ),
+        (
+            "no issuer",
+            hs256(DEVELOPMENT_SECRET, &claims(json!({ "iss": null }))),
+        ),
+        (
+            "another audience",
+            hs256(DEVELOPMENT_SECRET, &claims(json!({ "aud": "invoices" }))),
+        ),
+        (
+            "no audience",
+            hs256(DEVELOPMENT_SECRET, &claims(json!({ "aud": null }))),
+        ),
+        ("no token at all", "x.y.z".to_owned()),
+    ];
+    for (why, token) in refused {
+        let response = answer_to(&app, &format!("Bearer {token}")).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{why}");
+        let challenge = response.headers()["www-authenticate"].to_str().expect("ASCII");
+        assert!(challenge.contains("invalid_token"), "{why}: {challenge}");
+        assert_problem(response, NOTES, Method::GET, "unauthenticated").await;
+    }
+    assert_eq!(
+        answer_to(&app, &format!("Basic {good}")).await.status(),
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scope_is_a_whole_word() {
+    let app = TestApp::start().await;
+    for (scope, status) in [
+        ("test:read", 200),
+        ("other test:read", 200),
+        ("test:readers", 403),
+        ("", 403),
+    ] {
+        let token = app.token("alice", scope);
+        assert_eq!(
+            answer_to(&app, &format!("Bearer {token}")).await.status(),
+            status,
+            "{scope}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn public_keys_check_what_private_keys_signed() {
+    let es256 = EncodingKey::from_ec_pem(ES256.as_bytes()).expect("a key");
+    let rs256 = EncodingKey::from_rsa_pem(RS256.as_bytes()).expect("a key");
+    let cases = [
+        ("ES256", Algorithm::ES256, es256, ES256_PUBLIC),
+        ("RS256", Algorithm::RS256, rs256, RS256_PUBLIC),
+    ];
+    for (name, algorithm, private, public) in cases {
+        let app = TestApp::build()
+            .set("auth.algorithm", name)
+            .set("auth.public_key", public)
+            .start()
+            .await;
+        let token = encode(&Header::new(algorithm), &claims(json!({})), &private).expect("a token");
+        assert_eq!(
+            answer_to(&app, &format!("Bearer {token}")).await.status(),
+            StatusCode::OK,
+            "{name}"
+        );
+        // The public key is public: as the secret of HS256 it must open nothing.
+        let forged = hs256(public, &claims(json!({})));
+        assert_eq!(
+            answer_to(&app, &format!("Bearer {forged}")).await.status(),
+            StatusCode::UNAUTHORIZED,
+            "{name}"
+        );
+    }
+}
