@@ -1,7 +1,7 @@
 # The only list of commands. `make` prints it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint deny fresh scripts generate bench-quick new clean
+.PHONY: help run test check format lint deny fresh generate bench-quick clean
 
 # One folder for all builds, wherever CARGO_TARGET_DIR puts it.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -25,7 +25,7 @@ lint: ## Clippy, with warnings as errors
 	@cargo clippy --workspace --all-targets --locked -- --deny warnings
 
 deny: ## Check bans, licences and sources, where cargo-deny is installed
-	@if command -v cargo-deny >/dev/null; then cargo deny --locked --offline check bans licenses sources; \
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
 	else echo "deny: skipped, cargo-deny is not installed (cargo install cargo-deny --locked)"; fi
 
 fresh: ## Fail where a generated file is stale
@@ -33,6 +33,8 @@ fresh: ## Fail where a generated file is stale
 
 generate: ## Write the generated files: .sqlx, openapi.json, docs/PROBLEMS.md, docs/CONFIGURATION.md
 	@dev/with-services test dev/generate
+
+-include template/template.mk
 
 clean: ## Remove builds and local data
 	@cargo clean

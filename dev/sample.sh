@@ -11,13 +11,13 @@ cat >&2 <<TEXT
 
 export TOKEN=$TOKEN API=$API
 # 201: an order is placed. Sent again, the same answer and no second order.
-curl -i \$API/v1/orders -H "Authorization: Bearer \$TOKEN" -H "Idempotency-Key: my-first" -H "Content-Type: application/json" -d '$ORDER'
+curl -i -w "\n" \$API/v1/orders -H "Authorization: Bearer \$TOKEN" -H "Idempotency-Key: my-first" -H "Content-Type: application/json" -d '$ORDER'
 # 400: every broken rule at once, each with its place
-curl -i \$API/v1/orders -H "Authorization: Bearer \$TOKEN" -H "Idempotency-Key: my-second" -H "Content-Type: application/json" -d '{"customer_email": "ada", "currency": "euro", "items": []}'
+curl -i -w "\n" \$API/v1/orders -H "Authorization: Bearer \$TOKEN" -H "Idempotency-Key: my-second" -H "Content-Type: application/json" -d '{"customer_email": "ada", "currency": "euro", "items": []}'
 # 404: no such order for alice
-curl -i \$API/v1/orders/01981f6e-7c1a-7a3e-9d55-3a0a2b6f6c10 -H "Authorization: Bearer \$TOKEN"
+curl -i -w "\n" \$API/v1/orders/01981f6e-7c1a-7a3e-9d55-3a0a2b6f6c10 -H "Authorization: Bearer \$TOKEN"
 # 410: this one was placed and cancelled a moment ago
-curl -i \$API/v1/orders/$id -H "Authorization: Bearer \$TOKEN"
+curl -i -w "\n" \$API/v1/orders/$id -H "Authorization: Bearer \$TOKEN"
 # 429: more requests than one address may send without a token
 curl -s -o /dev/null -w '%{http_code}\n' "\$API/info?[1-300]" | sort | uniq -c
 

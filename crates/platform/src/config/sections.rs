@@ -227,7 +227,7 @@ section! {
         /// `auto`, `json` or `pretty`.
         format: LogFormat = "auto",
         /// What is logged, as `level` or `target=level`, with commas.
-        filter: String = "info",
+        filter: String = "info,actix_server=warn",
     }
 }
 
