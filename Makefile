@@ -34,6 +34,10 @@ fresh: ## Fail where a generated file is stale
 generate: ## Write the generated files: .sqlx, openapi.json, docs/PROBLEMS.md, docs/CONFIGURATION.md
 	@dev/with-services test dev/generate
 
+bench-quick: ## Print round trips per request, memory at rest and time to start, of the release build
+	@cargo build --release --locked -p api
+	@dev/with-services test cargo run --quiet --locked -p acceptance --example bench-quick -- $(TARGET)/release/api
+
 -include template/template.mk
 
 clean: ## Remove builds and local data

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use super::harness::Environment;
+use super::environment;
 
 fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -16,7 +16,7 @@ fn err(output: &Output) -> String {
 
 #[tokio::test]
 async fn wrong_usage_is_2_and_help_is_0() {
-    let environment = Environment::new().await;
+    let environment = environment().await;
     assert_eq!(environment.run(&["surve"]).status.code(), Some(2));
     let help = environment.run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
@@ -27,7 +27,7 @@ async fn wrong_usage_is_2_and_help_is_0() {
 
 #[tokio::test]
 async fn every_configuration_fault_is_told_at_once_by_check_and_by_serve() {
-    let environment = Environment::new()
+    let environment = environment()
         .await
         .set("http.port", "80800")
         .set("database.statement_timeout", "fast")
@@ -44,7 +44,7 @@ async fn every_configuration_fault_is_told_at_once_by_check_and_by_serve() {
 
 #[tokio::test]
 async fn check_passes_from_a_migrated_database_on() {
-    let environment = Environment::new().await;
+    let environment = environment().await;
     let before = environment.run(&["check"]);
     assert_eq!(before.status.code(), Some(1));
     assert!(out(&before).contains("run `api migrate`"), "{}", out(&before));
@@ -61,7 +61,7 @@ async fn check_passes_from_a_migrated_database_on() {
 
 #[tokio::test]
 async fn an_unreachable_database_fails_check_and_migrate_without_its_password() {
-    let environment = Environment::new().await.set(
+    let environment = environment().await.set(
         "database.url",
         "postgres://someone:planted-password@127.0.0.1:1/nothing",
     );
@@ -76,7 +76,7 @@ async fn an_unreachable_database_fails_check_and_migrate_without_its_password() 
 
 #[tokio::test]
 async fn a_lost_redis_is_told_but_fails_nothing() {
-    let environment = Environment::new().await;
+    let environment = environment().await;
     assert!(environment.run(&["migrate"]).status.success());
     let environment = environment.set("redis.url", "redis://127.0.0.1:1");
     let output = environment.run(&["check"]);
@@ -86,7 +86,7 @@ async fn a_lost_redis_is_told_but_fails_nothing() {
 
 #[tokio::test]
 async fn a_token_is_all_there_is_on_standard_output_and_only_in_development() {
-    let environment = Environment::new().await;
+    let environment = environment().await;
     let output = environment.run(&["token", "--subject", "alice"]);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(
@@ -106,7 +106,7 @@ async fn a_token_is_all_there_is_on_standard_output_and_only_in_development() {
 
 #[tokio::test]
 async fn the_development_secret_starts_nothing_in_production() {
-    let environment = Environment::new().await.set("service.environment", "production");
+    let environment = environment().await.set("service.environment", "production");
     let output = environment.run(&["serve"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("auth.secret"), "{}", err(&output));
@@ -114,7 +114,7 @@ async fn the_development_secret_starts_nothing_in_production() {
 
 #[tokio::test]
 async fn contract_and_catalogue_are_printed_for_programs() {
-    let environment = Environment::new().await;
+    let environment = environment().await;
     let contract: Value = serde_json::from_slice(&environment.run(&["openapi"]).stdout).expect("JSON");
     assert!(contract["paths"].is_object());
     let rows: Value = serde_json::from_slice(&environment.run(&["problems", "--json"]).stdout).expect("JSON");
@@ -131,7 +131,7 @@ async fn contract_and_catalogue_are_printed_for_programs() {
 async fn a_port_in_use_is_told_with_its_key() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("bound").port().to_string();
-    let environment = Environment::new().await.set("http.port", &port);
+    let environment = environment().await.set("http.port", &port);
     let output = environment.run(&["serve"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(

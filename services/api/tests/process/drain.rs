@@ -8,11 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::harness::Environment;
+use super::environment;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_accepted_request_fails_and_readiness_goes_first() {
-    let environment = Environment::new()
+    let environment = environment()
         .await
         .set("shutdown.readiness_wait", "1s")
         .set("rate_limit.anonymous_burst", "1000000")
@@ -67,7 +67,7 @@ async fn no_accepted_request_fails_and_readiness_goes_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_postgres_it_serves_typed_answers_and_leaves_on_sigterm() {
-    let environment = Environment::new()
+    let environment = environment()
         .await
         .set("database.url", "postgres://nobody:nothing@127.0.0.1:1/nothing")
         .set("redis.url", "redis://127.0.0.1:1");
@@ -83,7 +83,7 @@ async fn without_postgres_it_serves_typed_answers_and_leaves_on_sigterm() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_too_old_is_told_in_the_log() {
-    let environment = Environment::new().await;
+    let environment = environment().await;
     let server = environment.serve();
     let event = server.wait_for_event("not started yet");
     assert!(

@@ -2,4 +2,9 @@
 
 mod commands;
 mod drain;
-mod harness;
+
+use testkit::Environment;
+
+async fn environment() -> Environment {
+    Environment::new(env!("CARGO_BIN_EXE_api")).await
+}

@@ -1,32 +1,40 @@
-//! Starts the binary with the environment of a test and nothing else of it.
+//! The service's binary in a process of its own, with the settings of a test and no others.
 
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     time::{Duration, Instant},
 };
 
+use crate::TestDatabase;
 use serde_json::Value;
-use testkit::TestDatabase;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The environment of one test: settings as variables, and a database of its own.
+#[derive(Debug)]
 pub struct Environment {
+    /// Its database, empty at first.
     pub database: TestDatabase,
+    binary: PathBuf,
     variables: BTreeMap<String, String>,
 }
 
 impl Environment {
-    /// With an empty database and free ports.
-    pub async fn new() -> Self {
+    /// For this binary, with an empty database and free ports.
+    ///
+    /// # Panics
+    /// When Postgres or Redis is not there: `make test` starts both.
+    pub async fn new(binary: impl Into<PathBuf>) -> Self {
         let server = std::env::var("APP__DATABASE__URL").expect("run the tests with `make test`");
         let redis = std::env::var("APP__REDIS__URL").expect("run the tests with `make test`");
         let database = TestDatabase::create(&server).await;
         let environment = Self {
             database,
+            binary: binary.into(),
             variables: BTreeMap::new(),
         };
         let url = environment.database.url.clone();
@@ -39,7 +47,7 @@ impl Environment {
             .set("http.workers", "1")
     }
 
-    /// Sets a key.
+    /// Sets a key of the configuration.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         let name = format!("APP__{}", key.replace('.', "__").to_uppercase());
         self.variables.insert(name, value.to_owned());
@@ -47,22 +55,28 @@ impl Environment {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_api"));
+        let mut command = Command::new(&self.binary);
         let inherited = std::env::vars().filter(|(name, _)| name.starts_with("APP__"));
         inherited.for_each(|(name, _)| _ = command.env_remove(name));
         command
             .args(arguments)
             .envs(&self.variables)
-            .env("CONFIG_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/config"));
+            .env("CONFIG_DIR", "/nonexistent");
         command
     }
 
     /// Runs a command to its end.
+    ///
+    /// # Panics
+    /// When the binary does not start.
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().expect("the binary starts")
     }
 
     /// Starts `api serve` and waits until it says where it serves.
+    ///
+    /// # Panics
+    /// When it does not say so within 20 seconds.
     pub fn serve(&self) -> Server {
         let mut command = self.command(&["serve"]);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
@@ -88,15 +102,21 @@ impl Environment {
 }
 
 /// A service that runs in a process of its own; killed on drop.
+#[derive(Debug)]
 pub struct Server {
     child: Child,
     lines: Receiver<String>,
+    /// Where its API is.
     pub public: String,
+    /// Where its probes are.
     pub management: String,
 }
 
 impl Server {
-    /// The next log event with this message.
+    /// The next log event whose message begins like this.
+    ///
+    /// # Panics
+    /// When none comes within 20 seconds, or a line is not JSON.
     pub fn wait_for_event(&self, message: &str) -> Value {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -116,6 +136,9 @@ impl Server {
     }
 
     /// Waits until a probe answers this status.
+    ///
+    /// # Panics
+    /// When it does not within 20 seconds.
     pub async fn wait_for_probe(&self, probe: &str, status: u16) {
         let until = Instant::now() + PATIENCE;
         let url = format!("{}{probe}", self.management);
@@ -129,7 +152,15 @@ impl Server {
         }
     }
 
-    /// Sends a signal by its name.
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    ///
+    /// # Panics
+    /// When the process is gone.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
             .args([&format!("-{name}"), &self.child.id().to_string()])
@@ -138,6 +169,9 @@ impl Server {
     }
 
     /// Waits for the end of the process.
+    ///
+    /// # Panics
+    /// When it goes on for more than 20 seconds.
     pub fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         loop {

@@ -1,0 +1,57 @@
+//! `make bench-quick`: what a request costs in round trips, what the process costs at rest, how fast it starts.
+//! Prints what it saw; nothing here can fail a build.
+
+mod order_round_trips;
+
+use std::time::{Duration, Instant};
+
+use testkit::{Environment, Server};
+
+const STARTS: usize = 7;
+
+#[tokio::main]
+async fn main() {
+    let binary = std::env::args()
+        .nth(1)
+        .expect("usage: bench-quick PATH-OF-THE-API-BINARY");
+    let environment = Environment::new(&binary).await;
+    assert!(
+        environment.run(&["migrate"]).status.success(),
+        "the migrations run"
+    );
+
+    let mut starts: Vec<Duration> = Vec::new();
+    let mut at_rest = Vec::new();
+    for _ in 0..STARTS {
+        let started = Instant::now();
+        let server = environment.serve();
+        server.wait_for_probe("/readyz", 200).await;
+        starts.push(started.elapsed());
+        at_rest.push(resident_kib(&server));
+    }
+    starts.sort();
+    at_rest.sort_unstable();
+    println!(
+        "from exec to /readyz 200     {:>5} ms   (median of {STARTS})",
+        starts[STARTS / 2].as_millis()
+    );
+    println!(
+        "resident memory, at rest     {:>5.1} MB   (median of {STARTS})",
+        megabytes(at_rest[STARTS / 2])
+    );
+
+    order_round_trips::print(environment).await;
+}
+
+fn resident_kib(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).expect("Linux tells");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .expect("a resident size");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+fn megabytes(kib: u64) -> f64 {
+    kib as f64 * 1024.0 / 1e6
+}
