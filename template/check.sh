@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Generates projects from the last commit and proves that they build, pass their own checks and serve.
+#
+#   template/check.sh      needs what `make check` and `make new` need; about as long as three `make check`
+set -euo pipefail
+[ $# -eq 0 ] || { sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+cd "$(dirname "$0")/.."
+. dev/lib.sh
+ROOT=$PWD
+OWN_NAME=$(service_name)
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+chmod 755 "$WORK" # Postgres runs as another user and must get through.
+
+generated_under_the_own_name_is_the_same() {
+  say "1/5 a project of the same name is the same but for the twins"
+  mkdir "$WORK/export"
+  git archive HEAD | tar -x -C "$WORK/export"
+  (cd "$WORK/export" && rm -rf $(sed -n '/^ignore/,/^]/s/^ *"\(.*\)",/\1/p' cargo-generate.toml) cargo-generate.toml)
+  find "$WORK/export" -name '*.liquid' -delete
+  template/new.sh "$OWN_NAME" "$WORK"
+  diff -r --exclude=.git "$WORK/export" "$WORK/$OWN_NAME" >"$WORK/difference" || true
+  # Two twins say the same under the own name; the README is another one.
+  grep -v '^[<>0-9-]' "$WORK/difference" | grep -v '^diff .*/README.md ' >"$WORK/unexpected" || true
+  [ ! -s "$WORK/unexpected" ] || { cat "$WORK/difference" >&2; die "a generated project differs in more than its twins"; }
+}
+
+no_trace_of_the_own_name_is_left() {
+  say "2/5 a project of another name knows nothing of this one"
+  template/new.sh my_long-name-2 "$WORK"
+  cd "$WORK/my_long-name-2"
+  if grep -rIi --exclude-dir=.git "$OWN_NAME" . >&2; then die "the name $OWN_NAME is left in the generated project"; fi
+  [ "$(service_name)" = my_long-name-2 ] || die "the generated service is named $(service_name)"
+  grep -q 'POSTGRES_DB=my_long_name_2' .env.example || die "the database in .env.example is misnamed"
+  # shellcheck disable=SC2016
+  grep -q '\${{ github.ref }}' .github/workflows/ci.yml || die "cargo-generate has eaten the braces of ci.yml"
+  if has actionlint; then actionlint .github/workflows/ci.yml; else say "actionlint is not installed (go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12): skipped"; fi
+  cmp Cargo.lock "$ROOT/Cargo.lock" || die "the lockfile is another one"
+}
+
+it_passes_its_own_checks_and_serves() {
+  say "3/5 it passes its own checks, and serves"
+  cd "$WORK/my_long-name-2"
+  make check
+  find . -path ./.dev -prune -o -path ./.git -prune -o -print | sort >"$WORK/before"
+  APP__HTTP__PORT=$(free_port 18080) APP__HTTP__MANAGEMENT_PORT=$(free_port 18180) make run >"$WORK/run.log" 2>&1 &
+  local make=$! tries=0 served
+  until grep -q 'Ctrl-C stops everything' "$WORK/run.log"; do
+    tries=$((tries + 1))
+    if [ $tries -gt 3000 ] || ! kill -0 $make 2>/dev/null; then cat "$WORK/run.log" >&2; die "make run did not come to serve"; fi
+    sleep 0.1
+  done
+  # The first of the printed lines, as a reader would copy it.
+  served=$(bash -c "$(sed -n '/^export TOKEN/p; /^# 201/,/^curl/p' "$WORK/run.log")" 2>/dev/null)
+  pkill -TERM -P $make -f dev/run
+  wait $make || true
+  case $served in "HTTP/1.1 201 Created"*) ;; *) cat "$WORK/run.log" >&2; die "an order was answered with: $served" ;; esac
+  find . -path ./.dev -prune -o -path ./.git -prune -o -print | sort >"$WORK/after"
+  diff "$WORK/before" "$WORK/after" || die "make run left something behind besides .dev"
+}
+
+two_projects_on_the_same_servers_do_not_meet() {
+  say "4/5 two projects on one Postgres and one Redis do not touch each other"
+  cd "$WORK/my_long-name-2"
+  cargo build --quiet --locked -p api && cp "$CARGO_TARGET_DIR/debug/api" "$WORK/api-a"
+  (cd "$WORK/$OWN_NAME" && cargo build --quiet --locked -p api) && cp "$CARGO_TARGET_DIR/debug/api" "$WORK/api-b"
+  dev/with-services test "$ROOT/template/neighbours.sh" "$WORK/api-a" "$WORK/api-b"
+}
+
+# The blocks of docs/ARCHITECTURE.md that stand behind `<!-- recipe: NAME -->`.
+recipe() { awk -v mark="<!-- recipe: $1 -->" '$0 == mark { found = 1 } found && /^```/ { if (inside) exit; inside = 1; next } inside' docs/ARCHITECTURE.md; }
+
+the_recipes_work() {
+  say "5/5 the recipes of docs/ARCHITECTURE.md: an endpoint is added, the sample removed"
+  template/new.sh third "$WORK"
+  cd "$WORK/third"
+  recipe add-endpoint | patch --strip=1 --no-backup-if-mismatch
+  bash -euo pipefail -c "$(recipe remove-sample)"
+  if grep -rIil --exclude-dir=.git --include='*.rs' --include='*.sql' --include='*.sh' 'v1/orders\|order_' . >&2; then die "the sample is still named there"; fi
+  make generate
+  make check
+}
+
+(generated_under_the_own_name_is_the_same)
+(no_trace_of_the_own_name_is_left)
+(it_passes_its_own_checks_and_serves)
+(two_projects_on_the_same_servers_do_not_meet)
+(the_recipes_work)
+say "the template holds"
