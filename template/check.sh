@@ -20,6 +20,8 @@ generated_under_the_own_name_is_the_same() {
   (cd "$WORK/export" && rm -rf $(sed -n '/^ignore/,/^]/s/^ *"\(.*\)",/\1/p' cargo-generate.toml) cargo-generate.toml)
   find "$WORK/export" -name '*.liquid' -delete
   template/new.sh "$OWN_NAME" "$WORK"
+  # A twin that is not rendered still has its braces.
+  if grep -rn '{{ *project-name' "$WORK/$OWN_NAME" >&2; then die "cargo-generate.toml does not include every twin"; fi
   diff -r --exclude=.git "$WORK/export" "$WORK/$OWN_NAME" >"$WORK/difference" || true
   # Two twins say the same under the own name; the README is another one.
   grep -v '^[<>0-9-]' "$WORK/difference" | grep -v '^diff .*/README.md ' >"$WORK/unexpected" || true
