@@ -8,10 +8,17 @@ cd "$(dirname "$0")/.."
 . dev/lib.sh
 ROOT=$PWD
 OWN_NAME=$(service_name)
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
+# One folder for all generated projects, and not this repository's: cargo tells projects of the same layout apart
+# only by the age of their files, so each is touched before it is built.
+export CARGO_TARGET_DIR=$ROOT/target/template
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 chmod 755 "$WORK" # Postgres runs as another user and must get through.
+
+enter() {
+  cd "$WORK/$1"
+  find . -path ./.git -prune -o -type f -exec touch {} +
+}
 
 generated_under_the_own_name_is_the_same() {
   say "1/5 a project of the same name is the same but for the twins"
@@ -43,7 +50,7 @@ no_trace_of_the_own_name_is_left() {
 
 it_passes_its_own_checks_and_serves() {
   say "3/5 it passes its own checks, and serves"
-  cd "$WORK/my_long-name-2"
+  enter my_long-name-2
   make check
   find . -path ./.dev -prune -o -path ./.git -prune -o -print | sort >"$WORK/before"
   APP__HTTP__PORT=$(free_port 18080) APP__HTTP__MANAGEMENT_PORT=$(free_port 18180) make run >"$WORK/run.log" 2>&1 &
@@ -64,9 +71,9 @@ it_passes_its_own_checks_and_serves() {
 
 two_projects_on_the_same_servers_do_not_meet() {
   say "4/5 two projects on one Postgres and one Redis do not touch each other"
-  cd "$WORK/my_long-name-2"
+  (enter "$OWN_NAME" && cargo build --quiet --locked -p api && cp "$CARGO_TARGET_DIR/debug/api" "$WORK/api-b")
+  enter my_long-name-2
   cargo build --quiet --locked -p api && cp "$CARGO_TARGET_DIR/debug/api" "$WORK/api-a"
-  (cd "$WORK/$OWN_NAME" && cargo build --quiet --locked -p api) && cp "$CARGO_TARGET_DIR/debug/api" "$WORK/api-b"
   dev/with-services test "$ROOT/template/neighbours.sh" "$WORK/api-a" "$WORK/api-b"
 }
 
@@ -76,7 +83,7 @@ recipe() { awk -v mark="<!-- recipe: $1 -->" '$0 == mark { found = 1 } found && 
 the_recipes_work() {
   say "5/5 the recipes of docs/ARCHITECTURE.md: an endpoint is added, the sample removed"
   template/new.sh third "$WORK"
-  cd "$WORK/third"
+  enter third
   recipe add-endpoint | patch --strip=1 --no-backup-if-mismatch
   bash -euo pipefail -c "$(recipe remove-sample)"
   if grep -rIil --exclude-dir=.git --include='*.rs' --include='*.sql' --include='*.sh' 'v1/orders\|order_' . >&2; then die "the sample is still named there"; fi
