@@ -103,3 +103,34 @@ async fn a_malformed_a_huge_and_a_slow_head_are_answered_by_the_library() {
         );
     }
 }
+
+/// Known quirk: the library times only the first head of a connection. `http.max_connections` bounds what that costs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_head_on_a_used_connection_is_waited_for() {
+    let app = TestApp::start().await;
+    let mut connection = RawConnection::open(app.app.public.address).await;
+    connection.send("GET /info HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    assert_eq!(connection.response().await.status, 200);
+    connection.send("G").await;
+    // Longer than the 5 s that a first head gets.
+    let closed = tokio::time::timeout(Duration::from_secs(6), connection.closed()).await;
+    assert!(
+        closed.is_err(),
+        "the library has learnt to close it: delete this quirk"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_senders_leave_room_for_others() {
+    let app = TestApp::build().set("http.max_in_flight", "4").start().await;
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut connection = RawConnection::open(app.app.public.address).await;
+        connection.send(chunked_post(&app)).await;
+        slow.push(connection);
+    }
+    app.wait_for_in_flight(2).await;
+    let response = app.write(&testkit::note()).await;
+    testkit::assert_problem(response, testkit::NOTES, reqwest::Method::POST, "overloaded").await;
+    assert_eq!(app.get(testkit::NOTES).await.status(), 200);
+}

@@ -1,7 +1,11 @@
 //! The way out: what was begun is finished.
 
-use platform::lifecycle::Phase;
+use std::time::Duration;
+
+use platform::lifecycle::{Lifecycle, Phase};
 use testkit::{RawConnection, TestApp, note};
+
+use tokio::task::JoinHandle;
 
 use crate::commits::post;
 
@@ -21,10 +25,13 @@ async fn hold_up(app: &TestApp) -> sqlx::PgConnection {
     lock
 }
 
-async fn draining(lifecycle: &platform::lifecycle::Lifecycle) {
+/// Leaving does not end while something is left to finish.
+async fn waits(lifecycle: &Lifecycle, leaving: &mut JoinHandle<()>) {
     while lifecycle.phase() != Phase::Draining {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    let ended = tokio::time::timeout(Duration::from_millis(300), leaving).await;
+    assert!(ended.is_err(), "left with work unfinished");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,8 +45,8 @@ async fn a_request_in_flight_is_answered_before_the_process_ends() {
     app.database.wait_for_lock_waiter().await;
 
     let lifecycle = app.app.platform.lifecycle.clone();
-    let leaving = tokio::spawn(app.app.shut_down());
-    draining(&lifecycle).await;
+    let mut leaving = tokio::spawn(app.app.shut_down());
+    waits(&lifecycle, &mut leaving).await;
     sqlx::query("COMMIT")
         .execute(&mut lock)
         .await
@@ -63,8 +70,8 @@ async fn a_commit_section_whose_caller_is_gone_is_finished_too() {
     app.wait_for_in_flight(0).await;
 
     let lifecycle = app.app.platform.lifecycle.clone();
-    let leaving = tokio::spawn(app.app.shut_down());
-    draining(&lifecycle).await;
+    let mut leaving = tokio::spawn(app.app.shut_down());
+    waits(&lifecycle, &mut leaving).await;
     sqlx::query("COMMIT")
         .execute(&mut lock)
         .await

@@ -1,8 +1,11 @@
 //! One event per request, with what one needs at night, and nothing that must not be there.
 
-use reqwest::Method;
-use serde_json::Value;
-use testkit::{Mode, TestApp, log_lines, log_lines_of, note};
+use std::time::Duration;
+
+use platform::config::{DEVELOPMENT_SECRET, ExposeSecret};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use testkit::{Mode, NOTES, RawConnection, TestApp, log_lines, log_lines_of, note};
 
 async fn event_of(request: reqwest::RequestBuilder, id: &str) -> Value {
     request
@@ -45,6 +48,34 @@ async fn the_event_of_a_request_has_its_fields() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_hangs_up_leaves_its_event_and_its_failure_too() {
+    let app = TestApp::start().await;
+    app.database.slow_inserts().await;
+    app.database.fail_inserts("XX000", 1).await;
+    let head =
+        crate::commits::post(&app, "k").replacen("host: test", "host: test\r\nx-request-id: logs-hung-up", 1);
+    let mut connection = RawConnection::open(app.app.public.address).await;
+    connection.send(head).await;
+    app.wait_for_in_flight(1).await;
+    connection.reset();
+    app.wait_for_in_flight(0).await;
+    let lifecycle = &app.app.platform.lifecycle;
+    assert!(lifecycle.finish_commit_sections(Duration::from_secs(5)).await);
+    let lines = log_lines_of("logs-hung-up");
+    let messages: Vec<_> = lines.iter().filter_map(|line| line["message"].as_str()).collect();
+    assert!(
+        messages.contains(&"abandoned: the caller hung up before the answer"),
+        "{messages:?}"
+    );
+    let failed = lines
+        .iter()
+        .find(|line| line["message"] == "failed after its caller had hung up");
+    assert_eq!(failed.expect("its failure is told")["problem"], "internal");
+    let route = "http_server_abandoned_requests_total{http_route=\"/v1/test/notes\"}";
+    assert_eq!(app.metric(route).await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_5xx_is_an_error_with_its_cause() {
     let app = TestApp::build().postgres_proxy().start().await;
     app.postgres.as_ref().expect("asked for").set(Mode::Cut);
@@ -57,53 +88,72 @@ async fn a_5xx_is_an_error_with_its_cause() {
     assert_eq!(event["attempts"], 3);
 }
 
+/// Plants markers wherever a caller or the configuration can put something, also into a 500 with its cause chain.
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_and_personal_data_are_in_no_line_and_no_metric() {
+async fn secrets_and_personal_data_are_in_no_line_no_metric_and_no_problem() {
     let app = TestApp::start().await;
-    let mut planted = note();
-    planted["text"] = "planted-text".into();
     let token = app.token("planted-subject", "test:read test:write");
-    let send = |method, path: &str| {
-        app.anonymous(method, path)
-            .bearer_auth(&token)
-            .header("idempotency-key", "planted-key")
+    let request = |method, path: &str| app.anonymous(method, path).bearer_auth(&token);
+    let write = |key: &str, text: &str| {
+        let request = request(Method::POST, NOTES).header("idempotency-key", key.to_owned());
+        request.json(&json!({ "text": text }))
     };
-    let created = send(Method::POST, "/v1/test/notes")
-        .json(&planted)
-        .send()
-        .await
-        .expect("an answer");
-    assert_eq!(created.status(), 201);
-    planted["planted-field"] = "planted-value".into();
-    send(Method::POST, "/v1/test/notes")
-        .json(&planted)
-        .send()
-        .await
-        .expect("an answer");
-    send(Method::GET, "/v1/test/notes?planted=planted-query")
-        .send()
-        .await
-        .expect("an answer");
-    send(Method::GET, "/v1/test/notes/planted-path")
-        .send()
-        .await
-        .expect("an answer");
+    assert_eq!(
+        write("planted-key", "planted-text")
+            .send()
+            .await
+            .expect("an answer")
+            .status(),
+        201
+    );
+    let mut bodies = Vec::new();
+    let mut refused = async |request: RequestBuilder, status: u16| {
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), status);
+        bodies.push(response.text().await.expect("a body"));
+    };
+    refused(write("planted-key", "planted-other-text"), 422).await;
+    refused(write("planted key", "planted-text"), 400).await;
+    refused(
+        request(Method::POST, NOTES)
+            .header("idempotency-key", "k")
+            .json(&json!({ "planted": 1 })),
+        400,
+    )
+    .await;
+    refused(request(Method::GET, "/v1/test/echo?limit=planted-value"), 400).await;
+    refused(request(Method::GET, "/v1/test/notes/planted-path"), 400).await;
+    refused(
+        app.anonymous(Method::GET, NOTES).bearer_auth("planted-token"),
+        401,
+    )
+    .await;
     app.database.fail_inserts("XX000", 1).await;
-    send(Method::POST, "/v1/test/notes")
-        .header("idempotency-key", "2")
-        .json(&note())
-        .send()
-        .await
-        .expect("an answer");
+    refused(write("planted-third-key", "planted-text"), 500).await;
+
+    let away = TestApp::build().postgres_away().start().await;
+    refused(away.request(Method::GET, NOTES), 503).await;
+    let address = away.settings.database.url.expose_secret();
+    let password = address
+        .split([':', '@'])
+        .nth(2)
+        .expect("the address has a password")
+        .to_owned();
+    let address = address.split('?').next().expect("an address").to_owned();
 
     let metrics = app.management("/metrics").await.text().await.expect("text");
-    for text in [log_lines(), metrics] {
-        assert!(
-            !text.contains("planted"),
-            "{}",
-            text.lines().find(|line| line.contains("planted")).expect("found")
-        );
-        assert!(!text.contains(&token));
-        assert!(!text.contains(platform::config::DEVELOPMENT_SECRET));
+    // The name of an unknown field is told: it is the caller's own word for what it has to correct.
+    let bodies = bodies.concat().replace("\"/planted\"", "");
+    for text in [log_lines(), metrics, bodies] {
+        for secret in [
+            "planted",
+            &token,
+            DEVELOPMENT_SECRET,
+            &address,
+            &format!(":{password}@"),
+        ] {
+            let line = text.lines().find(|line| line.contains(secret));
+            assert!(line.is_none(), "`{secret}` in {line:?}");
+        }
     }
 }

@@ -145,6 +145,12 @@ async fn each_rule_is_told_at_its_place_and_no_value_is_echoed() {
             "/customer_email",
             "email",
         ),
+        (
+            with(json!({ "customer_email": "a@b\r\n[127.0.0.1]" })),
+            "/customer_email",
+            "email",
+        ),
+        (with(json!({ "note": "nothing\0here" })), "/note", "character"),
         (with(json!({ "currency": "XeurX" })), "/currency", "pattern"),
         (with(json!({ "items": [] })), "/items", "length"),
         (
@@ -262,6 +268,8 @@ async fn each_parameter_is_told_by_name() {
         ("cursor=XoldX", "cursor", "type"),
         ("cursor=%FF", "cursor", "type"),
         ("colour=XredX", "colour", "unknown-field"),
+        ("limit=1&limit=2", "limit", "duplicate-field"),
+        ("cursor=%00", "cursor", "character"),
     ];
     for (query, parameter, rule) in cases {
         let response = app.get(&format!("/v1/orders?{query}")).await;

@@ -15,13 +15,12 @@ async fn a_schema_too_old_keeps_it_starting_until_it_is_migrated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_postgres_away_it_lives_answers_typed_and_keeps_trying() {
-    let app = TestApp::build().postgres_proxy().unmigrated().start().await;
-    app.database.migrate(&app.settings).await;
-    app.postgres.as_ref().expect("asked for").set(Mode::Cut);
+    let app = TestApp::build().postgres_away().start().await;
     let response = app.get("/v1/test/notes").await;
     assert_eq!(response.status(), 503);
     assert!(response.headers().contains_key("retry-after"));
     assert_eq!(app.management("/livez").await.status(), 200);
+    assert_eq!(app.management("/startupz").await.status(), 503);
     app.postgres.as_ref().expect("asked for").set(Mode::Pass);
     app.wait_for("/startupz", 200).await;
     assert_eq!(app.get("/v1/test/notes").await.status(), 200);

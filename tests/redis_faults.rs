@@ -3,9 +3,15 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use platform::{
+    context::RequestContext,
+    postgres::{Abort, Fault, UnitOfWork},
+    redis::Cacheable,
+};
 use reqwest::Method;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use testkit::{Mode, RedisFault, TestApp, note};
+use testkit::{Mode, RedisFault, TestApp, TestAppBuilder, note};
 
 /// The answers of a healthy service, and how long the slowest took.
 async fn serves_as_ever(app: &TestApp) -> Duration {
@@ -80,32 +86,87 @@ async fn paused_it_costs_a_request_its_allowance_and_then_nothing() {
     assert!(slowest < Duration::from_millis(100), "skipped, but {slowest:?}");
 }
 
+/// Twenty at once, then next to nothing.
+fn small_quota(app: TestAppBuilder) -> TestAppBuilder {
+    app.set("rate_limit.burst", "20")
+        .set("rate_limit.per_second", "1")
+}
+
+async fn the_quota_still_holds(app: &TestApp) {
+    let responses = join_all((0..40).map(|_| app.get("/v1/test/notes"))).await;
+    let statuses: Vec<u16> = responses
+        .iter()
+        .map(|response| response.status().as_u16())
+        .collect();
+    assert!(
+        statuses.iter().all(|status| [200, 429].contains(status)),
+        "{statuses:?}"
+    );
+    assert!(statuses.contains(&429), "{statuses:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn out_of_memory_it_costs_no_answer() {
-    let app = TestApp::build().faulty_redis().start().await;
+async fn out_of_memory_it_costs_no_answer_and_the_quota_still_holds() {
+    let app = small_quota(TestApp::build().faulty_redis()).start().await;
     let fault = RedisFault::out_of_memory(&app.redis_address).await;
     serves_as_ever(&app).await;
+    the_quota_still_holds(&app).await;
+    let failed = "dependency_request_duration_seconds_count{dependency=\"redis\",outcome=\"error\"}";
+    assert!(app.metric(failed).await >= 5.0, "the fault has struck");
     drop(fault);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn read_only_it_costs_no_answer_and_the_quota_still_holds() {
-    let app = TestApp::build()
-        .faulty_redis()
-        .set("rate_limit.burst", "20")
-        .set("rate_limit.per_second", "1")
-        .start()
-        .await;
+    let app = small_quota(TestApp::build().faulty_redis()).start().await;
     let fault = RedisFault::read_only(&app.redis_address).await;
     serves_as_ever(&app).await;
-    let responses = join_all((0..40).map(|_| app.get("/v1/test/notes"))).await;
-    assert!(
-        responses
-            .iter()
-            .all(|response| [200, 429].contains(&response.status().as_u16()))
-    );
-    assert!(responses.iter().any(|response| response.status() == 429));
+    the_quota_still_holds(&app).await;
     drop(fault);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paused_the_quota_still_holds() {
+    let app = small_quota(TestApp::build().redis_proxy()).start().await;
+    app.redis.as_ref().expect("asked for").set(Mode::Pause);
+    the_quota_still_holds(&app).await;
+}
+
+/// What was cached before Redis stopped taking changes must not outlive a change.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_redis_did_not_hear_of_is_seen_all_the_same() {
+    let app = TestApp::build().faulty_redis().start().await;
+    let path = app.written().await;
+    app.get(&path).await;
+    app.redis_has_entries().await;
+    assert_eq!(app.get(&path).await.status(), 200);
+    assert_eq!(app.metric("cache_requests_total{outcome=\"hit\"}").await, 1.0);
+    let fault = RedisFault::out_of_memory(&app.redis_address).await;
+    assert_eq!(app.delete(&path).await.status(), 204);
+    assert_eq!(app.get(&path).await.status(), 404);
+    drop(fault);
+    assert_eq!(app.get(&path).await.status(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_while_redis_was_away_is_seen_when_it_is_back() {
+    let app = TestApp::build()
+        .redis_proxy()
+        .set("redis.breaker_open", "100ms")
+        .start()
+        .await;
+    let path = app.written().await;
+    app.get(&path).await;
+    app.redis_has_entries().await;
+    let proxy = app.redis.as_ref().expect("asked for");
+    proxy.set(Mode::Cut);
+    assert_eq!(app.delete(&path).await.status(), 204);
+    proxy.set(Mode::Pass);
+    let calls = "dependency_request_duration_seconds_count{dependency=\"redis\",outcome=\"ok\"}";
+    let before = app.metric(calls).await;
+    while app.metric(calls).await < before + 4.0 {
+        assert_eq!(app.get(&path).await.status(), 404);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,18 +210,40 @@ async fn many_misses_on_one_note_are_one_load() {
     assert!(trips <= 3, "{trips} round trips for 50 requests");
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Probe(i64);
+
+impl Cacheable for Probe {
+    const KIND: &'static str = "probe";
+
+    fn version(&self) -> i64 {
+        self.0
+    }
+}
+
+/// What the database has when only the cache is asked.
+struct Nothing;
+
+impl UnitOfWork for Nothing {
+    const NAME: &'static str = "nothing";
+    type Output = Option<Probe>;
+    type Refusal = Fault;
+
+    async fn run(&self, _: &mut sqlx::PgConnection) -> Result<Option<Probe>, Abort<Fault>> {
+        Ok(None)
+    }
+}
+
+/// A reader that saw the value before it was changed may store what it saw only afterwards.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_note_does_not_come_back_from_the_cache() {
-    let app = TestApp::build().postgres_proxy().start().await;
-    let path = app.written().await;
-    let proxy = app.postgres.as_ref().expect("asked for");
-    // A reader that saw the note before it was removed stores what it saw only afterwards.
-    proxy.set(Mode::Delay(Duration::from_millis(150)));
-    let reader = tokio::spawn(app.request(Method::GET, &path).send());
-    app.wait_for_in_flight(1).await;
-    app.delete_elsewhere(&path).await;
-    reader.await.expect("no panic").expect("an answer");
-    proxy.set(Mode::Pass);
-    assert_eq!(app.delete(&path).await.status(), 404);
-    assert_eq!(app.get(&path).await.status(), 404);
+async fn an_older_version_never_replaces_a_newer_one() {
+    let app = TestApp::start().await;
+    let cache = app.app.platform.cache::<Probe>();
+    for version in [2, 1] {
+        cache.put("1", &Probe(version)).await;
+    }
+    let second = Duration::from_secs(1);
+    let context = RequestContext::new("test".into(), "test".into(), tracing::Span::none(), second);
+    let read = cache.read(&context, "1", Nothing).await.expect("Redis answers");
+    assert_eq!(read.expect("it is there").value.0, 2);
 }

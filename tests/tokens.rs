@@ -80,6 +80,10 @@ async fn only_a_token_that_holds_in_every_respect_passes() {
         ("another algorithm", confused.expect("a token")),
         ("expired", hs256(DEVELOPMENT_SECRET, &claims(json!({ "exp": 1 })))),
         (
+            "not valid yet",
+            hs256(DEVELOPMENT_SECRET, &claims(json!({ "nbf": 4_000_000_000_u64 }))),
+        ),
+        (
             "never expires",
             hs256(DEVELOPMENT_SECRET, &claims(json!({ "exp": null }))),
         ),

@@ -9,6 +9,7 @@ use std::{
 };
 
 use resilience::Deadline;
+use tokio::sync::Notify;
 use tracing::Span;
 
 use crate::redis::Quota;
@@ -25,6 +26,7 @@ struct Inner {
     started: Instant,
     time_allowed: Duration,
     deadline: Mutex<Deadline>,
+    deadline_moved: Notify,
     attempts: AtomicU32,
     redis_micros: AtomicU64,
     subject: OnceLock<String>,
@@ -41,6 +43,7 @@ impl RequestContext {
             started: Instant::now(),
             time_allowed,
             deadline: Mutex::new(Deadline::after(time_allowed)),
+            deadline_moved: Notify::new(),
             attempts: AtomicU32::new(0),
             redis_micros: AtomicU64::new(0),
             subject: OnceLock::new(),
@@ -85,6 +88,12 @@ impl RequestContext {
 
     fn set_deadline(&self, deadline: Deadline) {
         *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+        self.0.deadline_moved.notify_one();
+    }
+
+    /// Waits until the deadline is another one.
+    pub(crate) async fn deadline_moved(&self) {
+        self.0.deadline_moved.notified().await;
     }
 
     /// Counts one attempt at a dependency.

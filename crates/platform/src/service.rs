@@ -63,6 +63,8 @@ pub struct Platform {
     pub authenticator: Authenticator,
     /// Requests in flight.
     pub in_flight: ConcurrencyLimit,
+    /// Bodies that are arriving: a part of the requests in flight, so that slow senders leave room.
+    pub uploads: ConcurrencyLimit,
     caches: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
 }
 
@@ -110,6 +112,7 @@ impl Platform {
             redis,
             authenticator: Authenticator::new(&settings.auth)?,
             in_flight: ConcurrencyLimit::new(settings.http.max_in_flight),
+            uploads: ConcurrencyLimit::new(settings.http.max_in_flight.div_ceil(2)),
             caches: Mutex::default(),
             lifecycle,
             settings,

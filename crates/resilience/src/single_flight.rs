@@ -66,6 +66,14 @@ where
         flight.await.expect("the load that this request joined panicked")
     }
 
+    /// Lets the next caller for `key` start anew; those who wait for the running load still get its result.
+    pub fn forget(&self, key: &K) {
+        self.flights
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
+    }
+
     fn start(
         &self,
         key: K,

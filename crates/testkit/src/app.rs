@@ -16,7 +16,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use serde_json::{Value, json};
 use tokio::sync::OwnedRwLockReadGuard;
 
-use crate::{Proxy, TestDatabase, logs, redis_undisturbed, routes};
+use crate::{Mode, Proxy, TestDatabase, logs, redis_undisturbed, routes};
 
 /// Where notes are.
 pub const NOTES: &str = "/v1/test/notes";
@@ -49,6 +49,7 @@ pub struct TestApp {
 pub struct TestAppBuilder {
     settings: Vec<(String, String)>,
     postgres_proxy: bool,
+    postgres_away: bool,
     redis_proxy: bool,
     faulty_redis: bool,
     unmigrated: bool,
@@ -67,6 +68,12 @@ impl TestAppBuilder {
     /// Puts a proxy in front of Postgres.
     pub fn postgres_proxy(mut self) -> Self {
         self.postgres_proxy = true;
+        self
+    }
+
+    /// Postgres cannot be reached when the app starts; the app is not waited for.
+    pub fn postgres_away(mut self) -> Self {
+        (self.postgres_proxy, self.postgres_away) = (true, true);
         self
     }
 
@@ -115,6 +122,9 @@ impl TestAppBuilder {
             database.migrate(&settings).await;
         }
         let (database_url, postgres) = via_proxy(&database.url, self.postgres_proxy).await;
+        if let Some(proxy) = postgres.as_ref().filter(|_| self.postgres_away) {
+            proxy.set(Mode::Cut);
+        }
         let redis_url = secrecy_text(&settings.redis.url);
         let redis_address = address_of(&redis_url).to_string();
         let (redis_url, redis) = via_proxy(&redis_url, self.redis_proxy).await;
@@ -151,7 +161,7 @@ impl TestAppBuilder {
             settings,
             _undisturbed: undisturbed,
         };
-        if !self.unmigrated {
+        if !self.unmigrated && !self.postgres_away {
             app.wait_for("/readyz", 200).await;
         }
         app

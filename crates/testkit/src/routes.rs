@@ -17,6 +17,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .service(panics)
         .service(fails)
         .service(sleeps)
+        .service(never_ends)
         .service(echoes)
         .service(notes::write_note)
         .service(notes::read_note)
@@ -52,6 +53,13 @@ struct Limit {
 #[get("/v1/test/echo")]
 async fn echoes(limit: platform::http::extract::Query<Limit>) -> HttpResponse {
     HttpResponse::Ok().json(limit.0.limit)
+}
+
+/// Takes longer than any deadline.
+#[utoipa::path(responses((status = 200)))]
+#[get("/v1/test/endless")]
+async fn never_ends(_: RequestContext) -> HttpResponse {
+    std::future::pending().await
 }
 
 /// Takes 300 ms.

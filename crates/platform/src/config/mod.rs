@@ -65,9 +65,12 @@ pub fn load_from(
     let mut reader = Reader::new(built_in, folder, variables.into_iter().collect());
     let settings = Settings::read(&mut reader);
     reader.refuse_unknown_keys(Settings::keys());
-    if reader.faults.is_empty() {
-        reader.faults.extend(rules::broken(&settings));
-    }
+    // A key that could not be read has its default here; its own fault is enough.
+    let unread: Vec<String> = reader.faults.iter().map(|fault| fault.key.clone()).collect();
+    let broken = rules::broken(&settings).into_iter();
+    reader
+        .faults
+        .extend(broken.filter(|fault| !unread.contains(&fault.key)));
     Loaded {
         settings,
         faults: reader.faults,

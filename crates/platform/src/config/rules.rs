@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use deadpool_redis::redis::IntoConnectionInfo;
 use humantime::format_duration;
 use resilience::RetryPolicy;
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::PgConnectOptions;
+use tracing_subscriber::EnvFilter;
 
 use super::{Algorithm, ConfigFault, DEVELOPMENT_SECRET, Environment, Settings};
 
@@ -15,6 +18,8 @@ pub(super) fn broken(settings: &Settings) -> Vec<ConfigFault> {
     urls(settings, &mut faults);
     keys(settings, &mut faults);
     positive(settings, &mut faults);
+    not_instant(settings, &mut faults);
+    log_filter(settings, &mut faults);
     line_up(settings, &mut faults);
     faults
 }
@@ -36,30 +41,35 @@ fn service_name(settings: &Settings, faults: &mut Vec<ConfigFault>) {
 
 fn urls(settings: &Settings, faults: &mut Vec<ConfigFault>) {
     let name = settings.service.name.replace('-', "_");
-    let mut url = |key: &str, url: &SecretString, schemes: &[&str], example: String| {
-        let (url, variable) = (
-            url.expose_secret(),
-            format!("APP__{}", key.replace('.', "__").to_uppercase()),
-        );
-        let message = if url.is_empty() {
-            format!("is not set; set {variable}, for example to {example}")
-        } else if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
-            format!("is not an address of the form {example}")
-        } else {
-            return;
+    let mut url =
+        |key: &str, url: &SecretString, schemes: &[&str], parses: fn(&str) -> bool, example: String| {
+            let (url, variable) = (
+                url.expose_secret(),
+                format!("APP__{}", key.replace('.', "__").to_uppercase()),
+            );
+            let message = if url.is_empty() {
+                format!("is not set; set {variable}, for example to {example}")
+            } else if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+                format!("is not an address of the form {example}")
+            } else if !parses(url) {
+                format!("cannot be read as an address; compare with {example}")
+            } else {
+                return;
+            };
+            faults.push(ConfigFault::new(key, message));
         };
-        faults.push(ConfigFault::new(key, message));
-    };
     url(
         "database.url",
         &settings.database.url,
         &["postgres://", "postgresql://"],
+        |url| url.parse::<PgConnectOptions>().is_ok(),
         format!("postgres://user:password@localhost:5432/{name}"),
     );
     url(
         "redis.url",
         &settings.redis.url,
         &["redis://", "rediss://"],
+        |url| url.into_connection_info().is_ok(),
         "redis://localhost:6379".into(),
     );
 }
@@ -87,6 +97,7 @@ fn keys(settings: &Settings, faults: &mut Vec<ConfigFault>) {
 fn positive(settings: &Settings, faults: &mut Vec<ConfigFault>) {
     let numbers = [
         ("http.max_in_flight", settings.http.max_in_flight),
+        ("http.max_connections", settings.http.max_connections),
         ("http.max_body_bytes", settings.http.max_body_bytes),
         ("http.max_head_bytes", settings.http.max_head_bytes),
         ("database.pool_size", settings.database.pool_size),
@@ -122,6 +133,46 @@ fn positive(settings: &Settings, faults: &mut Vec<ConfigFault>) {
         if !(share > 0.0 && share <= 1.0) {
             faults.push(ConfigFault::new(key, "must be above 0 and at most 1"));
         }
+    }
+}
+
+/// Limits of no time at all would refuse everything, or, in Postgres, switch the limit off.
+fn not_instant(settings: &Settings, faults: &mut Vec<ConfigFault>) {
+    let (http, database, redis, retry) = (
+        &settings.http,
+        &settings.database,
+        &settings.redis,
+        &settings.retry,
+    );
+    let limits = [
+        ("http.deadline", http.deadline),
+        ("http.min_deadline", http.min_deadline),
+        ("http.body_timeout", http.body_timeout),
+        ("database.acquire_timeout", database.acquire_timeout),
+        ("database.statement_timeout", database.statement_timeout),
+        ("database.lock_timeout", database.lock_timeout),
+        (
+            "database.idle_in_transaction_timeout",
+            database.idle_in_transaction_timeout,
+        ),
+        ("retry.first_backoff", retry.first_backoff),
+        ("redis.timeout", redis.timeout),
+        ("redis.breaker_open", redis.breaker_open),
+        ("idempotency.retention", settings.idempotency.retention),
+        ("shutdown.drain", settings.shutdown.drain),
+    ];
+    let instant = limits
+        .iter()
+        .filter(|(_, limit)| *limit < Duration::from_millis(1));
+    faults.extend(instant.map(|(key, _)| ConfigFault::new(*key, "must be at least 1ms")));
+}
+
+fn log_filter(settings: &Settings, faults: &mut Vec<ConfigFault>) {
+    if EnvFilter::try_new(&settings.log.filter).is_err() {
+        faults.push(ConfigFault::new(
+            "log.filter",
+            "expected levels such as `info` or `info,api=debug`",
+        ));
     }
 }
 
@@ -180,6 +231,20 @@ fn line_up(settings: &Settings, faults: &mut Vec<ConfigFault>) {
         database.statement_timeout > database.lock_timeout,
         database.lock_timeout,
         "`database.lock_timeout`",
+    );
+    outlasts(
+        "http.max_deadline",
+        http.max_deadline,
+        http.max_deadline >= http.min_deadline,
+        http.min_deadline,
+        "`http.min_deadline`",
+    );
+    outlasts(
+        "shutdown.drain",
+        shutdown.drain,
+        shutdown.drain >= http.body_timeout + http.deadline,
+        http.body_timeout + http.deadline,
+        "http.body_timeout + http.deadline",
     );
     outlasts(
         "shutdown.grace",

@@ -80,6 +80,8 @@ section! {
         workers: usize = "0",
         /// Time for an answer, counted from the arrival of the whole request.
         deadline: Duration = "3s",
+        /// The least that a caller's `X-Request-Timeout-Ms` counts for; less would only cut connections off.
+        min_deadline: Duration = "50ms",
         /// The most that a caller may ask for with `X-Request-Timeout-Ms`.
         max_deadline: Duration = "10s",
         /// What the ingress in front allows; not used, but `api check` proves that it exceeds `http.max_deadline`.
@@ -88,6 +90,8 @@ section! {
         client_timeout: Duration = "20s",
         /// Requests in flight at once; the excess gets 503 `overloaded`.
         max_in_flight: usize = "256",
+        /// Connections at once; whoever comes on top waits to be accepted. Keep it below the limit of open files.
+        max_connections: usize = "800",
         /// Largest request body.
         max_body_bytes: usize = "65536",
         /// Largest request head, below the 128 KiB at which the HTTP library answers by itself.

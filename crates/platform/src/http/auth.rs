@@ -113,6 +113,7 @@ impl Authenticator {
             Algorithm::Rs256 => Jwa::RS256,
             Algorithm::Es256 => Jwa::ES256,
         });
+        validation.validate_nbf = true;
         let mut required = vec!["exp", "sub"];
         validation.validate_aud = auth.audience.is_some();
         if let Some(audience) = &auth.audience {

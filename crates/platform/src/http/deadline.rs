@@ -29,12 +29,14 @@ crate::refusal! {
     }
 }
 
-/// The time a request may take: the caller's wish up to the most allowed, else the default.
+/// The time a request may take: the caller's wish within what is allowed, else the default.
 pub(super) fn time_allowed(headers: &HeaderMap, settings: &config::Http) -> Duration {
     requested(headers)
         .ok()
         .flatten()
-        .map_or(settings.deadline, |wish| wish.min(settings.max_deadline))
+        .map_or(settings.deadline, |wish| {
+            wish.clamp(settings.min_deadline, settings.max_deadline)
+        })
 }
 
 fn requested(headers: &HeaderMap) -> Result<Option<Duration>, DeadlineRefusal> {
@@ -71,12 +73,11 @@ pub(super) async fn deadline(
     let mut served = pin!(next.call(request));
     loop {
         let due = context.deadline().instant() + NET;
-        if let Ok(result) = tokio::time::timeout_at(due, &mut served).await {
-            return result;
-        }
-        // The deadline moves once: to after the arrival of the body.
-        if context.deadline().instant() + NET <= due {
-            return Err(DeadlineRefusal::Exceeded.into());
+        tokio::select! {
+            result = &mut served => return result,
+            // To after the arrival of the body, and nearer again when it is there.
+            () = context.deadline_moved() => {}
+            () = tokio::time::sleep_until(due) => return Err(DeadlineRefusal::Exceeded.into()),
         }
     }
 }

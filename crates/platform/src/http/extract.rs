@@ -16,7 +16,7 @@ use resilience::Deadline;
 use serde::de::DeserializeOwned;
 use validator::Validate;
 
-use super::input_errors::{rule_errors, shape_error};
+use super::input_errors::{nul_error, nul_errors, rule_errors, shape_error};
 use crate::{Platform, context::RequestContext};
 
 crate::refusal! {
@@ -26,6 +26,8 @@ crate::refusal! {
         UnsupportedMediaType => common::UNSUPPORTED_MEDIA_TYPE, "the body must be declared as application/json";
         /// 413: over `http.max_body_bytes`.
         TooLarge => common::CONTENT_TOO_LARGE, "the body is over the limit of this service";
+        /// 503: too many bodies are arriving at the moment.
+        Busy => common::OVERLOADED, "too many bodies are arriving at once";
         /// 408: not there in time.
         TooSlow => common::REQUEST_TIMEOUT, "the body did not arrive in time";
         /// 400: cut short, or not JSON.
@@ -100,11 +102,8 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
 }
 
 async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, BodyRefusal> {
-    let settings = &request
-        .app_data::<Data<Platform>>()
-        .expect("set by the server")
-        .settings
-        .http;
+    let platform = request.app_data::<Data<Platform>>().expect("set by the server");
+    let settings = &platform.settings.http;
     if !is_json(request.content_type()) {
         return Err(BodyRefusal::UnsupportedMediaType);
     }
@@ -115,6 +114,7 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes,
     if length.is_some_and(|length: usize| length > settings.max_body_bytes) {
         return Err(BodyRefusal::TooLarge);
     }
+    let _place = platform.uploads.try_enter().ok_or(BodyRefusal::Busy)?;
     let context = context(request);
     context.await_body(settings.body_timeout);
     let read = async {
@@ -147,6 +147,10 @@ fn is_json(media_type: &str) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyRefusal> {
+    let nul = nul_errors(bytes);
+    if !nul.is_empty() {
+        return Err(BodyRefusal::Invalid(nul));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         // serde stops at the first fault: the rest may still not be JSON at all.
@@ -176,6 +180,13 @@ impl<T: DeserializeOwned + Validate> FromRequest for Query<T> {
 fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, QueryRefusal> {
     let parameter = |pointer: String| Location::Parameter(pointer.trim_start_matches('/').to_owned());
     let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+    let nul: Vec<FieldError> = form_urlencoded::parse(query.as_bytes())
+        .filter(|(_, value)| value.contains('\0'))
+        .map(|(name, _)| nul_error(Location::Parameter(name.into_owned())))
+        .collect();
+    if !nul.is_empty() {
+        return Err(QueryRefusal::Invalid(nul));
+    }
     let value: T = serde_path_to_error::deserialize(pairs)
         .map_err(|error| QueryRefusal::Invalid(vec![shape_error(&error, parameter)]))?;
     value
@@ -192,20 +203,20 @@ impl<T: DeserializeOwned> FromRequest for Path<T> {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let name = request
+            .match_info()
+            .iter()
+            .next()
+            .map_or("path", |(name, _)| name)
+            .to_owned();
+        let location = Location::Parameter(name);
+        if request.uri().path().contains("%00") {
+            return ready(Err(PathRefusal::Invalid(nul_error(location)).into()));
+        }
         let path = actix_web::web::Path::<T>::from_request(request, payload).into_inner();
         ready(path.map(|path| Self(path.into_inner())).map_err(|_| {
-            let name = request
-                .match_info()
-                .iter()
-                .next()
-                .map_or("path", |(name, _)| name)
-                .to_owned();
-            PathRefusal::Invalid(FieldError::new(
-                Location::Parameter(name),
-                "type",
-                "is not an identifier of this service",
-            ))
-            .into()
+            let detail = "is not an identifier of this service";
+            PathRefusal::Invalid(FieldError::new(location, "type", detail)).into()
         }))
     }
 }
@@ -218,16 +229,18 @@ impl FromRequest for IdempotencyKey {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let Some(value) = request.headers().get("idempotency-key") else {
+        let mut values = request.headers().get_all("idempotency-key");
+        let Some(value) = values.next() else {
             return ready(Err(KeyRefusal::Missing.into()));
         };
+        // Two of them would name two effects.
+        let value = Some(value).filter(|_| values.next().is_none());
         let key = value
-            .to_str()
-            .ok()
+            .and_then(|value| value.to_str().ok())
             .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
         ready(key.map(|key| Self(key.to_owned())).ok_or_else(|| {
             let location = Location::Header("Idempotency-Key");
-            let detail = "must be 1 to 255 visible ASCII characters";
+            let detail = "must be one, of 1 to 255 visible ASCII characters";
             KeyRefusal::Invalid(FieldError::new(location, "length", detail)).into()
         }))
     }

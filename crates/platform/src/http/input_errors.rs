@@ -1,6 +1,7 @@
 //! From the words of parsers and validators to places and rules. Never to the rejected value.
 
 use outcome::{FieldError, Location};
+use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 use validator::{ValidationErrors, ValidationErrorsKind};
 
@@ -22,6 +23,7 @@ pub(super) fn shape_error<E: std::fmt::Display>(
         }
         ("unknown-field", "is not a field here".to_owned())
     } else if message.starts_with("duplicate field") {
+        pointer = format!("{pointer}/{}", escape(quoted));
         ("duplicate-field", "appears twice".to_owned())
     } else {
         ("type", format!("must be {}", expected(&message)))
@@ -74,6 +76,40 @@ fn pointer(path: &Path) -> String {
 /// RFC 6901.
 fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
+}
+
+/// Text with U+0000, which Postgres cannot store: told here, it is the caller's fault and not ours.
+pub(super) fn nul_error(location: Location) -> FieldError {
+    FieldError::new(location, "character", "must not contain U+0000")
+}
+
+/// Every string with U+0000 in a JSON body; none where it is not JSON.
+pub(super) fn nul_errors(body: &[u8]) -> Vec<FieldError> {
+    let escaped = b"\\u0000";
+    if !body.windows(escaped.len()).any(|window| window == escaped) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    if let Ok(value) = serde_json::from_slice(body) {
+        collect_nul(&value, "", &mut found);
+    }
+    found
+}
+
+fn collect_nul(value: &Value, pointer: &str, found: &mut Vec<FieldError>) {
+    match value {
+        Value::String(text) if text.contains('\0') => {
+            found.push(nul_error(Location::Pointer(pointer.to_owned())))
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .for_each(|(index, item)| collect_nul(item, &format!("{pointer}/{index}"), found)),
+        Value::Object(fields) => fields
+            .iter()
+            .for_each(|(key, item)| collect_nul(item, &format!("{pointer}/{}", escape(key)), found)),
+        _ => {}
+    }
 }
 
 /// Faults against the rules of `validator`, all of them, in the order of their places.

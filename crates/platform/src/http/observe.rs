@@ -24,7 +24,13 @@ use super::{
     refused::{Complete, Refused, bug, undesigned},
     routes::UNMATCHED,
 };
-use crate::{Platform, context::RequestContext, lifecycle::Phase, redis::Quota, telemetry};
+use crate::{
+    Platform,
+    context::RequestContext,
+    lifecycle::Phase,
+    redis::Quota,
+    telemetry::{self, metrics::Metrics},
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -45,11 +51,19 @@ pub(super) async fn observe(
     request.extensions_mut().insert(context.clone());
     let unread = RequestBody::share(&mut request);
     let _active = platform.metrics.http.started();
+    let unanswered = Unanswered {
+        context: &context,
+        metrics: &platform.metrics,
+        method,
+        route: &route,
+    };
 
     let served = AssertUnwindSafe(next.call(request).instrument(context.span()))
         .catch_unwind()
         .await;
 
+    // From here on nothing waits, so there is an answer.
+    std::mem::forget(unanswered);
     let result = match served {
         Ok(result) => result.map(ServiceResponse::map_into_boxed_body),
         Err(_) => {
@@ -93,6 +107,30 @@ pub(super) async fn observe(
             }
             Err(error)
         }
+    }
+}
+
+/// Dropped when the caller hangs up before there is an answer: that is an event too.
+struct Unanswered<'r> {
+    context: &'r RequestContext,
+    metrics: &'r Metrics,
+    method: &'r str,
+    route: &'r str,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        self.metrics.http.abandoned(self.route);
+        tracing::info!(
+            method = self.method,
+            route = self.route,
+            subject = self.context.subject(),
+            request_id = self.context.request_id(),
+            trace_id = self.context.trace_id(),
+            duration_ms = self.context.elapsed().as_secs_f64() * 1_000.0,
+            attempts = self.context.attempts(),
+            "abandoned: the caller hung up before the answer"
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use actix_web::{
     middleware::Next,
     web::Data,
 };
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use outcome::common;
 
 use super::auth;
@@ -40,7 +40,7 @@ pub(super) async fn quota(
             let address = client_address(&request, &platform.settings.http.trusted_proxies);
             platform
                 .limiter
-                .charge_address(&address.map_or_else(|| "unknown".to_owned(), |ip| ip.to_string()))
+                .charge_address(&address.map_or_else(|| "unknown".to_owned(), network))
         }
     };
     context.set_quota(quota);
@@ -69,6 +69,14 @@ fn client_address(request: &ServiceRequest, trusted: &[IpNet]) -> Option<IpAddr>
         nearest = address;
     }
     Some(nearest)
+}
+
+/// What an anonymous caller is counted by: an IPv6 network, since each has as many addresses as it likes.
+fn network(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => Ipv6Net::new_assert(address, 64).trunc().to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -102,5 +110,13 @@ mod tests {
             "198.51.100.1"
         );
         assert_eq!(address("10.0.0.1", &["nonsense"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_are_one_caller() {
+        let of = |address: &str| network(address.parse().expect("an address"));
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_ne!(of("203.0.113.1"), of("203.0.113.2"));
     }
 }

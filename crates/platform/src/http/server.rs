@@ -106,12 +106,11 @@ pub fn listen_public(platform: Data<Platform>, configure: Configure) -> anyhow::
             .wrap(from_fn(admit))
             .wrap(from_fn(observe))
     });
-    let server = if http.workers == 0 {
-        server
-    } else {
-        server.workers(http.workers)
-    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if http.workers == 0 { cores } else { http.workers };
     let server = server
+        .workers(threads)
+        .max_connections(http.max_connections.div_ceil(threads))
         .client_request_timeout(HEAD_TIMEOUT)
         .shutdown_timeout(shutdown.as_secs().max(1))
         .disable_signals()

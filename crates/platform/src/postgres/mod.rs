@@ -13,8 +13,10 @@ pub use unit_of_work::{Abort, UnitOfWork};
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use outcome::Refusal;
 use resilience::{Deadline, RetryEvent, RetryPolicy};
 use sqlx::PgConnection;
+use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use self::{pool::ConnectionPool, unit_of_work::Attempt};
@@ -98,27 +100,29 @@ impl Database {
         context: &RequestContext,
     ) -> Result<W::Output, W::Refusal> {
         let (database, context, request_span) = (self.clone(), context.clone(), context.span());
+        let (send, receive) = oneshot::channel();
         let section = async move {
             let deadline = context.deadline();
             let result = database.retried(deadline, || {
                 context.count_attempt();
                 database.transaction_once(&work, deadline)
             });
-            let output = result
-                .instrument(span::<W>())
-                .await
-                .map_err(Attempt::into_refusal)?;
-            work.committed(&output).await;
-            Ok(output)
+            let result = result.instrument(span::<W>()).await;
+            match &result {
+                Ok(output) => work.committed(output).await,
+                Err(Attempt::Fault(fault)) if send.is_closed() => log_unheard(W::NAME, fault),
+                Err(_) => {}
+            }
+            // Nobody to hear it is no reason to fail: the caller has hung up.
+            let _ = send.send(result.map_err(Attempt::into_refusal));
         };
-        match self
-            .lifecycle
-            .commit_section(section.instrument(request_span))
-            .await
-        {
+        let section = self.lifecycle.commit_section(section.instrument(request_span));
+        match receive.await {
             Ok(result) => result,
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(error) => Err(Fault::OutcomeUnknown(Arc::new(error).into()).into()),
+            Err(lost) => match section.await {
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                _ => Err(Fault::OutcomeUnknown(Arc::new(lost).into()).into()),
+            },
         }
     }
 
@@ -196,6 +200,18 @@ impl Database {
     pub fn update_metrics(&self) {
         self.pool.update_metrics();
     }
+}
+
+/// A fault that no answer tells of any more.
+fn log_unheard(operation: &str, fault: &Fault) {
+    let problem = fault.clone().into_problem();
+    let (code, cause) = (problem.problem_type.code, problem.cause_chain());
+    tracing::error!(
+        operation,
+        problem = code,
+        cause,
+        "failed after its caller had hung up"
+    );
 }
 
 fn span<W: UnitOfWork>() -> tracing::Span {

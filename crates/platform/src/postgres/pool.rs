@@ -3,7 +3,7 @@
 
 use std::{
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,11 +11,15 @@ use deadpool::managed::{Manager, Metrics as Usage, Pool, PoolError, RecycleResul
 use resilience::Deadline;
 use secrecy::ExposeSecret;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
-use tokio::runtime::Handle;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{Fault, fault::sqlstate, session::Session};
 use crate::{config, telemetry::metrics::Metrics};
+
+/// Nobody waits that long for a connection, but the next one may find it ready.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// As many as that wait for somebody to ask for them.
+const MAX_LATE: usize = 4;
 
 /// Connections with the limits of the configuration set on each.
 #[derive(Clone)]
@@ -44,6 +48,7 @@ impl ConnectionPool {
             options: connect_options(settings)?,
             ping_after_idle: settings.ping_after_idle,
             runtime,
+            late: Arc::default(),
         };
         let pool = Pool::builder(connections).max_size(size).build()?;
         Ok(Self {
@@ -70,10 +75,11 @@ impl ConnectionPool {
                 self.metrics.pool.timed_out();
                 let all_in_use = self.pool.status().size >= self.pool.status().max_size;
                 if all_in_use {
-                    Err(Fault::NoConnectionFree)
-                } else {
-                    Err(self.failed(connect_timed_out()))
+                    return Err(Fault::NoConnectionFree);
                 }
+                let error = connect_timed_out();
+                self.metrics.pool.failed(&sqlstate(&error));
+                Err(error.into())
             }
         }
     }
@@ -90,6 +96,13 @@ impl ConnectionPool {
 
     pub(super) fn close(&self) {
         self.pool.close();
+        let mut late = self
+            .pool
+            .manager()
+            .late
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        late.clear();
     }
 
     pub(super) fn update_metrics(&self) {
@@ -135,21 +148,33 @@ pub(super) struct Connections {
     options: PgConnectOptions,
     ping_after_idle: Duration,
     runtime: Handle,
+    /// Connections that were ready only after whoever asked for them had given up.
+    late: Arc<Mutex<Vec<PgConnection>>>,
 }
 
 impl Manager for Connections {
     type Type = PgConnection;
     type Error = sqlx::Error;
 
-    /// Connects on the runtime that outlives every server thread, so that no connection dies with one.
+    /// Connects on the runtime that outlives every server thread, so that no connection dies with one. Where
+    /// connecting takes longer than anybody waits, the next one finds it done: giving up would never get there.
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
-        let options = self.options.clone();
-        let connect = self
-            .runtime
-            .spawn(async move { PgConnection::connect_with(&options).await });
-        AbortOnDropHandle::new(connect)
-            .await
-            .map_err(|_| sqlx::Error::WorkerCrashed)?
+        if let Some(connection) = self.late.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(connection);
+        }
+        let (options, late) = (self.options.clone(), self.late.clone());
+        let (send, receive) = oneshot::channel();
+        self.runtime.spawn(async move {
+            let connected = tokio::time::timeout(CONNECT_LIMIT, PgConnection::connect_with(&options)).await;
+            let connected = connected.unwrap_or_else(|_| Err(connect_timed_out()));
+            if let Err(Ok(connection)) = send.send(connected) {
+                let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
+                if late.len() < MAX_LATE {
+                    late.push(connection);
+                }
+            }
+        });
+        receive.await.map_err(|_| sqlx::Error::WorkerCrashed)?
     }
 
     /// No round trip for a connection used a moment ago; a ping for one that firewalls may have forgotten.

@@ -1,10 +1,7 @@
 //! The read cache: fresh entries spare the database, stale ones stand in for it, and many misses on one
 //! key are one load.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::redis::{Script, cmd};
 use resilience::{Deadline, SingleFlight};
@@ -12,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
-use super::Redis;
+use super::{Redis, now_millis};
 use crate::{
     config,
     context::RequestContext,
@@ -54,7 +51,7 @@ pub struct ReadCache<T> {
     database: Database,
     flights: Arc<SingleFlight<String, Result<Option<T>, Fault>>>,
     loads: Arc<Semaphore>,
-    store: Arc<Script>,
+    script: Arc<Script>,
     settings: config::Cache,
     load_deadline: Duration,
     load_wait: Duration,
@@ -77,10 +74,11 @@ impl<T: Cacheable> ReadCache<T> {
             database,
             flights: Arc::new(SingleFlight::new(lifecycle.runtime().clone())),
             loads: Arc::new(Semaphore::new(settings.cache.max_loads)),
-            store: Arc::new(Script::new(STORE)),
+            script: Arc::new(Script::new(STORE)),
             settings: settings.cache.clone(),
             load_deadline: settings.http.deadline,
-            load_wait: settings.database.acquire_timeout,
+            // With the wait for a connection behind it, still less than two of them.
+            load_wait: settings.database.acquire_timeout / 2,
             lifecycle,
             metrics,
         }
@@ -118,6 +116,8 @@ impl<T: Cacheable> ReadCache<T> {
                     stale_for: None,
                 }))
             }
+            // A bug stays a bug: behind a stale value nobody would see it.
+            Err(fault @ Fault::Bug(_)) => Err(fault),
             Err(fault) => match held.filter(|(_, age)| *age <= self.settings.stale) {
                 Some((value, age)) => {
                     self.metrics.cache.requested("stale");
@@ -132,15 +132,26 @@ impl<T: Cacheable> ReadCache<T> {
         }
     }
 
-    /// Puts a new version in place, after the transaction that made it.
-    pub async fn put(&self, context: &RequestContext, id: &str, value: &T) {
-        let (script, key, entry) = (self.store.clone(), self.key(id), self.entry(value));
-        let _: Option<i64> = self
+    /// Puts a new version in place, after the transaction that made it. Where that fails, this process does not
+    /// believe what was stored before.
+    pub async fn put(&self, id: &str, value: &T) {
+        // Whoever reads from now on must not join a load that began before the change.
+        self.flights.forget(&id.to_owned());
+        if !self.store(id, value).await {
+            self.redis.missed_a_change();
+        }
+    }
+
+    /// Stores a value unless a newer one is there; tells whether Redis answered.
+    async fn store(&self, id: &str, value: &T) -> bool {
+        let (script, key, entry) = (self.script.clone(), self.key(id), self.entry(value));
+        let stored: Option<i64> = self
             .redis
-            .call(context, move |mut connection| async move {
-                entry.store(&script, key, &mut connection).await
-            })
+            .call_in_background(
+                |mut connection| async move { entry.store(&script, key, &mut connection).await },
+            )
             .await;
+        stored.is_some()
     }
 
     async fn held(&self, context: &RequestContext, id: &str) -> Option<(T, Duration)> {
@@ -154,6 +165,9 @@ impl<T: Cacheable> ReadCache<T> {
         let text = text??;
         let mut parts = text.splitn(3, ' ').skip(1);
         let stored: u64 = parts.next()?.parse().ok()?;
+        if !self.redis.has_every_change_since(stored) {
+            return None;
+        }
         let value = serde_json::from_str(parts.next()?).ok()?;
         Some((value, Duration::from_millis(now_millis().saturating_sub(stored))))
     }
@@ -163,9 +177,9 @@ impl<T: Cacheable> ReadCache<T> {
         W: UnitOfWork<Output = Option<T>, Refusal = Fault> + 'static,
     {
         let (cache, owned_id, span) = (self.clone(), id.to_owned(), context.span());
-        context.count_attempt();
+        let counting = context.clone();
         let flight = self.flights.run(id.to_owned(), move || {
-            async move { cache.load(&owned_id, load).await }.instrument(span)
+            async move { cache.load(&owned_id, load, || counting.count_attempt()).await }.instrument(span)
         });
         context
             .deadline()
@@ -174,7 +188,12 @@ impl<T: Cacheable> ReadCache<T> {
             .unwrap_or(Err(Fault::DeadlineExceeded))
     }
 
-    async fn load<W>(&self, id: &str, load: W) -> Result<Option<T>, Fault>
+    async fn load<W>(
+        &self,
+        id: &str,
+        load: W,
+        count_attempt: impl Fn() + Send + Sync,
+    ) -> Result<Option<T>, Fault>
     where
         W: UnitOfWork<Output = Option<T>, Refusal = Fault>,
     {
@@ -183,21 +202,12 @@ impl<T: Cacheable> ReadCache<T> {
             .map_err(|_| Fault::NoConnectionFree)?;
         let value = self
             .database
-            .read_until(&load, Deadline::after(self.load_deadline), || ())
+            .read_until(&load, Deadline::after(self.load_deadline), count_attempt)
             .await?;
         if let Some(value) = &value {
-            let (redis, script, key, entry) = (
-                self.redis.clone(),
-                self.store.clone(),
-                self.key(id),
-                self.entry(value),
-            );
+            let (cache, id, value) = (self.clone(), id.to_owned(), value.clone());
             self.lifecycle.in_background(async move {
-                let _: Option<i64> = redis
-                    .call_in_background(|mut connection| async move {
-                        entry.store(&script, key, &mut connection).await
-                    })
-                    .await;
+                cache.store(&id, &value).await;
             });
         }
         Ok(value)
@@ -238,11 +248,4 @@ impl Entry {
             .arg(self.lives);
         call.invoke_async(&mut **connection).await
     }
-}
-
-fn now_millis() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis() as u64
 }

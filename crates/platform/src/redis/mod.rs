@@ -9,8 +9,11 @@ pub use cache::{Cacheable, Cached, ReadCache};
 pub use rate_limit::{Quota, RateLimiter};
 
 use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use deadpool::managed::{Object, PoolError};
@@ -29,6 +32,7 @@ pub struct Redis {
     pool: deadpool::managed::Pool<Connections>,
     breaker: Breaker<Value, RedisFault>,
     allowance: Duration,
+    refused_at: Arc<AtomicU64>,
     metrics: Arc<Metrics>,
 }
 
@@ -74,6 +78,7 @@ impl Redis {
             pool,
             breaker,
             allowance: settings.timeout,
+            refused_at: Arc::default(),
             metrics,
         })
     }
@@ -138,7 +143,7 @@ impl Redis {
             Err(Broken::Open) => (None, "skipped"),
             Err(Broken::Failed(fault)) => {
                 tracing::warn!(%fault, "redis gave no answer; going on without it");
-                self.forget_connections(&fault);
+                self.judge(&fault);
                 (None, if fault.is_timeout() { "timeout" } else { "error" })
             }
         };
@@ -148,15 +153,26 @@ impl Redis {
         answer
     }
 
-    /// A lost connection means that the idle ones are lost too; an error reply does not.
-    fn forget_connections(&self, fault: &RedisFault) {
-        let lost = match fault {
-            RedisFault::Failed(error) => error.is_unrecoverable_error() || error.is_io_error(),
-            RedisFault::NoConnection(_) | RedisFault::TimedOut => true,
-        };
-        if lost {
-            self.pool.retain(|_, _| false);
+    /// A lost connection means that the idle ones are lost too; an error reply means that changes do not arrive.
+    fn judge(&self, fault: &RedisFault) {
+        match fault {
+            RedisFault::Failed(error) if !error.is_unrecoverable_error() && !error.is_io_error() => {
+                self.missed_a_change();
+            }
+            _ => {
+                self.pool.retain(|_, _| false);
+            }
         }
+    }
+
+    /// A change did not arrive: whatever was stored before may be out of date from now on.
+    pub(crate) fn missed_a_change(&self) {
+        self.refused_at.fetch_max(now_millis(), Ordering::Relaxed);
+    }
+
+    /// Whether every change since this moment (milliseconds since 1970) has arrived, as far as this process knows.
+    pub(crate) fn has_every_change_since(&self, stored: u64) -> bool {
+        stored > self.refused_at.load(Ordering::Relaxed)
     }
 
     /// Whether Redis answers.
@@ -178,4 +194,12 @@ impl Redis {
     pub fn close(&self) {
         self.pool.close();
     }
+}
+
+/// Milliseconds since 1970.
+fn now_millis() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis() as u64
 }

@@ -1,7 +1,14 @@
 //! Quotas by GCRA: one script and one round trip in Redis, and a share of the quota in this process
 //! when Redis gives no answer.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use deadpool_redis::redis::Script;
 use governor::{
@@ -25,8 +32,8 @@ if earliest > now then return {0, 0, earliest - now, arrival - now} end
 redis.call('SET', KEYS[1], string.format('%.0f', arrival + interval), 'PX', math.ceil((arrival + interval - now) / 1000))
 return {1, math.floor((now - earliest) / interval), 0, arrival + interval - now}";
 
-/// Above this many callers the local counters are swept of those at rest.
-const LOCAL_KEYS_BEFORE_SWEEP: usize = 10_000;
+/// The local counters are swept of callers at rest this often.
+const SWEEP_EVERY_SECONDS: u64 = 1;
 
 type Local = Governor<String, DefaultKeyedStateStore<String>, DefaultClock, StateInformationMiddleware>;
 
@@ -115,6 +122,8 @@ fn window(per_second: u32, burst: u32) -> Duration {
 #[derive(Debug)]
 struct LocalLimiter {
     governor: Local,
+    started: Instant,
+    swept: AtomicU64,
     per_second: u32,
     burst: u32,
 }
@@ -126,16 +135,30 @@ impl LocalLimiter {
         let governor = Governor::keyed(quota).with_middleware::<StateInformationMiddleware>();
         Self {
             governor,
+            started: Instant::now(),
+            swept: AtomicU64::new(0),
             per_second,
             burst,
         }
     }
 
-    fn charge(&self, key: String) -> Quota {
-        if self.governor.len() > LOCAL_KEYS_BEFORE_SWEEP {
+    /// Forgets callers whose whole quota is back; one request in a second pays for it.
+    fn sweep(&self) {
+        let now = self.started.elapsed().as_secs();
+        let last = self.swept.load(Ordering::Relaxed);
+        let due = now >= last + SWEEP_EVERY_SECONDS;
+        if due
+            && self
+                .swept
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
             self.governor.retain_recent();
-            self.governor.shrink_to_fit();
         }
+    }
+
+    fn charge(&self, key: String) -> Quota {
+        self.sweep();
         let (remaining, wait) = match self.governor.check_key(&key) {
             Ok(state) => (state.remaining_burst_capacity(), None),
             Err(not_until) => (0, Some(not_until.wait_time_from(DefaultClock::default().now()))),

@@ -18,6 +18,11 @@ struct RequestLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    http_route: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClassLabels {
     http_route: String,
     code_class: &'static str,
@@ -36,6 +41,7 @@ pub struct HttpMetrics {
     responses: Counters<ClassLabels>,
     problems: Counters<ProblemLabels>,
     active: Gauge,
+    abandoned: Counters<RouteLabels>,
     panics: Counter,
 }
 
@@ -56,6 +62,7 @@ impl HttpMetrics {
             responses: Family::default(),
             problems: Family::default(),
             active: Gauge::default(),
+            abandoned: Family::default(),
             panics: Counter::default(),
         };
         registry.register_with_unit(
@@ -73,6 +80,11 @@ impl HttpMetrics {
             "http_server_problems",
             "Refused requests by problem type",
             metrics.problems.clone(),
+        );
+        registry.register(
+            "http_server_abandoned_requests",
+            "Requests whose caller hung up before the answer",
+            metrics.abandoned.clone(),
         );
         registry.register(
             "http_server_active_requests",
@@ -138,6 +150,15 @@ impl HttpMetrics {
                 })
                 .inc();
         }
+    }
+
+    /// Counts a request whose caller hung up.
+    pub fn abandoned(&self, route: &str) {
+        self.abandoned
+            .get_or_create(&RouteLabels {
+                http_route: route.to_owned(),
+            })
+            .inc();
     }
 
     /// Counts a panic.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
-use validator::Validate;
+use validator::{Validate, ValidationError};
 
 use super::{Item, Order, OrdersWrite};
 
@@ -29,7 +29,14 @@ static CURRENCY: LazyLock<Regex> = LazyLock::new(|| Regex::new("^[A-Z]{3}$").exp
 #[serde(deny_unknown_fields)]
 pub struct CreateOrder {
     /// Where the confirmation goes.
-    #[validate(email(message = "must be an e-mail address"))]
+    #[validate(
+        email(message = "must be an e-mail address"),
+        custom(
+            function = "has_no_gaps",
+            code = "email",
+            message = "must be an e-mail address"
+        )
+    )]
     #[schema(format = Email, example = "ada@example.com")]
     customer_email: String,
     /// ISO 4217.
@@ -44,6 +51,16 @@ pub struct CreateOrder {
     #[validate(length(max = 500, message = "must have at most 500 characters"))]
     #[schema(max_length = 500)]
     note: Option<String>,
+}
+
+/// No white space or control characters, which could end a header line of the mail.
+fn has_no_gaps(address: &str) -> Result<(), ValidationError> {
+    let gap = |character: char| character.is_whitespace() || character.is_control();
+    if address.contains(gap) {
+        Err(ValidationError::new("email"))
+    } else {
+        Ok(())
+    }
 }
 
 platform::refusal! {
