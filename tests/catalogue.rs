@@ -4,7 +4,9 @@ use api::problems::CATALOGUE;
 use platform::lifecycle::Phase;
 use reqwest::Method;
 use serde_json::json;
-use testkit::{Mode, NOTES, RawConnection, TestApp, assert_problem, assert_problem_parts, note};
+use testkit::{
+    Mode, NOTES, RawConnection, TestApp, assert_problem, assert_problem_parts, canned_server, note,
+};
 
 const NOTE: &str = "/v1/test/notes/{id}";
 
@@ -215,6 +217,16 @@ async fn trigger(code: &str) {
                 .request(Method::GET, NOTES)
                 .header("x-request-timeout-ms", "200");
             assert_problem(request.send().await.expect("an answer"), NOTES, get, code).await;
+        }
+        "upstream-error" | "upstream-invalid" | "upstream-unavailable" => {
+            let app = TestApp::start().await;
+            let port = match code {
+                "upstream-error" => canned_server("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await,
+                "upstream-invalid" => canned_server("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nsqlx").await,
+                _ => 1,
+            };
+            let response = app.get(&format!("/v1/test/upstream?port={port}")).await;
+            assert_problem(response, "/v1/test/upstream", get, code).await;
         }
         _ => assert!(crate::trigger(code).await, "no test triggers {code}; write one"),
     }

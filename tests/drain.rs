@@ -12,7 +12,7 @@ use crate::commits::post;
 const WRITTEN: &str = "SELECT count(*) FROM test_notes";
 
 /// Holds up every write until it is dropped.
-async fn hold_up(app: &TestApp) -> sqlx::PgConnection {
+pub async fn hold_up(app: &TestApp) -> sqlx::PgConnection {
     let mut lock = app.database.connect().await;
     sqlx::query("BEGIN")
         .execute(&mut lock)

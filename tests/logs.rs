@@ -50,15 +50,19 @@ async fn the_event_of_a_request_has_its_fields() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_hangs_up_leaves_its_event_and_its_failure_too() {
     let app = TestApp::start().await;
-    app.database.slow_inserts().await;
     app.database.fail_inserts("XX000", 1).await;
+    let mut lock = crate::drain::hold_up(&app).await;
     let head =
         crate::commits::post(&app, "k").replacen("host: test", "host: test\r\nx-request-id: logs-hung-up", 1);
     let mut connection = RawConnection::open(app.app.public.address).await;
     connection.send(head).await;
-    app.wait_for_in_flight(1).await;
+    app.database.wait_for_lock_waiter().await;
     connection.reset();
     app.wait_for_in_flight(0).await;
+    sqlx::query("COMMIT")
+        .execute(&mut lock)
+        .await
+        .expect("the lock is given back");
     let lifecycle = &app.app.platform.lifecycle;
     assert!(lifecycle.finish_commit_sections(Duration::from_secs(5)).await);
     let lines = log_lines_of("logs-hung-up");

@@ -16,10 +16,11 @@ mod postgres_faults;
 mod probes;
 mod quotas;
 mod redis_faults;
+mod supplier;
 mod tokens;
 mod way;
 
 /// Triggers one of the service's own problem types; tells whether any test knows it.
 async fn trigger(code: &str) -> bool {
-    orders::trigger(code).await
+    orders::trigger(code).await || supplier::trigger(code).await
 }

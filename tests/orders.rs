@@ -21,7 +21,8 @@ async fn place(app: &TestApp, order: &Value) -> Response {
     request.json(order).send().await.expect("an answer")
 }
 
-async fn placed(app: &TestApp) -> String {
+/// Places an order and gives its path.
+pub async fn placed(app: &TestApp) -> String {
     let response = place(app, &order()).await;
     assert_eq!(response.status(), 201);
     response.headers()["location"]

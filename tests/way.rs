@@ -1,9 +1,9 @@
 //! The way of a request: identity, deadline, and what it costs in round trips.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use reqwest::Method;
-use testkit::{Mode, TestApp, assert_problem, log_lines_of, note};
+use testkit::{TestApp, assert_problem, log_lines_of, note};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_valid_request_id_is_kept_and_another_rewritten() {
@@ -46,6 +46,7 @@ async fn the_callers_deadline_is_kept_between_the_least_and_the_largest() {
         .set("http.deadline", "400ms")
         .set("http.max_deadline", "700ms")
         .set("retry.attempts", "1")
+        .set("upstream.attempt_timeout", "100ms")
         .set("database.acquire_timeout", "100ms")
         .set("database.lock_timeout", "100ms")
         .set("database.statement_timeout", "200ms")

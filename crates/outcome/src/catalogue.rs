@@ -145,6 +145,27 @@ pub mod common {
             user_message: "Something went wrong on our side. We have been told.",
             runbook: "Find the log line by `trace_id`: it has the cause or the backtrace. Roll back if it came with a release.",
         }
+        /// Another service failed while it worked for us.
+        UPSTREAM_ERROR: 502 "upstream-error" {
+            title: "A service this one needs has failed", actor: Dependency, retry: SameKey,
+            advice: "Wait for `Retry-After`. Retry reads; retry writes only with the same idempotency key.",
+            user_message: "A partner of ours has a problem. Please try again shortly.",
+            runbook: "See `dependency_request_duration_seconds` by outcome: `unauthorized` is our own credentials, `error` is the other side.",
+        }
+        /// Another service answered nonsense.
+        UPSTREAM_INVALID: 502 "upstream-invalid" {
+            title: "A service this one needs gave an answer that makes no sense", actor: Dependency, retry: Never,
+            advice: "Do not retry; report `request_id` and `trace_id`.",
+            user_message: "A partner of ours has a problem. We have been told.",
+            runbook: "The other side changed its contract, or something between answers in its place. The log line says what was wrong.",
+        }
+        /// Another service is not asked at the moment, or cannot be reached.
+        UPSTREAM_UNAVAILABLE: 503 "upstream-unavailable" {
+            title: "A service this one needs is unavailable", actor: Dependency, retry: After,
+            advice: "Wait for `Retry-After` and send the same request again.",
+            user_message: "A partner of ours is not available right now. Please try again shortly.",
+            runbook: "Look at `dependency_breaker_state` and `/dependencies`: a breaker that is open, a full bulkhead, or a service that asks us to wait.",
+        }
         /// Something the service needs cannot be reached.
         DEPENDENCY_UNAVAILABLE: 503 "dependency-unavailable" {
             title: "Something this service needs is unavailable", actor: Dependency, retry: After,

@@ -13,6 +13,7 @@ pub mod postgres;
 pub mod redis;
 mod service;
 pub mod telemetry;
+pub mod upstream;
 
 pub use app::App;
 pub use service::{Platform, Service};

@@ -8,6 +8,7 @@ use std::{
 
 use actix_web::web::Data;
 use outcome::Catalogue;
+use reqwest::Url;
 use resilience::{ConcurrencyLimit, Deadline, RetryPolicy};
 
 use crate::{
@@ -15,8 +16,9 @@ use crate::{
     http::{Configure, Routes, UNMATCHED, auth::Authenticator, document},
     lifecycle::Lifecycle,
     postgres::{Database, Fault, Schema, SchemaState},
-    redis::{Cacheable, RateLimiter, ReadCache, Redis},
+    redis::{Cacheable, Kept, LastKnown, RateLimiter, ReadCache, Redis},
     telemetry::metrics::Metrics,
+    upstream::{self, Upstream},
 };
 
 /// What a service tells the platform about itself.
@@ -30,6 +32,8 @@ pub struct Service {
     pub schema: Schema,
     /// Its operations.
     pub configure: Configure,
+    /// Makes what is shared by its operations, so that it is there (and in the metrics) from the start.
+    pub prepare: &'static [fn(&Platform)],
 }
 
 /// What the layers of a request share.
@@ -65,7 +69,10 @@ pub struct Platform {
     pub in_flight: ConcurrencyLimit,
     /// Bodies that are arriving: a part of the requests in flight, so that slow senders leave room.
     pub uploads: ConcurrencyLimit,
-    caches: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
+    http_client: reqwest::Client,
+    retry: RetryPolicy,
+    upstreams: Mutex<Vec<Upstream>>,
+    shared: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
 }
 
 impl Platform {
@@ -99,7 +106,7 @@ impl Platform {
             .templates()
             .chain(["/docs/{_:.*}", UNMATCHED])
             .for_each(|route| metrics.http.announce(route));
-        Ok(Data::new(Self {
+        let platform = Self {
             version: service.version,
             catalogue: service.catalogue,
             schema: service.schema,
@@ -113,10 +120,15 @@ impl Platform {
             authenticator: Authenticator::new(&settings.auth)?,
             in_flight: ConcurrencyLimit::new(settings.http.max_in_flight),
             uploads: ConcurrencyLimit::new(settings.http.max_in_flight.div_ceil(2)),
-            caches: Mutex::default(),
+            http_client: upstream::http_client()?,
+            retry,
+            upstreams: Mutex::default(),
+            shared: Mutex::default(),
             lifecycle,
             settings,
-        }))
+        };
+        service.prepare.iter().for_each(|prepare| prepare(&platform));
+        Ok(Data::new(platform))
     }
 
     /// Whether the schema is new enough.
@@ -129,24 +141,62 @@ impl Platform {
             .await
     }
 
-    /// The read cache for this type of value, the same one for all who ask.
+    /// The one value of this type in this process; `make` is called for the first who asks.
     ///
     /// # Panics
-    /// Never: the map has each cache under its own type.
-    pub fn cache<T: Cacheable>(&self) -> ReadCache<T> {
-        let mut caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
-        let cache = caches.entry(TypeId::of::<T>()).or_insert_with(|| {
-            Box::new(ReadCache::<T>::new(
-                &self.settings,
-                self.redis.clone(),
-                self.database.clone(),
-                self.lifecycle.clone(),
-                self.metrics.clone(),
-            ))
-        });
-        cache
-            .downcast_ref::<ReadCache<T>>()
+    /// Never: each value is kept under its own type.
+    pub fn shared<T: Clone + Send + Sync + 'static>(&self, make: impl FnOnce(&Self) -> T) -> T {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = shared
+            .entry(TypeId::of::<T>())
+            .or_insert_with(|| Box::new(make(self)));
+        value
+            .downcast_ref::<T>()
             .expect("kept under its own type")
+            .clone()
+    }
+
+    /// The read cache for this type of value, the same one for all who ask.
+    pub fn cache<T: Cacheable>(&self) -> ReadCache<T> {
+        self.shared(|platform| {
+            ReadCache::new(
+                &platform.settings,
+                platform.redis.clone(),
+                platform.database.clone(),
+                platform.lifecycle.clone(),
+                platform.metrics.clone(),
+            )
+        })
+    }
+
+    /// The last answers of another service, kept in Redis to stand in for those that it cannot give.
+    pub fn last_known<T: Kept>(&self) -> LastKnown<T> {
+        LastKnown::new(&self.settings, self.redis.clone(), self.lifecycle.clone())
+    }
+
+    /// A client of another service, with a breaker and a bulkhead of its own. Make one per service and
+    /// process ([`shared`](Self::shared)): it is listed under `/dependencies` from then on.
+    pub fn upstream(&self, name: &'static str, base: Url) -> Upstream {
+        let upstream = Upstream::new(
+            name,
+            base,
+            self.http_client.clone(),
+            self.retry.clone(),
+            &self.settings.upstream,
+            self.metrics.clone(),
+        );
+        self.upstreams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(upstream.clone());
+        upstream
+    }
+
+    /// Every client of another service that was made so far.
+    pub(crate) fn upstreams(&self) -> Vec<Upstream> {
+        self.upstreams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
@@ -156,5 +206,10 @@ impl Platform {
         self.metrics
             .dependencies
             .set_breaker("redis", self.redis.breaker());
+        for upstream in self.upstreams() {
+            self.metrics
+                .dependencies
+                .set_breaker(upstream.name(), upstream.breaker());
+        }
     }
 }

@@ -5,18 +5,37 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 use tower::{Service, service_fn};
 use tower_resilience::circuitbreaker::{
     CircuitBreaker, CircuitBreakerError, CircuitBreakerHandle, CircuitBreakerLayer, CircuitState,
-    FailureClassifier,
+    FailureClassifier, SlidingWindowType,
 };
 
 type Call<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 type AwaitCall<T, E> = fn(Call<T, E>) -> Call<T, E>;
 
+/// Replicas that opened together must not probe together: each breaker draws its own time within this share.
+const OPEN_JITTER: f64 = 0.2;
+
+/// What opens a breaker.
+#[derive(Clone, Copy, Debug)]
+pub enum Trip {
+    /// So many failures in a row.
+    Consecutive(usize),
+    /// A share of recent calls.
+    Share {
+        /// From 0 to 1.
+        failures: f64,
+        /// Among at least so many calls.
+        of_at_least: usize,
+        /// In this time.
+        within: Duration,
+    },
+}
+
 /// When the breaker opens and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct BreakerSettings {
-    /// So many failures in a row open it.
-    pub consecutive_failures: usize,
-    /// Then calls are refused for this long, before one probe is let through.
+    /// What opens it.
+    pub trip: Trip,
+    /// Then calls are refused for this long, give or take a fifth, before one probe is let through.
     pub open_for: Duration,
 }
 
@@ -84,13 +103,24 @@ impl<T: Send + 'static, E: Send + 'static> Breaker<T, E> {
         name: &str,
         settings: BreakerSettings,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let (layer, handle) = CircuitBreakerLayer::builder()
+        let jitter = 1.0 + OPEN_JITTER * (2.0 * fastrand::f64() - 1.0);
+        let builder = CircuitBreakerLayer::builder()
             .name(name)
-            .consecutive_failures(settings.consecutive_failures)
-            .wait_duration_in_open(settings.open_for)
-            .permitted_calls_in_half_open(1)
-            .failure_classifier_type(EveryError)
-            .build_with_handle()?;
+            .wait_duration_in_open(settings.open_for.mul_f64(jitter))
+            .permitted_calls_in_half_open(1);
+        let builder = match settings.trip {
+            Trip::Consecutive(failures) => builder.consecutive_failures(failures),
+            Trip::Share {
+                failures,
+                of_at_least,
+                within,
+            } => builder
+                .failure_rate_threshold(failures)
+                .sliding_window_type(SlidingWindowType::TimeBased)
+                .sliding_window_duration(within)
+                .minimum_number_of_calls(of_at_least),
+        };
+        let (layer, handle) = builder.failure_classifier_type(EveryError).build_with_handle()?;
         let await_call: AwaitCall<T, E> = |call| call;
         Ok(Self {
             service: layer.layer_fn(service_fn(await_call)),
@@ -144,7 +174,7 @@ mod tests {
         let breaker = Breaker::new(
             "test",
             BreakerSettings {
-                consecutive_failures: 5,
+                trip: Trip::Consecutive(5),
                 open_for,
             },
         )
@@ -166,5 +196,23 @@ mod tests {
         }
         assert!(refused > 0 && opened.elapsed() >= open_for / 2);
         assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[tokio::test]
+    async fn half_of_ten_calls_open_it_and_nine_do_not() {
+        let trip = Trip::Share {
+            failures: 0.5,
+            of_at_least: 10,
+            within: Duration::from_secs(30),
+        };
+        let open_for = Duration::from_secs(5);
+        let breaker = Breaker::new("test", BreakerSettings { trip, open_for }).expect("valid");
+        for call_number in 0..9 {
+            let result = if call_number % 2 == 0 { Err(()) } else { Ok(()) };
+            assert_ne!(call(&breaker, result).await, Err(Broken::Open));
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        assert_eq!(call(&breaker, Ok(())).await, Ok(()));
+        assert_eq!(breaker.state(), BreakerState::Open);
     }
 }

@@ -7,7 +7,7 @@ mod deadline;
 mod retry;
 mod single_flight;
 
-pub use breaker::{Breaker, BreakerSettings, BreakerState, Broken};
+pub use breaker::{Breaker, BreakerSettings, BreakerState, Broken, Trip};
 pub use concurrency::{ConcurrencyLimit, Permit};
 pub use deadline::{Deadline, DeadlineExceeded};
 pub use retry::{RetryEvent, RetryPolicy};

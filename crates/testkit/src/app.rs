@@ -1,22 +1,14 @@
 //! The app of production in this process.
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use api::service::{DEFAULT_TOML, SERVICE};
-use platform::{
-    App, Service,
-    config::{self, Settings},
-    http::{auth::development_token, document, openapi::scopes},
-};
-use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use api::service::SERVICE;
+use platform::{App, Service, config::Settings, http::auth::development_token};
+use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::sync::OwnedRwLockReadGuard;
 
-use crate::{Mode, Proxy, TestDatabase, logs, redis_undisturbed, routes};
+use crate::{Proxy, TestAppBuilder, TestDatabase, routes};
 
 /// Where notes are.
 pub const NOTES: &str = "/v1/test/notes";
@@ -37,173 +29,11 @@ pub struct TestApp {
     pub postgres: Option<Proxy>,
     /// In front of Redis, where asked for.
     pub redis: Option<Proxy>,
-    client: Client,
-    scopes: String,
+    pub(crate) client: Client,
+    pub(crate) scopes: String,
     /// Its settings.
     pub settings: Settings,
-    _undisturbed: Option<OwnedRwLockReadGuard<()>>,
-}
-
-/// What is special about an app.
-#[derive(Default)]
-pub struct TestAppBuilder {
-    settings: Vec<(String, String)>,
-    postgres_proxy: bool,
-    postgres_away: bool,
-    redis_proxy: bool,
-    faulty_redis: bool,
-    unmigrated: bool,
-}
-
-impl TestAppBuilder {
-    /// Sets a key, as the environment would.
-    pub fn set(mut self, key: &str, value: &str) -> Self {
-        self.settings.push((
-            format!("APP__{}", key.replace('.', "__").to_uppercase()),
-            value.to_owned(),
-        ));
-        self
-    }
-
-    /// Puts a proxy in front of Postgres.
-    pub fn postgres_proxy(mut self) -> Self {
-        self.postgres_proxy = true;
-        self
-    }
-
-    /// Postgres cannot be reached when the app starts; the app is not waited for.
-    pub fn postgres_away(mut self) -> Self {
-        (self.postgres_proxy, self.postgres_away) = (true, true);
-        self
-    }
-
-    /// Puts a proxy in front of Redis.
-    pub fn redis_proxy(mut self) -> Self {
-        self.redis_proxy = true;
-        self
-    }
-
-    /// The test makes the Redis server itself faulty.
-    pub fn faulty_redis(mut self) -> Self {
-        self.faulty_redis = true;
-        self
-    }
-
-    /// The database has no schema yet; the app is not waited for.
-    pub fn unmigrated(mut self) -> Self {
-        self.unmigrated = true;
-        self
-    }
-
-    /// Starts the app and waits until it is ready.
-    ///
-    /// # Panics
-    /// When Postgres or Redis is not there: `make test` starts both.
-    pub async fn start(self) -> TestApp {
-        let name = format!("test-{}", uuid::Uuid::now_v7().simple());
-        let mut variables: Vec<(String, String)> = std::env::vars()
-            .filter(|(name, _)| name == "APP__DATABASE__URL" || name == "APP__REDIS__URL")
-            .collect();
-        let mut set = |key: &str, value: &str| variables.push((key.to_owned(), value.to_owned()));
-        set("APP__SERVICE__NAME", &name);
-        set("APP__HTTP__PORT", "0");
-        set("APP__HTTP__MANAGEMENT_PORT", "0");
-        set("APP__HTTP__WORKERS", "1");
-        set("APP__DATABASE__POOL_SIZE", "4");
-        set("APP__CACHE__MAX_LOADS", "4");
-        variables.extend(self.settings);
-        let loaded = config::load_from(DEFAULT_TOML, Path::new("/nonexistent"), variables);
-        let mut settings = loaded.valid().expect("run the tests with `make test`");
-        logs::start(&settings);
-
-        let server = secrecy_text(&settings.database.url);
-        let database = TestDatabase::create(&server).await;
-        if !self.unmigrated {
-            database.migrate(&settings).await;
-        }
-        let (database_url, postgres) = via_proxy(&database.url, self.postgres_proxy).await;
-        if let Some(proxy) = postgres.as_ref().filter(|_| self.postgres_away) {
-            proxy.set(Mode::Cut);
-        }
-        let redis_url = secrecy_text(&settings.redis.url);
-        let redis_address = address_of(&redis_url).to_string();
-        let (redis_url, redis) = via_proxy(&redis_url, self.redis_proxy).await;
-        settings.database.url = database_url.into();
-        settings.redis.url = redis_url.into();
-
-        let undisturbed = if self.faulty_redis {
-            None
-        } else {
-            Some(redis_undisturbed().await)
-        };
-        let service = Service {
-            configure: routes::configure,
-            ..SERVICE
-        };
-        let app = App::start(settings.clone(), service);
-        let app = app.expect("the app starts");
-        let url = format!("http://{}", app.public.address);
-        let management_url = format!("http://{}", app.management.address);
-        let client = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .expect("a client");
-        let app = TestApp {
-            app,
-            database,
-            url,
-            management_url,
-            redis_address,
-            postgres,
-            redis,
-            client,
-            scopes: everything(),
-            settings,
-            _undisturbed: undisturbed,
-        };
-        if !self.unmigrated && !self.postgres_away {
-            app.wait_for("/readyz", 200).await;
-        }
-        app
-    }
-}
-
-/// All scopes of the contract, those of the tests' own routes included.
-fn everything() -> String {
-    let document = document(routes::configure, SERVICE.catalogue, SERVICE.version);
-    scopes(&document).into_iter().collect::<Vec<_>>().join(" ")
-}
-
-fn secrecy_text(secret: &platform::config::SecretString) -> String {
-    platform::config::ExposeSecret::expose_secret(secret).to_owned()
-}
-
-fn address_of(url: &str) -> SocketAddr {
-    let url = Url::parse(url).expect("an address");
-    let port = url
-        .port()
-        .unwrap_or(if url.scheme() == "redis" { 6379 } else { 5432 });
-    let host = url
-        .host_str()
-        .expect("an address over TCP, not a socket file")
-        .to_owned();
-    std::net::ToSocketAddrs::to_socket_addrs(&(host, port))
-        .expect("a known host")
-        .next()
-        .expect("an address")
-}
-
-async fn via_proxy(url: &str, wanted: bool) -> (String, Option<Proxy>) {
-    if !wanted {
-        return (url.to_owned(), None);
-    }
-    let proxy = Proxy::to(address_of(url)).await;
-    let mut url = Url::parse(url).expect("an address");
-    url.set_host(Some("127.0.0.1"))
-        .expect("an address can have a host");
-    url.set_port(Some(proxy.address.port()))
-        .expect("an address can have a port");
-    (url.into(), Some(proxy))
+    pub(crate) _undisturbed: Option<OwnedRwLockReadGuard<()>>,
 }
 
 /// A note that keeps all rules.

@@ -2,6 +2,7 @@
 //! breaks connections, and assertions on problems.
 
 mod app;
+mod app_builder;
 mod database;
 mod logs;
 mod notes;
@@ -12,12 +13,13 @@ mod raw;
 mod redis;
 mod routes;
 
-pub use app::{NOTES, TestApp, TestAppBuilder, note};
+pub use app::{NOTES, TestApp, note};
+pub use app_builder::TestAppBuilder;
 pub use database::TestDatabase;
 pub use logs::{log_lines, log_lines_of};
 pub use problem::{assert_problem, assert_problem_parts};
 pub use process::{Environment, Server};
 pub use proxy::{Mode, Proxy};
-pub use raw::{RawConnection, RawResponse};
+pub use raw::{RawConnection, RawResponse, canned_server};
 pub use redis::{RedisFault, redis_undisturbed};
 pub use routes::configure;

@@ -8,7 +8,7 @@ use std::{
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
 /// A connection whose bytes the test chooses.
@@ -27,6 +27,22 @@ pub struct RawResponse {
     pub headers: HeaderMap,
     /// The body.
     pub body: String,
+}
+
+/// A server that answers every request with the same bytes; gives its port.
+///
+/// # Panics
+/// When no port is free.
+pub async fn canned_server(answer: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    port
 }
 
 impl RawConnection {

@@ -3,8 +3,13 @@
 use std::{sync::LazyLock, time::Duration};
 
 use crate::notes;
-use actix_web::{HttpResponse, get};
-use platform::context::RequestContext;
+use actix_web::{HttpResponse, get, web::Data};
+use platform::{
+    Platform,
+    context::RequestContext,
+    http::extract::Query,
+    upstream::{Call, UpstreamFault},
+};
 use tokio::sync::Semaphore;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -18,6 +23,7 @@ pub fn configure(service: &mut ServiceConfig) {
         .service(fails)
         .service(sleeps)
         .service(never_ends)
+        .service(asks_upstream)
         .service(echoes)
         .service(notes::write_note)
         .service(notes::read_note)
@@ -51,8 +57,38 @@ struct Limit {
 /// Checks a query.
 #[utoipa::path(params(Limit), responses((status = 200)))]
 #[get("/v1/test/echo")]
-async fn echoes(limit: platform::http::extract::Query<Limit>) -> HttpResponse {
+async fn echoes(limit: Query<Limit>) -> HttpResponse {
     HttpResponse::Ok().json(limit.0.limit)
+}
+
+/// Where the other service is.
+#[derive(serde::Deserialize, validator::Validate, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Upstream {
+    port: u16,
+}
+
+platform::refusal! {
+    /// How asking another service can be refused.
+    pub enum AskRefusal {
+        ..Upstream(UpstreamFault);
+    }
+}
+
+/// Asks another service.
+#[utoipa::path(params(Upstream), responses((status = 200), AskRefusal))]
+#[get("/v1/test/upstream")]
+async fn asks_upstream(
+    upstream: Query<Upstream>,
+    context: RequestContext,
+    platform: Data<Platform>,
+) -> Result<HttpResponse, AskRefusal> {
+    let base = format!("http://127.0.0.1:{}", upstream.0.port);
+    let upstream = platform.upstream("test", base.parse().expect("an address"));
+    upstream
+        .call::<serde_json::Value>(&context, &Call::get("/"))
+        .await?;
+    Ok(HttpResponse::Ok().finish())
 }
 
 /// Takes longer than any deadline.

@@ -4,3 +4,4 @@ pub mod commands;
 pub mod problems;
 mod resources;
 pub mod service;
+mod supplier;

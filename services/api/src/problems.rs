@@ -17,6 +17,13 @@ outcome::problem_types! {
         user_message: "This order was cancelled.",
         runbook: "A caller's fault, or a repeated DELETE: nothing to do.",
     }
+    /// The supplier does not quote for this.
+    QUOTE_REJECTED: 422 "quote-rejected" {
+        title: "There is no price for this", actor: Caller, retry: Never,
+        advice: "Ask for items that are sold; a currency or an item was refused by the supplier.",
+        user_message: "We cannot offer a price for this.",
+        runbook: "A caller's fault. Many at once: the supplier changed its assortment.",
+    }
 }
 
 /// All problem types that can come out of this service.

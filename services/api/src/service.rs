@@ -3,7 +3,7 @@
 use platform::{Service, postgres::Schema};
 use sqlx::migrate::Migrator;
 
-use crate::{problems, resources};
+use crate::{problems, resources, supplier};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
@@ -16,4 +16,5 @@ pub static SERVICE: Service = Service {
     catalogue: problems::CATALOGUE,
     schema: Schema::new(&MIGRATIONS),
     configure: resources::configure,
+    prepare: &[supplier::prepare],
 };

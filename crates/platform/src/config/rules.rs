@@ -103,6 +103,12 @@ fn positive(settings: &Settings, faults: &mut Vec<ConfigFault>) {
         ("database.pool_size", settings.database.pool_size),
         ("redis.pool_size", settings.redis.pool_size),
         ("redis.breaker_failures", settings.redis.breaker_failures),
+        ("upstream.bulkhead", settings.upstream.bulkhead),
+        (
+            "upstream.max_response_bytes",
+            settings.upstream.max_response_bytes,
+        ),
+        ("upstream.breaker_calls", settings.upstream.breaker_calls),
         ("cache.max_loads", settings.cache.max_loads),
         ("retry.attempts", settings.retry.attempts as usize),
         ("rate_limit.per_second", settings.rate_limit.per_second as usize),
@@ -128,6 +134,7 @@ fn positive(settings: &Settings, faults: &mut Vec<ConfigFault>) {
     let shares = [
         ("rate_limit.local_share", settings.rate_limit.local_share),
         ("retry.budget", settings.retry.budget),
+        ("upstream.breaker_share", settings.upstream.breaker_share),
     ];
     for (key, share) in shares {
         if !(share > 0.0 && share <= 1.0) {
@@ -158,6 +165,9 @@ fn not_instant(settings: &Settings, faults: &mut Vec<ConfigFault>) {
         ("retry.first_backoff", retry.first_backoff),
         ("redis.timeout", redis.timeout),
         ("redis.breaker_open", redis.breaker_open),
+        ("upstream.attempt_timeout", settings.upstream.attempt_timeout),
+        ("upstream.breaker_window", settings.upstream.breaker_window),
+        ("upstream.breaker_open", settings.upstream.breaker_open),
         ("idempotency.retention", settings.idempotency.retention),
         ("shutdown.drain", settings.shutdown.drain),
     ];
@@ -224,6 +234,15 @@ fn line_up(settings: &Settings, faults: &mut Vec<ConfigFault>) {
         http.deadline >= attempts,
         attempts,
         "retry.attempts × (database.acquire_timeout + database.statement_timeout) + backoff",
+    );
+    let calls = settings.upstream.attempt_timeout * retry.attempts.clamp(1, 10)
+        + RetryPolicy::longest_backoff(retry.attempts.clamp(1, 10), retry.first_backoff);
+    outlasts(
+        "http.deadline",
+        http.deadline,
+        http.deadline >= calls,
+        calls,
+        "retry.attempts × upstream.attempt_timeout + backoff",
     );
     outlasts(
         "database.statement_timeout",

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
+use reqwest::Url;
 use secrecy::SecretString;
 
 use super::{
@@ -152,12 +153,42 @@ section! {
 }
 
 section! {
+    /// Calls to other services, each with a breaker and a bulkhead of its own.
+    pub struct Upstream in "upstream" {
+        /// Time for one attempt.
+        attempt_timeout: Duration = "800ms",
+        /// Calls of one service in flight at once; the excess gets 503 `upstream-unavailable`.
+        bulkhead: usize = "32",
+        /// Largest answer that is read.
+        max_response_bytes: usize = "262144",
+        /// Share of failed calls that opens the breaker.
+        breaker_share: f32 = "0.5",
+        /// Calls below which the share says nothing.
+        breaker_calls: usize = "10",
+        /// Time over which calls are counted.
+        breaker_window: Duration = "30s",
+        /// Time, give or take a fifth, for which a service is not asked before one call probes it.
+        breaker_open: Duration = "5s",
+    }
+}
+
+section! {
+    /// The sample third party.
+    pub struct Supplier in "supplier" {
+        /// Where it is.
+        url: Url = "http://127.0.0.1:8090",
+    }
+}
+
+section! {
     /// The read cache.
     pub struct Cache in "cache" {
         /// Age up to which an entry is served without asking the database.
         fresh: Duration = "30s",
         /// Age up to which an entry is served when the database cannot answer, with an `Age` header.
         stale: Duration = "5m",
+        /// How long the last answer of another service is kept, to stand in for one that it cannot give.
+        last_known: Duration = "24h",
         /// Cache misses that may ask the database at once; a part of `database.pool_size`, so that writes have room.
         max_loads: usize = "8",
     }
@@ -255,7 +286,9 @@ macro_rules! settings {
 }
 
 settings! {
-    service: Service, http: Http, database: Database, retry: Retry, redis: Redis, cache: Cache,
+    service: Service, http: Http, database: Database, retry: Retry, redis: Redis, upstream: Upstream,
+    supplier: Supplier,
+    cache: Cache,
     rate_limit: RateLimit, idempotency: Idempotency, auth: Auth, readiness: Readiness,
     shutdown: Shutdown, log: Log,
 }

@@ -3,6 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
+use reqwest::Url;
 use secrecy::SecretString;
 
 /// A type that a configuration value can have.
@@ -43,6 +44,14 @@ impl Setting for SecretString {
 
     fn parse(text: &str) -> Result<Self, String> {
         Ok(text.into())
+    }
+}
+
+impl Setting for Url {
+    fn parse(text: &str) -> Result<Self, String> {
+        let url = text.parse::<Self>().ok();
+        let url = url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
+        url.ok_or_else(|| "expected an address such as https://supplier.example".to_owned())
     }
 }
 

@@ -85,6 +85,7 @@ fn rules_between_keys_are_checked_together() {
         "retry.budget",
         "http.client_timeout",
         "http.deadline",
+        "http.deadline",
         "shutdown.grace",
     ];
     assert_eq!(faulty_keys(&variables), expected);

@@ -87,10 +87,15 @@ async fn metrics(platform: Data<Platform>) -> HttpResponse {
 async fn dependencies(platform: Data<Platform>) -> HttpResponse {
     let (postgres, redis) = tokio::join!(platform.checks.ping(CHECK_LIMIT), platform.redis.ping());
     let word = |reached| if reached { "reached" } else { "away" };
-    HttpResponse::Ok().json(json!({
+    let mut told = json!({
         "postgres": { "required": true, "state": word(postgres.is_ok()) },
         "redis": { "required": false, "state": word(redis), "breaker": format!("{:?}", platform.redis.breaker()) },
-    }))
+    });
+    // Other services are not asked for this: their breakers tell what the calls found.
+    for upstream in platform.upstreams() {
+        told[upstream.name()] = json!({ "required": false, "breaker": format!("{:?}", upstream.breaker()) });
+    }
+    HttpResponse::Ok().json(told)
 }
 
 /// Where this process is on its way.

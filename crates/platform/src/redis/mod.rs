@@ -2,10 +2,12 @@
 //! time and no error: every call may come back empty.
 
 mod cache;
+mod last_known;
 mod pool;
 mod rate_limit;
 
 pub use cache::{Cacheable, Cached, ReadCache};
+pub use last_known::{Kept, LastKnown};
 pub use rate_limit::{Quota, RateLimiter};
 
 use std::{
@@ -18,7 +20,7 @@ use std::{
 
 use deadpool::managed::{Object, PoolError};
 use deadpool_redis::redis::{FromRedisValue, RedisError, Value};
-use resilience::{Breaker, BreakerSettings, BreakerState, Broken};
+use resilience::{Breaker, BreakerSettings, BreakerState, Broken, Trip};
 
 use self::pool::{Connections, new_pool};
 use crate::{config, context::RequestContext, lifecycle::Lifecycle, telemetry::metrics::Metrics};
@@ -70,7 +72,7 @@ impl Redis {
     ) -> anyhow::Result<Self> {
         let pool = new_pool(settings, lifecycle.runtime().clone())?;
         let breaker = BreakerSettings {
-            consecutive_failures: settings.breaker_failures,
+            trip: Trip::Consecutive(settings.breaker_failures),
             open_for: settings.breaker_open,
         };
         let breaker = Breaker::new("redis", breaker).map_err(|error| anyhow::anyhow!(error))?;

@@ -1,7 +1,5 @@
 //! `POST /v1/orders`
 
-use std::sync::LazyLock;
-
 use actix_web::{post, web::Data};
 use platform::{
     Platform,
@@ -13,16 +11,13 @@ use platform::{
     idempotency::{Answer, Effect, IdempotencyRefusal},
     postgres::{Abort, Fault, UnitOfWork},
 };
-use regex::Regex;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::{Validate, ValidationError};
 
-use super::{Item, Order, OrdersWrite};
-
-static CURRENCY: LazyLock<Regex> = LazyLock::new(|| Regex::new("^[A-Z]{3}$").expect("a valid regex"));
+use super::{CURRENCY, Item, Order, OrdersWrite};
 
 /// An order to be placed.
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]

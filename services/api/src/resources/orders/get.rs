@@ -1,20 +1,27 @@
 //! `GET /v1/orders/{id}`
 
 use actix_web::{HttpResponse, get, http::header, web::Data};
+use chrono::NaiveDate;
 use platform::{
     Platform,
     context::RequestContext,
-    http::{auth::Caller, extract::Path},
+    http::{
+        auth::Caller,
+        extract::{Path, Query},
+    },
     postgres::{Abort, Fault, UnitOfWork},
 };
+use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, types::Json};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
+use validator::Validate;
 
 use super::{
     Item, Order, OrdersRead,
     model::{OrderRow, StoredOrder},
 };
-use crate::problems;
+use crate::{problems, supplier::Supplier};
 
 platform::refusal! {
     /// Every way in which reading an order can be refused.
@@ -27,12 +34,62 @@ platform::refusal! {
     }
 }
 
+/// What to add to the order.
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Parameters {
+    /// `delivery`: when the order is expected to arrive, as far as the supplier can tell.
+    #[param(inline)]
+    include: Option<Include>,
+}
+
+/// Something that can be added.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Include {
+    Delivery,
+}
+
+/// An order, with what was asked for besides.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OrderWithExtras {
+    #[serde(flatten)]
+    order: Order,
+    #[serde(flatten)]
+    extras: Option<Extras>,
+}
+
+/// What was asked for with `include`.
+#[derive(Debug, Serialize, ToSchema)]
+struct Extras {
+    /// When it is expected; null where nobody knows.
+    delivery: Option<Delivery>,
+    /// Parts that the supplier could not tell right now: they are missing, or as old as they say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<&'static str>,
+}
+
+/// When an order is expected.
+#[derive(Debug, Serialize, ToSchema)]
+struct Delivery {
+    /// The day.
+    estimated_on: NaiveDate,
+    /// Present where the supplier cannot be asked: seconds since it said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_seconds: Option<u64>,
+}
+
 /// One order.
 #[utoipa::path(
     tag = "orders",
-    params(("id" = Uuid, Path)),
+    params(("id" = Uuid, Path), Parameters),
     responses(
-        (status = 200, body = Order, headers(("Age" = Option<u64>, description = "Seconds; only when the database cannot answer"))),
+        (
+            status = 200,
+            body = OrderWithExtras,
+            headers(("Age" = Option<u64>, description = "Seconds; only when the database cannot answer"))
+        ),
         GetOrderRefusal
     ),
     security(("bearer" = ["orders:read"]))
@@ -41,24 +98,58 @@ platform::refusal! {
 pub async fn get_order(
     caller: Caller<OrdersRead>,
     id: Path<Uuid>,
+    parameters: Query<Parameters>,
     context: RequestContext,
     platform: Data<Platform>,
 ) -> Result<HttpResponse, GetOrderRefusal> {
-    let found = platform
-        .cache::<StoredOrder>()
-        .read(&context, &id.0.to_string(), OrderById(id.0))
-        .await?;
+    let orders = platform.cache::<StoredOrder>();
+    let found = orders.read(&context, &id.0.to_string(), OrderById(id.0)).await?;
     let found = found
         .filter(|found| found.value.subject == caller.subject)
         .ok_or(GetOrderRefusal::NotFound)?;
     if found.value.is_cancelled() {
         return Err(GetOrderRefusal::Gone);
     }
+    let extras = match parameters.0.include {
+        Some(Include::Delivery) => Some(delivery_of(&id.0, &context, &platform).await),
+        None => None,
+    };
     let mut response = HttpResponse::Ok();
     if let Some(age) = found.stale_for {
         response.insert_header((header::AGE, age.as_secs()));
     }
-    Ok(response.json(found.value.order))
+    Ok(response.json(OrderWithExtras {
+        order: found.value.order,
+        extras,
+    }))
+}
+
+/// A supplier that cannot tell does not take the order away from its owner.
+async fn delivery_of(id: &Uuid, context: &RequestContext, platform: &Platform) -> Extras {
+    let supplier = Supplier::of(platform);
+    match supplier.delivery(context, id).await {
+        Ok(estimate) => Extras {
+            delivery: estimate.map(|estimate| Delivery {
+                estimated_on: estimate.estimated_on,
+                age_seconds: None,
+            }),
+            degraded: Vec::new(),
+        },
+        Err(fault) => {
+            tracing::warn!(
+                ?fault,
+                "the supplier cannot tell about the delivery; answering without"
+            );
+            let last = supplier.last_delivery(context, id).await;
+            Extras {
+                delivery: last.map(|(estimate, age)| Delivery {
+                    estimated_on: estimate.estimated_on,
+                    age_seconds: Some(age.as_secs()),
+                }),
+                degraded: vec!["delivery"],
+            }
+        }
+    }
 }
 
 struct OrderById(Uuid);

@@ -6,6 +6,7 @@ mod get;
 mod list;
 mod model;
 
+pub(crate) use model::{CURRENCY, SKU};
 pub use model::{Item, Order};
 
 use platform::http::auth::Scope;

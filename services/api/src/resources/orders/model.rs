@@ -11,7 +11,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
 
-static SKU: LazyLock<Regex> =
+/// ISO 4217.
+pub(crate) static CURRENCY: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("^[A-Z]{3}$").expect("a valid regex"));
+
+/// What the supplier calls its goods.
+pub(crate) static SKU: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("^[A-Z0-9]{2,8}-[A-Z0-9]{1,12}$").expect("a valid regex"));
 
 /// A line of an order.

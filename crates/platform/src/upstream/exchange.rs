@@ -1,0 +1,102 @@
+//! One attempt over HTTP, judged.
+
+use std::time::Duration;
+
+use opentelemetry::propagation::{Injector, TextMapPropagator};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use reqwest::{
+    Client, Request, Response, StatusCode,
+    header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+};
+use serde_json::Value;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use super::UpstreamFault;
+
+/// Where the other side asks us to wait without saying how long.
+const DEFAULT_WAIT: Duration = Duration::from_secs(1);
+
+/// An answer that is no failure of the other side.
+pub(super) enum Reply {
+    /// 2xx.
+    Value(Value),
+    /// A 4xx that our caller's request has earned.
+    Refused(u16),
+    /// 429.
+    Throttled(Duration),
+    /// No answer within what was left of the request's time: too little to blame the other side.
+    OutOfTime,
+}
+
+/// Sends and reads, within what the other side may cost us.
+pub(super) async fn exchange(
+    client: Client,
+    request: Request,
+    max_bytes: usize,
+) -> Result<Reply, UpstreamFault> {
+    let response = client.execute(request).await.map_err(|error| {
+        let error = error.without_url();
+        if error.is_connect() {
+            UpstreamFault::Unreachable(error.into())
+        } else {
+            UpstreamFault::Failed(error.into())
+        }
+    })?;
+    let status = response.status();
+    let said = |words: &str| format!("{words}: {status}");
+    match status.as_u16() {
+        200..300 => read(response, max_bytes).await.map(Reply::Value),
+        401 | 403 => Err(UpstreamFault::Unauthorized(
+            said("our credentials are not accepted").into(),
+        )),
+        429 => Ok(Reply::Throttled(retry_after(&response))),
+        408 | 500.. => Err(UpstreamFault::Failed(said("it failed").into())),
+        400..500 => Ok(Reply::Refused(status.as_u16())),
+        _ => Err(UpstreamFault::Invalid(
+            said("an answer of another kind was expected").into(),
+        )),
+    }
+}
+
+async fn read(mut response: Response, max_bytes: usize) -> Result<Value, UpstreamFault> {
+    if response.status() == StatusCode::NO_CONTENT {
+        return Ok(Value::Null);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| UpstreamFault::Failed(error.without_url().into()))?
+    {
+        if body.len() + chunk.len() > max_bytes {
+            return Err(UpstreamFault::Invalid(
+                format!("the answer is over {max_bytes} bytes").into(),
+            ));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    // The parser's message tells line and column, not the text.
+    serde_json::from_slice(&body).map_err(|error| UpstreamFault::Invalid(error.into()))
+}
+
+fn retry_after(response: &Response) -> Duration {
+    let seconds = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    seconds.map_or(DEFAULT_WAIT, Duration::from_secs)
+}
+
+/// Puts the span's trace identity into the headers (W3C Trace Context).
+pub(super) fn inject(span: &Span, headers: &mut HeaderMap) {
+    struct Headers<'h>(&'h mut HeaderMap);
+    impl Injector for Headers<'_> {
+        fn set(&mut self, key: &str, value: String) {
+            if let (Ok(name), Ok(value)) = (key.parse::<HeaderName>(), HeaderValue::try_from(value)) {
+                self.0.insert(name, value);
+            }
+        }
+    }
+    TraceContextPropagator::new().inject_context(&span.context(), &mut Headers(headers));
+}

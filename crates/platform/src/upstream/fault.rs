@@ -1,0 +1,55 @@
+//! Every way in which a call to another service can fail us.
+
+use std::time::Duration;
+
+use outcome::{Cause, common, refusal};
+
+refusal! {
+    /// Why another service gave no result. What it said goes to the log, never to our caller.
+    pub enum UpstreamFault {
+        /// 503: it failed too often, and is not asked for a while.
+        Open => common::UPSTREAM_UNAVAILABLE, "a service this one needs has failed too often and is left alone for a moment";
+        /// 503: as many calls as allowed are in flight.
+        Saturated => common::UPSTREAM_UNAVAILABLE, "too many calls to a service this one needs are in flight";
+        /// 503: no connection.
+        Unreachable(cause: Cause) => common::UPSTREAM_UNAVAILABLE, "a service this one needs cannot be reached";
+        /// 503: it asks us to wait, and so do we.
+        Throttled(wait: Duration) => common::UPSTREAM_UNAVAILABLE, "a service this one needs asks to wait";
+        /// 502: it answered with a 5xx, or broke off.
+        Failed(cause: Cause) => common::UPSTREAM_ERROR, "a service this one needs has failed";
+        /// 502: it does not accept our credentials (401, 403): our fault, and an alert.
+        Unauthorized(cause: Cause) => common::UPSTREAM_ERROR, "a service this one needs has failed";
+        /// 502: not JSON, not the promised shape, too large, or a redirect.
+        Invalid(cause: Cause) => common::UPSTREAM_INVALID, "a service this one needs gave an answer that makes no sense";
+        /// 504: no answer within the attempt's time or the request's deadline.
+        TimedOut => common::DEADLINE_EXCEEDED, "a service this one needs did not answer in time";
+    }
+}
+
+impl UpstreamFault {
+    /// Why trying again may help, if it may.
+    pub(super) fn transient(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable(_) => Some("connection"),
+            Self::Failed(_) => Some("error"),
+            Self::TimedOut => Some("timeout"),
+            Self::Open | Self::Saturated | Self::Throttled(_) | Self::Unauthorized(_) | Self::Invalid(_) => {
+                None
+            }
+        }
+    }
+
+    /// The metric's word for it.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Open => "skipped",
+            Self::Saturated => "saturated",
+            Self::Unreachable(_) => "unreachable",
+            Self::Throttled(_) => "throttled",
+            Self::Failed(_) => "error",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::Invalid(_) => "invalid",
+            Self::TimedOut => "timeout",
+        }
+    }
+}

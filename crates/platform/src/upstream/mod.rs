@@ -1,0 +1,257 @@
+//! Calls to services that are not ours: a bulkhead, a breaker, a time for each attempt, retries only of what is
+//! safe, an answer of bounded size, no redirects. Whatever they do, our caller gets a problem of ours.
+
+mod exchange;
+mod fault;
+
+pub use fault::UpstreamFault;
+
+use std::{sync::Arc, time::Instant};
+
+use reqwest::{Client, Method, Request, Url, header::HeaderValue, redirect};
+use resilience::{
+    Breaker, BreakerSettings, BreakerState, Broken, ConcurrencyLimit, RetryEvent, RetryPolicy, Trip,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tracing::Instrument;
+
+use self::exchange::{Reply, exchange, inject};
+use crate::{config, context::RequestContext, telemetry::metrics::Metrics};
+
+/// A client of one service. Clones share its breaker and bulkhead.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    name: &'static str,
+    base: Url,
+    client: Client,
+    breaker: Breaker<Reply, UpstreamFault>,
+    bulkhead: ConcurrencyLimit,
+    retry: RetryPolicy,
+    settings: config::Upstream,
+    metrics: Arc<Metrics>,
+}
+
+/// One call, whatever number of attempts it takes.
+#[derive(Clone, Debug)]
+pub struct Call {
+    method: Method,
+    path: String,
+    body: Option<Value>,
+    idempotency_key: Option<String>,
+    attempts_allowed: bool,
+}
+
+/// What the other side said.
+#[derive(Debug)]
+pub enum Answer<T> {
+    /// A result.
+    Value(T),
+    /// A 4xx: it refuses what our caller asked for.
+    Refused(u16),
+}
+
+impl Call {
+    /// A read.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            body: None,
+            idempotency_key: None,
+            attempts_allowed: true,
+        }
+    }
+
+    /// A `POST`. It is sent once, unless [`safe_to_repeat`](Self::safe_to_repeat) or a key makes it safe.
+    ///
+    /// # Panics
+    /// When the body does not serialize.
+    pub fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
+        let body = serde_json::to_value(body).expect("bodies serialize");
+        Self {
+            method: Method::POST,
+            body: Some(body),
+            attempts_allowed: false,
+            ..Self::get(path)
+        }
+    }
+
+    /// It changes nothing at the other side, so it may be sent again.
+    pub fn safe_to_repeat(mut self) -> Self {
+        self.attempts_allowed = true;
+        self
+    }
+
+    /// The other side makes one effect of all calls with this key, so it may be sent again.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
+        self.attempts_allowed = true;
+        self
+    }
+
+    /// It is not worth a second attempt.
+    pub fn once(mut self) -> Self {
+        self.attempts_allowed = false;
+        self
+    }
+}
+
+/// The client under all upstreams.
+pub(crate) fn http_client() -> anyhow::Result<Client> {
+    Ok(Client::builder().redirect(redirect::Policy::none()).build()?)
+}
+
+impl Upstream {
+    pub(crate) fn new(
+        name: &'static str,
+        base: Url,
+        client: Client,
+        retry: RetryPolicy,
+        settings: &config::Upstream,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let trip = Trip::Share {
+            failures: settings.breaker_share.into(),
+            of_at_least: settings.breaker_calls,
+            within: settings.breaker_window,
+        };
+        let breaker = BreakerSettings {
+            trip,
+            open_for: settings.breaker_open,
+        };
+        Self {
+            name,
+            base,
+            client,
+            breaker: Breaker::new(name, breaker).expect("the rules of the configuration hold"),
+            bulkhead: ConcurrencyLimit::new(settings.bulkhead),
+            retry,
+            settings: settings.clone(),
+            metrics,
+        }
+    }
+
+    /// Its name in metrics and under `/dependencies`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The breaker's state.
+    pub fn breaker(&self) -> BreakerState {
+        self.breaker.state()
+    }
+
+    /// Makes a call, again where that is safe, may help, and budget and deadline allow it.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`]; also when the answer is not a `T`.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        context: &RequestContext,
+        call: &Call,
+    ) -> Result<Answer<T>, UpstreamFault> {
+        let on_event = |event| match event {
+            RetryEvent::Retrying(reason) => self.metrics.retries.attempt(self.name, reason),
+            RetryEvent::BudgetExhausted => self.metrics.retries.budget_exhausted(self.name),
+        };
+        let transient = |fault: &UpstreamFault| fault.transient().filter(|_| call.attempts_allowed);
+        let reply = self
+            .retry
+            .run(context.deadline(), transient, on_event, || {
+                self.attempt(context, call)
+            })
+            .await?;
+        match reply {
+            Reply::Value(value) => serde_path_to_error::deserialize(value)
+                .map(Answer::Value)
+                // Where, not what: the message could quote the other side.
+                .map_err(|error| {
+                    UpstreamFault::Invalid(format!("not as promised at `{}`", error.path()).into())
+                }),
+            Reply::Refused(status) => Ok(Answer::Refused(status)),
+            Reply::Throttled(wait) => Err(UpstreamFault::Throttled(wait)),
+            Reply::OutOfTime => Err(UpstreamFault::TimedOut),
+        }
+    }
+
+    async fn attempt(&self, context: &RequestContext, call: &Call) -> Result<Reply, UpstreamFault> {
+        context.count_attempt();
+        let started = Instant::now();
+        let span = tracing::info_span!(
+            "upstream",
+            otel.name = format!("{} {}", call.method, self.name),
+            otel.kind = "client",
+            http.request.method = call.method.as_str(),
+            server.address = self.base.host_str(),
+            outcome = tracing::field::Empty,
+        );
+        let result = self.guarded(context, call, &span).instrument(span.clone()).await;
+        let outcome = match &result {
+            Ok(Reply::Value(_)) => "ok",
+            Ok(Reply::Refused(_)) => "refused",
+            Ok(Reply::Throttled(_)) => "throttled",
+            Ok(Reply::OutOfTime) => "timeout",
+            Err(fault) => fault.outcome(),
+        };
+        span.record("outcome", outcome);
+        self.metrics
+            .dependencies
+            .called(self.name, outcome, started.elapsed());
+        result
+    }
+
+    async fn guarded(
+        &self,
+        context: &RequestContext,
+        call: &Call,
+        span: &tracing::Span,
+    ) -> Result<Reply, UpstreamFault> {
+        let place = self.bulkhead.try_enter().ok_or(UpstreamFault::Saturated)?;
+        let request = self.request(context, call, span)?;
+        let (client, max_bytes) = (self.client.clone(), self.settings.max_response_bytes);
+        let (left, full) = (context.deadline().remaining(), self.settings.attempt_timeout);
+        // The timeout is inside the breaker: a call dropped from outside would not be counted. Only the full time
+        // counts against the other side: a caller in a hurry must not open the breaker for everybody.
+        let result = self.breaker.call(async move {
+            let _place = place;
+            match tokio::time::timeout(full.min(left), exchange(client, request, max_bytes)).await {
+                Ok(result) => result,
+                Err(_) if left < full => Ok(Reply::OutOfTime),
+                Err(_) => Err(UpstreamFault::TimedOut),
+            }
+        });
+        result.await.map_err(|broken| match broken {
+            Broken::Open => UpstreamFault::Open,
+            Broken::Failed(fault) => fault,
+        })
+    }
+
+    fn request(
+        &self,
+        context: &RequestContext,
+        call: &Call,
+        span: &tracing::Span,
+    ) -> Result<Request, UpstreamFault> {
+        let invalid = |_| UpstreamFault::Invalid("the path cannot be joined to the address".into());
+        let url = self.base.join(&call.path).map_err(invalid)?;
+        let mut request = Request::new(call.method.clone(), url);
+        let headers = request.headers_mut();
+        let mut set = |name: &'static str, value: &str| {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(name, value);
+            }
+        };
+        set("x-request-id", context.request_id());
+        set("accept", "application/json");
+        if let Some(key) = &call.idempotency_key {
+            set("idempotency-key", key);
+        }
+        if call.body.is_some() {
+            set("content-type", "application/json");
+        }
+        inject(span, request.headers_mut());
+        *request.body_mut() = call.body.as_ref().map(|body| body.to_string().into());
+        Ok(request)
+    }
+}

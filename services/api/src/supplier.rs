@@ -1,0 +1,89 @@
+//! The supplier: a third party that quotes, delivers and notifies. The one place that knows its API.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use platform::{
+    Platform,
+    context::RequestContext,
+    redis::{Kept, LastKnown},
+    upstream::{Answer, Call, Upstream, UpstreamFault},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Its breaker is in the metrics from the start.
+pub(crate) fn prepare(platform: &Platform) {
+    Supplier::of(platform);
+}
+
+/// A client of the supplier. Clones share its breaker and bulkhead.
+#[derive(Clone, Debug)]
+pub(crate) struct Supplier {
+    upstream: Upstream,
+    deliveries: LastKnown<DeliveryEstimate>,
+}
+
+/// A price, and until when it holds.
+#[derive(Debug, Deserialize)]
+pub(crate) struct SupplierQuote {
+    pub(crate) total_cents: i64,
+    pub(crate) currency: String,
+    pub(crate) valid_until: DateTime<Utc>,
+}
+
+/// When an order is expected.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DeliveryEstimate {
+    pub(crate) estimated_on: NaiveDate,
+}
+
+impl Kept for DeliveryEstimate {
+    const KIND: &'static str = "delivery";
+}
+
+impl Supplier {
+    /// The one client of this process.
+    pub(crate) fn of(platform: &Platform) -> Self {
+        platform.shared(|platform| Self {
+            upstream: platform.upstream("supplier", platform.settings.supplier.url.clone()),
+            deliveries: platform.last_known(),
+        })
+    }
+
+    /// A price for these items. Asking has no effect, so it may be repeated.
+    pub(crate) async fn quote(
+        &self,
+        context: &RequestContext,
+        items: &impl Serialize,
+    ) -> Result<Answer<SupplierQuote>, UpstreamFault> {
+        self.upstream
+            .call(context, &Call::post("/v1/quotes", items).safe_to_repeat())
+            .await
+    }
+
+    /// When an order is expected; nothing where the supplier does not know it. Asked once: it is an extra.
+    pub(crate) async fn delivery(
+        &self,
+        context: &RequestContext,
+        order: &Uuid,
+    ) -> Result<Option<DeliveryEstimate>, UpstreamFault> {
+        let call = Call::get(format!("/v1/deliveries/{order}")).once();
+        Ok(match self.upstream.call(context, &call).await? {
+            Answer::Value(estimate) => {
+                self.deliveries.keep(&order.to_string(), &estimate);
+                Some(estimate)
+            }
+            Answer::Refused(_) => None,
+        })
+    }
+
+    /// What the supplier said last, and how long ago.
+    pub(crate) async fn last_delivery(
+        &self,
+        context: &RequestContext,
+        order: &Uuid,
+    ) -> Option<(DeliveryEstimate, Duration)> {
+        self.deliveries.get(context, &order.to_string()).await
+    }
+}

@@ -1,0 +1,139 @@
+//! The two ports, and what is counted.
+
+use std::{
+    collections::HashMap,
+    net::{SocketAddr, TcpListener},
+    sync::{Mutex, PoisonError},
+};
+
+use actix_web::{App, HttpRequest, HttpServer, dev::ServerHandle, web};
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::{
+    api,
+    faults::{Endpoint, Fault, Faults},
+    management,
+};
+
+/// What was received so far.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Received {
+    /// Requests, by endpoint.
+    pub requests: HashMap<Endpoint, u64>,
+    /// How often each notification was accepted, by its key.
+    pub notifications: HashMap<String, u64>,
+    /// The `traceparent` of the last request.
+    pub last_traceparent: Option<String>,
+    /// The `X-Request-Id` of the last request.
+    pub last_request_id: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) faults: Faults,
+    received: Mutex<Received>,
+}
+
+impl State {
+    pub(crate) fn received(&self, endpoint: Endpoint, request: &HttpRequest) {
+        let header = |name: &str| request.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        *received.requests.entry(endpoint).or_default() += 1;
+        received.last_traceparent = header("traceparent");
+        received.last_request_id = header("x-request-id");
+    }
+
+    /// Counts a notification; tells whether it was the first with its key.
+    pub(crate) fn notify(&self, key: &str) -> bool {
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = received.notifications.entry(key.to_owned()).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    pub(crate) fn counts(&self) -> Received {
+        self.received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// A supplier that runs.
+#[derive(Debug)]
+pub struct Supplier {
+    /// Where its API is.
+    pub address: SocketAddr,
+    /// Where its switches are.
+    pub management: SocketAddr,
+    state: web::Data<State>,
+    handles: [ServerHandle; 2],
+}
+
+impl Supplier {
+    /// Switches a fault on or off.
+    pub fn set_fault(&self, endpoint: Endpoint, fault: Option<Fault>) {
+        self.state.faults.set(endpoint, fault);
+    }
+
+    /// What was received so far.
+    pub fn received(&self) -> Received {
+        self.state.counts()
+    }
+
+    /// Stops both servers, without waiting for requests that hang.
+    pub async fn stop(&self) {
+        for handle in &self.handles {
+            handle.stop(false).await;
+        }
+    }
+}
+
+/// Starts the supplier on these addresses; port 0 takes a free one.
+///
+/// # Errors
+/// When a port cannot be listened on.
+pub fn start(api_at: SocketAddr, management_at: SocketAddr) -> anyhow::Result<Supplier> {
+    let state = web::Data::new(State::default());
+    let (address, api) = listen(api_at, state.clone(), |service| {
+        service
+            .service(api::quote)
+            .service(api::delivery)
+            .service(api::notify);
+    })?;
+    let (management, switches) = listen(management_at, state.clone(), |service| {
+        service
+            .service(management::livez)
+            .service(management::list)
+            .service(management::switch_on)
+            .service(management::switch_off)
+            .service(management::received);
+    })?;
+    Ok(Supplier {
+        address,
+        management,
+        state,
+        handles: [api, switches],
+    })
+}
+
+fn listen(
+    address: SocketAddr,
+    state: web::Data<State>,
+    configure: fn(&mut web::ServiceConfig),
+) -> anyhow::Result<(SocketAddr, ServerHandle)> {
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address}; is the port in use?"))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(configure))
+        .workers(1)
+        .shutdown_timeout(1)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    let handle = server.handle();
+    tokio::spawn(server);
+    Ok((address, handle))
+}

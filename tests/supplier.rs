@@ -1,0 +1,310 @@
+//! The supplier in every mood: what our caller gets, how often the supplier is asked, what is told of it.
+
+use std::{
+    ops::Deref,
+    time::{Duration, Instant},
+};
+
+use ::supplier::{Endpoint, Fault, Supplier};
+use futures_util::future::join_all;
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use testkit::{TestApp, TestAppBuilder, assert_problem};
+
+const QUOTES: &str = "/v1/quotes";
+/// Words of the supplier's own, in each of its faulty answers.
+const ITS_WORDS: [&str; 3] = ["supplier-internal", "NullPointerException", "html"];
+
+fn quote_request(sku: &str) -> Value {
+    json!({ "currency": "EUR", "items": [{ "sku": sku, "quantity": 2 }] })
+}
+
+/// An app with a supplier of its own.
+struct Shop {
+    app: TestApp,
+    supplier: Supplier,
+}
+
+impl Deref for Shop {
+    type Target = TestApp;
+
+    fn deref(&self) -> &TestApp {
+        &self.app
+    }
+}
+
+async fn shop(app: TestAppBuilder) -> Shop {
+    let free = ([127, 0, 0, 1], 0).into();
+    let supplier = ::supplier::start(free, free).expect("free ports");
+    let app = app.set("supplier.url", &format!("http://{}", supplier.address));
+    Shop {
+        app: app.start().await,
+        supplier,
+    }
+}
+
+async fn quote(app: &TestApp) -> Response {
+    let request = app.request(Method::POST, QUOTES).json(&quote_request("ABC-1234"));
+    request.send().await.expect("an answer")
+}
+
+/// Its breaker stays closed, so that each call reaches the supplier.
+fn without_breaker() -> TestAppBuilder {
+    let app = TestApp::build().set("upstream.breaker_calls", "1000000");
+    app.set("rate_limit.burst", "1000000")
+        .set("rate_limit.per_second", "1000000")
+}
+
+fn set(app: &Shop, endpoint: Endpoint, fault: impl Into<Option<Fault>>) {
+    app.supplier.set_fault(endpoint, fault.into());
+}
+
+fn asked(app: &Shop, endpoint: Endpoint) -> u64 {
+    let received = app.supplier.received();
+    received.requests.get(&endpoint).copied().unwrap_or_default()
+}
+
+/// The problem types of quotes, for the loop over the catalogue; tells whether it knows the code.
+pub async fn trigger(code: &str) -> bool {
+    if code != "quote-rejected" {
+        return false;
+    }
+    let app = shop(TestApp::build()).await;
+    let request = app.request(Method::POST, QUOTES).json(&quote_request("NONE-1"));
+    assert_problem(
+        request.send().await.expect("an answer"),
+        QUOTES,
+        Method::POST,
+        code,
+    )
+    .await;
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quote_is_the_suppliers_and_carries_our_identity_on() {
+    let app = shop(TestApp::build()).await;
+    let trace_id = "0af7651916cd43dd8448eb211c80319c";
+    let request = app.request(Method::POST, QUOTES).json(&quote_request("ABC-1234"));
+    let request = request.header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"));
+    let response = request
+        .header("x-request-id", "quote-1")
+        .send()
+        .await
+        .expect("an answer");
+    let quote: Value = response.json().await.expect("JSON");
+    assert_eq!(
+        (&quote["total_cents"], &quote["currency"]),
+        (&json!(3998), &json!("EUR"))
+    );
+    let received = app.supplier.received();
+    assert_eq!(received.last_request_id.as_deref(), Some("quote-1"));
+    let traceparent = received.last_traceparent.expect("the trace goes on");
+    assert_eq!(traceparent.split('-').nth(1), Some(trace_id));
+    assert_ne!(
+        traceparent.split('-').nth(2),
+        Some("00f067aa0ba902b7"),
+        "the call is a span of its own"
+    );
+}
+
+/// Each switch: what our caller gets, and how often the supplier was asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fault_has_its_outcome_and_its_number_of_attempts() {
+    let cases = [
+        (Fault::Status { status: 500 }, "upstream-error", 3),
+        (Fault::Status { status: 503 }, "upstream-error", 3),
+        (Fault::Status { status: 400 }, "quote-rejected", 1),
+        (Fault::Status { status: 404 }, "quote-rejected", 1),
+        (Fault::ErrorShare { share: 1.0 }, "upstream-error", 3),
+        (Fault::Unauthorized, "upstream-error", 1),
+        (Fault::Status { status: 403 }, "upstream-error", 1),
+        (Fault::Garbage, "upstream-invalid", 1),
+        (Fault::WrongShape, "upstream-invalid", 1),
+        (Fault::Huge, "upstream-invalid", 1),
+        (Fault::RedirectLoop, "upstream-invalid", 1),
+        (Fault::Truncated, "upstream-error", 3),
+        (Fault::Hang, "deadline-exceeded", 3),
+        (Fault::Latency { ms: 5_000 }, "deadline-exceeded", 3),
+        (
+            Fault::TooManyRequests { retry_after: 7 },
+            "upstream-unavailable",
+            1,
+        ),
+    ];
+    // A budget for the retries of them all.
+    let app = shop(
+        without_breaker()
+            .set("retry.budget", "1")
+            .set("upstream.attempt_timeout", "150ms"),
+    )
+    .await;
+    for (fault, code, attempts) in cases {
+        set(&app, Endpoint::Quotes, fault);
+        let before = asked(&app, Endpoint::Quotes);
+        let response = quote(&app).await;
+        let retry_after = response.headers().get("retry-after").cloned();
+        let problem = assert_problem(response, QUOTES, Method::POST, code).await;
+        assert_eq!(asked(&app, Endpoint::Quotes) - before, attempts, "{fault:?}");
+        for words in ITS_WORDS {
+            assert!(!problem.to_string().contains(words), "{fault:?}: {problem}");
+        }
+        if let Fault::TooManyRequests { retry_after: seconds } = fault {
+            let told: u64 = retry_after
+                .expect("retryable")
+                .to_str()
+                .expect("ASCII")
+                .parse()
+                .expect("seconds");
+            assert!((seconds..=seconds + 1).contains(&told), "its own wait: {told}");
+        }
+        set(&app, Endpoint::Quotes, None);
+        assert_eq!(quote(&app).await.status(), 200, "after {fault:?}");
+    }
+    let unauthorized =
+        "dependency_request_duration_seconds_count{dependency=\"supplier\",outcome=\"unauthorized\"}";
+    assert_eq!(app.metric(unauthorized).await, 2.0, "what the alert is made of");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_total_failure_it_is_asked_at_most_a_tenth_more() {
+    let app = shop(without_breaker().set("retry.first_backoff", "1ms")).await;
+    set(&app, Endpoint::Quotes, Fault::ErrorShare { share: 1.0 });
+    for _ in 0..100 {
+        let responses = join_all((0..10).map(|_| quote(&app))).await;
+        assert!(responses.iter().all(|response| response.status() == 502));
+    }
+    let asked = asked(&app, Endpoint::Quotes);
+    assert!(asked <= 1_100, "{asked} requests for 1000 calls");
+    let exhausted = app
+        .metric("retry_budget_exhausted_total{dependency=\"supplier\"}")
+        .await;
+    assert!(exhausted > 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_breaker_opens_after_ten_calls_and_one_probe_closes_it() {
+    let app = shop(
+        TestApp::build()
+            .set("upstream.breaker_open", "300ms")
+            .set("retry.attempts", "1"),
+    )
+    .await;
+    let state = "dependency_breaker_state{dependency=\"supplier\"}";
+    assert_eq!(app.metric(state).await, 0.0, "there from the start");
+    set(&app, Endpoint::Quotes, Fault::Status { status: 500 });
+    for _ in 0..10 {
+        assert_eq!(quote(&app).await.status(), 502);
+    }
+    assert_eq!(app.metric(state).await, 2.0);
+    let before = asked(&app, Endpoint::Quotes);
+    assert_problem(quote(&app).await, QUOTES, Method::POST, "upstream-unavailable").await;
+    assert_eq!(asked(&app, Endpoint::Quotes), before, "it is left alone");
+
+    set(&app, Endpoint::Quotes, None);
+    let opened = Instant::now();
+    while quote(&app).await.status() != 200 {
+        assert!(
+            opened.elapsed() < Duration::from_secs(5),
+            "it does not close again"
+        );
+    }
+    assert_eq!(asked(&app, Endpoint::Quotes), before + 1, "one probe");
+    assert_eq!(app.metric(state).await, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supplier_that_hangs_takes_only_its_own_places() {
+    let app = shop(
+        without_breaker()
+            .set("upstream.bulkhead", "2")
+            .set("http.max_in_flight", "8"),
+    )
+    .await;
+    set(&app, Endpoint::Quotes, Fault::Hang);
+    let hanging: Vec<_> = (0..2)
+        .map(|_| {
+            tokio::spawn(
+                app.request(Method::POST, QUOTES)
+                    .json(&quote_request("ABC-1234"))
+                    .send(),
+            )
+        })
+        .collect();
+    while asked(&app, Endpoint::Quotes) < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let waited = Instant::now();
+    assert_problem(quote(&app).await, QUOTES, Method::POST, "upstream-unavailable").await;
+    assert!(
+        waited.elapsed() < Duration::from_millis(300),
+        "{:?}",
+        waited.elapsed()
+    );
+    let others = join_all((0..4).map(|_| app.get("/v1/test/notes"))).await;
+    assert!(others.iter().all(|response| response.status() == 200));
+    for call in hanging {
+        assert_eq!(call.await.expect("no panic").expect("an answer").status(), 504);
+    }
+}
+
+/// A caller in a hurry gets its 504, but its hurry is not held against the supplier.
+#[tokio::test(flavor = "multi_thread")]
+async fn short_deadlines_do_not_open_the_breaker() {
+    let app = shop(TestApp::build()).await;
+    set(&app, Endpoint::Quotes, Fault::Latency { ms: 300 });
+    for _ in 0..15 {
+        let request = app.request(Method::POST, QUOTES).json(&quote_request("ABC-1234"));
+        let response = request
+            .header("x-request-timeout-ms", "60")
+            .send()
+            .await
+            .expect("an answer");
+        assert_problem(response, QUOTES, Method::POST, "deadline-exceeded").await;
+    }
+    assert_eq!(quote(&app).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_told_without_its_delivery_when_the_supplier_cannot() {
+    let app = shop(without_breaker().set("upstream.attempt_timeout", "150ms")).await;
+    let path = crate::orders::placed(&app).await;
+    let read = async |query: &str| -> Value {
+        let response = app.get(&format!("{path}{query}")).await;
+        assert_eq!(response.status(), 200);
+        response.json().await.expect("JSON")
+    };
+    assert!(
+        read("").await.get("delivery").is_none(),
+        "only where it is asked for"
+    );
+
+    set(&app, Endpoint::Deliveries, Fault::Hang);
+    let order = read("?include=delivery").await;
+    assert_eq!(
+        (&order["delivery"], &order["degraded"]),
+        (&Value::Null, &json!(["delivery"]))
+    );
+
+    set(&app, Endpoint::Deliveries, None);
+    let order = read("?include=delivery").await;
+    let estimated_on = order["delivery"]["estimated_on"].clone();
+    assert!(
+        estimated_on.is_string() && order.get("degraded").is_none(),
+        "{order}"
+    );
+    assert!(order["delivery"].get("age_seconds").is_none());
+
+    app.redis_has_entries().await;
+    set(&app, Endpoint::Deliveries, Fault::Status { status: 500 });
+    let order = read("?include=delivery").await;
+    assert_eq!(
+        order["delivery"]["estimated_on"], estimated_on,
+        "the last known one"
+    );
+    assert!(order["delivery"]["age_seconds"].as_u64().expect("its age") < 60);
+    assert_eq!(order["degraded"], json!(["delivery"]));
+
+    let response = app.get(&format!("{path}?include=everything")).await;
+    assert_problem(response, "/v1/orders/{id}", Method::GET, "invalid-query").await;
+}
