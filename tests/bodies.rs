@@ -11,7 +11,7 @@ const CLOSED_WITHIN: Duration = Duration::from_secs(3);
 const CHUNK: &[u8] = b"4\r\n    \r\n";
 
 async fn refused(app: &TestApp, head: &str, body: &[u8], code: &str) -> RawConnection {
-    let mut connection = RawConnection::open(app.app.public.address).await;
+    let mut connection = RawConnection::open(app.address).await;
     connection.send(head).await;
     connection.send(body).await;
     let response = connection.response().await;
@@ -66,7 +66,7 @@ async fn a_slow_body_does_not_eat_the_deadline() {
         &format!("\r\ncontent-length: {}\r\n\r\n", body.len()),
         1,
     );
-    let mut connection = RawConnection::open(app.app.public.address).await;
+    let mut connection = RawConnection::open(app.address).await;
     connection.send(head).await;
     let (first, rest) = body.split_at(10);
     connection.send(first).await;
@@ -93,7 +93,7 @@ async fn a_malformed_a_huge_and_a_slow_head_are_answered_by_the_library() {
         ("GET / HTTP/1.1\r\nhost: te".to_owned(), 408),
     ];
     for (head, status) in heads {
-        let mut connection = RawConnection::open(app.app.public.address).await;
+        let mut connection = RawConnection::open(app.address).await;
         connection.send(&head).await;
         let response = connection.response().await;
         assert_eq!(
@@ -108,7 +108,7 @@ async fn a_malformed_a_huge_and_a_slow_head_are_answered_by_the_library() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_head_on_a_used_connection_is_waited_for() {
     let app = TestApp::start().await;
-    let mut connection = RawConnection::open(app.app.public.address).await;
+    let mut connection = RawConnection::open(app.address).await;
     connection.send("GET /info HTTP/1.1\r\nhost: test\r\n\r\n").await;
     assert_eq!(connection.response().await.status, 200);
     connection.send("G").await;
@@ -125,7 +125,7 @@ async fn slow_senders_leave_room_for_others() {
     let app = TestApp::build().set("http.max_in_flight", "4").start().await;
     let mut slow = Vec::new();
     for _ in 0..2 {
-        let mut connection = RawConnection::open(app.app.public.address).await;
+        let mut connection = RawConnection::open(app.address).await;
         connection.send(chunked_post(&app)).await;
         slow.push(connection);
     }

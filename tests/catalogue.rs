@@ -109,7 +109,7 @@ async fn trigger(code: &str) {
         }
         "request-timeout" => {
             let app = TestApp::build().set("http.body_timeout", "100ms").start().await;
-            let mut connection = RawConnection::open(app.app.public.address).await;
+            let mut connection = RawConnection::open(app.address).await;
             connection.send(chunked_post(&app)).await;
             let response = connection.response().await;
             assert_problem_parts(response.status, &response.headers, &response.body, code);

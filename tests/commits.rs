@@ -31,7 +31,7 @@ async fn an_effect_that_began_is_completed_after_a_hang_up() {
         .execute(&mut lock)
         .await
         .expect("a lock");
-    let mut connection = RawConnection::open(app.app.public.address).await;
+    let mut connection = RawConnection::open(app.address).await;
     connection.send(post(&app, "k")).await;
     app.database.wait_for_lock_waiter().await;
     connection.reset();
@@ -58,7 +58,7 @@ async fn a_hang_up_at_any_moment_leaves_all_or_nothing() {
         .expect("asked for")
         .set(Mode::Delay(Duration::from_millis(5)));
     for moment in 0..30 {
-        let mut connection = RawConnection::open(app.app.public.address).await;
+        let mut connection = RawConnection::open(app.address).await;
         connection.send(post(&app, &format!("key-{moment}"))).await;
         // Not a wait for an event: the moment itself is what is tried.
         tokio::time::sleep(Duration::from_millis(2 * moment)).await;

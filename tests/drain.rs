@@ -63,7 +63,7 @@ async fn a_commit_section_whose_caller_is_gone_is_finished_too() {
         .start()
         .await;
     let mut lock = hold_up(&app).await;
-    let mut connection = RawConnection::open(app.app.public.address).await;
+    let mut connection = RawConnection::open(app.address).await;
     connection.send(post(&app, "k")).await;
     app.database.wait_for_lock_waiter().await;
     connection.reset();

@@ -54,7 +54,7 @@ async fn a_caller_that_hangs_up_leaves_its_event_and_its_failure_too() {
     let mut lock = crate::drain::hold_up(&app).await;
     let head =
         crate::commits::post(&app, "k").replacen("host: test", "host: test\r\nx-request-id: logs-hung-up", 1);
-    let mut connection = RawConnection::open(app.app.public.address).await;
+    let mut connection = RawConnection::open(app.address).await;
     connection.send(head).await;
     app.database.wait_for_lock_waiter().await;
     connection.reset();

@@ -102,6 +102,14 @@ impl Problem {
     }
 }
 
+/// For logs and operators: the code, the detail and the causes.
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.problem_type.code, self.detail)?;
+        self.cause_chain().map_or(Ok(()), |cause| write!(f, " ({cause})"))
+    }
+}
+
 #[derive(Serialize)]
 struct Body<'p> {
     r#type: String,

@@ -9,6 +9,7 @@ use crate::{
     Platform, Service,
     config::Settings,
     http::{Running, listen_management, listen_public},
+    jobs::Worker,
     lifecycle::Phase,
     postgres::SchemaState,
 };
@@ -16,57 +17,79 @@ use crate::{
 /// How often a start that waits for its database looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Serves the API.
+    Api,
+    /// Works off jobs.
+    Worker,
+    /// Both, for development.
+    Both,
+}
+
 /// A service that runs.
 #[derive(Debug)]
 pub struct App {
-    /// The public API.
-    pub public: Running,
+    /// The public API, where this process serves it.
+    pub public: Option<Running>,
     /// Probes and metrics.
     pub management: Running,
     /// What the layers share.
     pub platform: Data<Platform>,
+    worker: Option<Worker>,
 }
 
 impl App {
-    /// Starts serving at once; `/startupz` follows when the database is there and its schema new enough.
+    /// Starts at once; `/startupz` follows when the database is there and its schema new enough.
     ///
     /// # Errors
     /// When a setting cannot be used or a port is taken.
-    pub fn start(settings: Settings, service: Service) -> anyhow::Result<Self> {
+    pub fn start(settings: Settings, service: Service, role: Role) -> anyhow::Result<Self> {
         let platform = Platform::new(settings, service)?;
         let management = listen_management(platform.clone())?;
-        let public = listen_public(platform.clone(), service.configure)?;
+        let serve = || listen_public(platform.clone(), service.configure);
+        let public = (role != Role::Worker).then(serve).transpose()?;
+        let work = || Worker::start(platform.clone());
+        let worker = (role != Role::Api).then(work).transpose()?;
         tokio::spawn(complete_start(platform.clone()));
+        let counting = platform.queue.clone();
+        tokio::spawn(counting.keep_counting(platform.checks.clone(), platform.metrics.clone()));
         Ok(Self {
             public,
             management,
             platform,
+            worker,
         })
     }
 
     /// Leaves without failing a request that was accepted: not ready → wait for the balancers → stop
-    /// accepting → finish requests and commit sections → close pools. Each step is bounded.
+    /// accepting → finish requests, commit sections and jobs → close pools. Each step is bounded.
     pub async fn shut_down(self) {
         let (lifecycle, limits) = (&self.platform.lifecycle, self.platform.settings.shutdown.clone());
-        tracing::info!(wait = ?limits.readiness_wait, "leaving: not ready any more");
+        tracing::info!("leaving: not ready any more");
         lifecycle.advance(Phase::Leaving);
-        tokio::time::sleep(limits.readiness_wait).await;
-
-        tracing::info!(at_most = ?limits.drain, "draining: finishing what was accepted");
-        lifecycle.advance(Phase::Draining);
+        let stop_worker = async {
+            if let Some(worker) = self.worker {
+                worker.stop().await;
+            }
+        };
+        let stop_serving = async {
+            if let Some(public) = self.public {
+                tokio::time::sleep(limits.readiness_wait).await;
+                tracing::info!(at_most = ?limits.drain, "draining: finishing what was accepted");
+                lifecycle.advance(Phase::Draining);
+                if Deadline::after(limits.drain).bound(public.stop()).await.is_err() {
+                    tracing::warn!("some requests did not finish in time");
+                }
+            }
+        };
+        tokio::join!(stop_worker, stop_serving);
         let drain = Deadline::after(limits.drain);
-        if drain.bound(self.public.stop()).await.is_err() {
-            tracing::warn!("some requests did not finish in time");
-        }
-        if !lifecycle
-            .finish_commit_sections(drain.remaining().max(Duration::from_secs(1)))
-            .await
-        {
+        if !lifecycle.finish_commit_sections(drain.remaining()).await {
             tracing::warn!("some commit sections did not finish in time");
         }
-        self.platform.database.close();
-        self.platform.checks.close();
-        self.platform.redis.close();
+        self.platform.close();
         self.management.stop().await;
         tracing::info!("stopped");
     }

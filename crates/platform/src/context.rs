@@ -61,6 +61,11 @@ impl RequestContext {
         &self.0.trace_id
     }
 
+    /// The W3C `traceparent` of the request, for work that is done later.
+    pub fn traceparent(&self) -> Option<String> {
+        crate::telemetry::traceparent(&self.0.span)
+    }
+
     /// The request's span, for work that goes on in another task.
     pub fn span(&self) -> Span {
         self.0.span.clone()

@@ -7,6 +7,7 @@ pub mod config;
 pub mod context;
 pub mod http;
 pub mod idempotency;
+pub mod jobs;
 pub mod lifecycle;
 mod macros;
 pub mod postgres;
@@ -15,5 +16,5 @@ mod service;
 pub mod telemetry;
 pub mod upstream;
 
-pub use app::App;
+pub use app::{App, Role};
 pub use service::{Platform, Service};

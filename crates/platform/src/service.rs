@@ -3,7 +3,7 @@
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool},
 };
 
 use actix_web::web::Data;
@@ -14,6 +14,7 @@ use resilience::{ConcurrencyLimit, Deadline, RetryPolicy};
 use crate::{
     config::Settings,
     http::{Configure, Routes, UNMATCHED, auth::Authenticator, document},
+    jobs::{HOUSEKEEPING, JobKind, Queue},
     lifecycle::Lifecycle,
     postgres::{Database, Fault, Schema, SchemaState},
     redis::{Cacheable, Kept, LastKnown, RateLimiter, ReadCache, Redis},
@@ -32,6 +33,8 @@ pub struct Service {
     pub schema: Schema,
     /// Its operations.
     pub configure: Configure,
+    /// Its jobs.
+    pub jobs: &'static [JobKind],
     /// Makes what is shared by its operations, so that it is there (and in the metrics) from the start.
     pub prepare: &'static [fn(&Platform)],
 }
@@ -59,6 +62,11 @@ pub struct Platform {
     pub database: Database,
     /// A connection of its own for checks, so that they do not wait behind requests.
     pub checks: Database,
+    /// For jobs, in a pool of their own.
+    pub(crate) jobs_database: Database,
+    /// The way into the queue.
+    pub queue: Queue,
+    pub(crate) job_kinds: [&'static [JobKind]; 2],
     /// Redis.
     pub redis: Redis,
     /// Quotas.
@@ -69,6 +77,8 @@ pub struct Platform {
     pub in_flight: ConcurrencyLimit,
     /// Bodies that are arriving: a part of the requests in flight, so that slow senders leave room.
     pub uploads: ConcurrencyLimit,
+    /// Whether the worker of this process works, where it has one.
+    pub(crate) working: OnceLock<Arc<AtomicBool>>,
     http_client: reqwest::Client,
     retry: RetryPolicy,
     upstreams: Mutex<Vec<Upstream>>,
@@ -99,6 +109,13 @@ impl Platform {
             )
         };
         let (requests, checks) = (database(settings.database.pool_size)?, database(1)?);
+        let jobs_database = database(settings.jobs.pool_size)?;
+        let job_kinds = [service.jobs, HOUSEKEEPING];
+        job_kinds
+            .iter()
+            .copied()
+            .flatten()
+            .for_each(|kind| metrics.jobs.announce(kind.name()));
         let redis = Redis::new(&settings.redis, &lifecycle, metrics.clone())?;
         let document = document(service.configure, service.catalogue, service.version);
         let routes = Routes::of(&document);
@@ -115,11 +132,15 @@ impl Platform {
             metrics,
             database: requests,
             checks,
+            jobs_database,
+            queue: Queue::new(settings.jobs.queue_limit),
+            job_kinds,
             limiter: RateLimiter::new(&settings, redis.clone()),
             redis,
             authenticator: Authenticator::new(&settings.auth)?,
             in_flight: ConcurrencyLimit::new(settings.http.max_in_flight),
             uploads: ConcurrencyLimit::new(settings.http.max_in_flight.div_ceil(2)),
+            working: OnceLock::new(),
             http_client: upstream::http_client()?,
             retry,
             upstreams: Mutex::default(),
@@ -198,6 +219,14 @@ impl Platform {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Closes every pool.
+    pub(crate) fn close(&self) {
+        for database in [&self.database, &self.checks, &self.jobs_database] {
+            database.close();
+        }
+        self.redis.close();
     }
 
     /// Brings gauges up to date before a scrape.

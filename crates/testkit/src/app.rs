@@ -1,9 +1,12 @@
 //! The app of production in this process.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use api::service::SERVICE;
-use platform::{App, Service, config::Settings, http::auth::development_token};
+use platform::{App, Role, Service, config::Settings, http::auth::development_token};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::sync::OwnedRwLockReadGuard;
@@ -19,6 +22,8 @@ pub struct TestApp {
     pub app: App,
     /// Its database.
     pub database: TestDatabase,
+    /// Where its API listens.
+    pub address: SocketAddr,
     /// Where its API is.
     pub url: String,
     /// Where its probes are.
@@ -187,10 +192,11 @@ impl TestApp {
             configure: routes::configure,
             ..SERVICE
         };
-        let another = App::start(settings, service).expect("another replica starts");
-        let request = self
-            .client
-            .delete(format!("http://{}{path}", another.public.address));
+        let another = App::start(settings, service, Role::Api).expect("another replica starts");
+        let request = self.client.delete(format!(
+            "http://{}{path}",
+            another.public.as_ref().expect("it serves").address
+        ));
         let request = request.bearer_auth(self.token("alice", &self.scopes));
         assert_eq!(request.send().await.expect("an answer").status(), 204);
     }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path};
 
 use api::service::{DEFAULT_TOML, SERVICE};
 use platform::{
-    App, Service, config,
+    App, Role, Service, config,
     http::{document, openapi::scopes},
 };
 use reqwest::{Client, Url};
@@ -12,14 +12,28 @@ use reqwest::{Client, Url};
 use crate::{Mode, Proxy, TestApp, TestDatabase, logs, redis_undisturbed, routes};
 
 /// What is special about an app.
-#[derive(Default)]
 pub struct TestAppBuilder {
+    role: Role,
     settings: Vec<(String, String)>,
     postgres_proxy: bool,
     postgres_away: bool,
     redis_proxy: bool,
     faulty_redis: bool,
     unmigrated: bool,
+}
+
+impl Default for TestAppBuilder {
+    fn default() -> Self {
+        Self {
+            role: Role::Api,
+            settings: Vec::new(),
+            postgres_proxy: false,
+            postgres_away: false,
+            redis_proxy: false,
+            faulty_redis: false,
+            unmigrated: false,
+        }
+    }
 }
 
 impl TestAppBuilder {
@@ -29,6 +43,12 @@ impl TestAppBuilder {
             format!("APP__{}", key.replace('.', "__").to_uppercase()),
             value.to_owned(),
         ));
+        self
+    }
+
+    /// The app works off jobs too.
+    pub fn worker(mut self) -> Self {
+        self.role = Role::Both;
         self
     }
 
@@ -107,9 +127,10 @@ impl TestAppBuilder {
             configure: routes::configure,
             ..SERVICE
         };
-        let app = App::start(settings.clone(), service);
+        let app = App::start(settings.clone(), service, self.role);
         let app = app.expect("the app starts");
-        let url = format!("http://{}", app.public.address);
+        let address = app.public.as_ref().expect("every role of a test serves").address;
+        let url = format!("http://{address}");
         let management_url = format!("http://{}", app.management.address);
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -118,6 +139,7 @@ impl TestAppBuilder {
         let app = TestApp {
             app,
             database,
+            address,
             url,
             management_url,
             redis_address,

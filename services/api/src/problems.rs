@@ -17,12 +17,26 @@ outcome::problem_types! {
         user_message: "This order was cancelled.",
         runbook: "A caller's fault, or a repeated DELETE: nothing to do.",
     }
+    /// There is no such job for this subject.
+    JOB_NOT_FOUND: 404 "job-not-found" {
+        title: "There is no such job", actor: Caller, retry: Never,
+        advice: "Check the id. A job of another subject does not exist for you either; finished ones are kept for some days.",
+        user_message: "There is nothing here any more.",
+        runbook: "A caller's fault, or a job that finished longer ago than `jobs.retention`.",
+    }
     /// The supplier does not quote for this.
     QUOTE_REJECTED: 422 "quote-rejected" {
         title: "There is no price for this", actor: Caller, retry: Never,
         advice: "Ask for items that are sold; a currency or an item was refused by the supplier.",
         user_message: "We cannot offer a price for this.",
         runbook: "A caller's fault. Many at once: the supplier changed its assortment.",
+    }
+    /// The supplier refuses to send a notification.
+    NOTIFICATION_REJECTED: 422 "notification-rejected" {
+        title: "The confirmation could not be sent", actor: Caller, retry: Never,
+        advice: "Check the customer's e-mail address.",
+        user_message: "We could not send a confirmation to this address.",
+        runbook: "The supplier refused what `send_confirmation` asked for; `api jobs show` has its status.",
     }
 }
 

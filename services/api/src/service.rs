@@ -3,7 +3,7 @@
 use platform::{Service, postgres::Schema};
 use sqlx::migrate::Migrator;
 
-use crate::{problems, resources, supplier};
+use crate::{jobs, problems, resources, supplier};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
@@ -16,5 +16,6 @@ pub static SERVICE: Service = Service {
     catalogue: problems::CATALOGUE,
     schema: Schema::new(&MIGRATIONS),
     configure: resources::configure,
+    jobs: jobs::ALL,
     prepare: &[supplier::prepare],
 };

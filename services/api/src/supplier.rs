@@ -9,7 +9,7 @@ use platform::{
     redis::{Kept, LastKnown},
     upstream::{Answer, Call, Upstream, UpstreamFault},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use uuid::Uuid;
 
 /// Its breaker is in the metrics from the start.
@@ -85,5 +85,16 @@ impl Supplier {
         order: &Uuid,
     ) -> Option<(DeliveryEstimate, Duration)> {
         self.deliveries.get(context, &order.to_string()).await
+    }
+
+    /// Has a customer told that an order was placed; once per key, however often it is asked for.
+    pub(crate) async fn notify(
+        &self,
+        context: &RequestContext,
+        key: &Uuid,
+        notification: &impl Serialize,
+    ) -> Result<Answer<IgnoredAny>, UpstreamFault> {
+        let call = Call::post("/v1/notifications", notification).idempotency_key(key.to_string());
+        self.upstream.call(context, &call).await
     }
 }

@@ -66,6 +66,8 @@ pub(crate) async fn delivery(request: HttpRequest, state: web::Data<State>) -> H
 struct Notification {
     #[expect(dead_code, reason = "only its presence is checked")]
     order_id: uuid::Uuid,
+    #[expect(dead_code, reason = "only its presence is checked")]
+    email: String,
 }
 
 /// Tells a customer something, once per `Idempotency-Key`.

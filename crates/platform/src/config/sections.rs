@@ -181,6 +181,20 @@ section! {
 }
 
 section! {
+    /// Background jobs.
+    pub struct Jobs in "jobs" {
+        /// Jobs that one worker runs at once.
+        concurrency: usize = "8",
+        /// Connections for the jobs of a worker, besides those for requests.
+        pool_size: usize = "8",
+        /// Jobs that may wait; beyond that, requests that would add one get 503 `overloaded`.
+        queue_limit: usize = "100000",
+        /// How long finished runs are kept; dead ones stay.
+        retention: Duration = "7days",
+    }
+}
+
+section! {
     /// The read cache.
     pub struct Cache in "cache" {
         /// Age up to which an entry is served without asking the database.
@@ -288,6 +302,7 @@ macro_rules! settings {
 settings! {
     service: Service, http: Http, database: Database, retry: Retry, redis: Redis, upstream: Upstream,
     supplier: Supplier,
+    jobs: Jobs,
     cache: Cache,
     rate_limit: RateLimit, idempotency: Idempotency, auth: Auth, readiness: Readiness,
     shutdown: Shutdown, log: Log,

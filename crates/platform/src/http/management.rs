@@ -1,6 +1,6 @@
 //! The management port: probes, metrics, dependencies. Never public, never limited.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use actix_web::{
     HttpResponse, get,
@@ -51,6 +51,10 @@ async fn readiness(platform: &Platform) -> Result<(), &'static str> {
     }
     if !platform.lifecycle.is_started() {
         return Err("starting");
+    }
+    let working = platform.working.get();
+    if working.is_some_and(|working| !working.load(Ordering::Acquire)) {
+        return Err("the worker does not work");
     }
     for requirement in &platform.settings.readiness.require {
         match requirement {

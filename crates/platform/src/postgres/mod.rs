@@ -8,6 +8,7 @@ mod session;
 mod unit_of_work;
 
 pub use fault::Fault;
+pub(crate) use pool::connect_options;
 pub use schema::{Schema, SchemaState};
 pub use unit_of_work::{Abort, UnitOfWork};
 
@@ -124,6 +125,22 @@ impl Database {
                 _ => Err(Fault::OutcomeUnknown(Arc::new(lost).into()).into()),
             },
         }
+    }
+
+    /// As [`transaction`](Self::transaction), for work of an operator: it ends when it is dropped.
+    ///
+    /// # Errors
+    /// As [`transaction`](Self::transaction).
+    pub async fn transaction_until<W: UnitOfWork>(
+        &self,
+        work: &W,
+        deadline: Deadline,
+    ) -> Result<W::Output, W::Refusal> {
+        let result = self.retried(deadline, || self.transaction_once(work, deadline));
+        result
+            .instrument(span::<W>())
+            .await
+            .map_err(Attempt::into_refusal)
     }
 
     async fn retried<T, R, F>(&self, deadline: Deadline, attempt: impl FnMut() -> F) -> Result<T, Attempt<R>>

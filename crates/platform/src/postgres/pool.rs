@@ -122,7 +122,7 @@ fn connect_timed_out() -> sqlx::Error {
 }
 
 /// The address with this service's timeouts, which the server enforces on every statement.
-pub(super) fn connect_options(settings: &config::Database) -> anyhow::Result<PgConnectOptions> {
+pub(crate) fn connect_options(settings: &config::Database) -> anyhow::Result<PgConnectOptions> {
     let options = parse_url(settings)?;
     Ok(options.options([
         (

@@ -4,7 +4,10 @@ use anyhow::Context;
 use sqlx::{Connection, PgConnection, migrate::Migrator};
 
 use super::{Abort, Database, Fault, UnitOfWork, pool::parse_url};
-use crate::config;
+use crate::{
+    config,
+    jobs::{library_schema_is_current, migrate_library},
+};
 
 /// A migration that waits longer than this for a lock gives up instead of stopping all traffic behind it.
 const MIGRATION_LOCK_TIMEOUT: &str = "5s";
@@ -56,6 +59,9 @@ impl Schema {
             .run(&mut connection)
             .await
             .context("a migration failed; the ones before it are in place")?;
+        migrate_library(settings)
+            .await
+            .context("the job queue's migrations failed")?;
         let after = applied(&mut connection).await?;
         connection
             .close()
@@ -109,6 +115,9 @@ impl UnitOfWork for NewestMigration {
 
     async fn run(&self, connection: &mut PgConnection) -> Result<Option<i64>, Abort<Fault>> {
         if !has_bookkeeping(connection).await? {
+            return Ok(None);
+        }
+        if !library_schema_is_current(connection).await? {
             return Ok(None);
         }
         let newest = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success");

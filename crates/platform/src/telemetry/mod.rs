@@ -4,14 +4,20 @@ pub mod metrics;
 mod panics;
 mod trace;
 
-pub use trace::{remote_parent, trace_id};
+pub use trace::{remote_parent, span_context, trace_id, traceparent};
 
 use std::io::IsTerminal;
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    fmt::MakeWriter,
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
 use crate::config::{LogFormat, Settings};
@@ -51,21 +57,20 @@ where
         .with_threads(false)
         .with_location(false)
         .with_tracked_inactivity(false);
+    // The job library logs whole payloads; its spans are of use, its events are not.
+    let ours =
+        || filter_fn(|metadata| metadata.is_span() || !metadata.target().starts_with("graphile_worker"));
     tracing_subscriber::registry()
-        .with(traces)
-        .with(log_layer(settings.log.format, writer).with_filter(filter))
+        .with(traces.with_filter(ours()))
+        .with(log_layer(settings.log.format, writer).with_filter(filter.and(ours())))
         .try_init()?;
     panics::log_panics();
     Ok(Telemetry { provider })
 }
 
-type Subscriber = tracing_subscriber::layer::Layered<
-    tracing_opentelemetry::OpenTelemetryLayer<Registry, opentelemetry_sdk::trace::SdkTracer>,
-    Registry,
->;
-
-fn log_layer<W>(format: LogFormat, writer: W) -> Box<dyn Layer<Subscriber> + Send + Sync>
+fn log_layer<S, W>(format: LogFormat, writer: W) -> Box<dyn Layer<S> + Send + Sync>
 where
+    S: Subscriber + for<'span> LookupSpan<'span>,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let pretty = match format {

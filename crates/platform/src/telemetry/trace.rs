@@ -1,10 +1,12 @@
 //! Trace identity: the caller's `traceparent` is continued (W3C Trace Context).
 
+use std::collections::HashMap;
+
 use actix_web::http::header::HeaderMap;
 use opentelemetry::{
     Context,
     propagation::{Extractor, TextMapPropagator},
-    trace::TraceContextExt,
+    trace::{SpanContext, TraceContextExt},
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
@@ -36,4 +38,19 @@ pub fn trace_id(span: &Span) -> String {
     } else {
         uuid::Uuid::new_v4().simple().to_string()
     }
+}
+
+/// The span as a `traceparent`, where a tracer is installed.
+pub fn traceparent(span: &Span) -> Option<String> {
+    let mut carrier = HashMap::new();
+    TraceContextPropagator::new().inject_context(&span.context(), &mut carrier);
+    carrier.remove("traceparent")
+}
+
+/// The place in a trace that a `traceparent` names.
+pub fn span_context(traceparent: &str) -> Option<SpanContext> {
+    let carrier = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);
+    let span_context = context.span().span_context().clone();
+    span_context.is_valid().then_some(span_context)
 }

@@ -1,6 +1,7 @@
 //! The subcommands. Results go to standard output, everything else to standard error.
 
 mod check;
+mod jobs;
 mod serve;
 mod token;
 
@@ -10,6 +11,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use outcome::catalogue_as_markdown;
 use platform::{
+    Role,
     config::{self, Settings},
     http::document,
 };
@@ -39,7 +41,16 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the API until SIGTERM or Ctrl-C.
-    Serve,
+    Serve {
+        /// Work off jobs in the same process, for development.
+        #[arg(long)]
+        with_worker: bool,
+    },
+    /// Work off jobs until SIGTERM or Ctrl-C.
+    Work,
+    /// See and steer jobs.
+    #[command(subcommand)]
+    Jobs(jobs::Command),
     /// Bring the database's schema up to date.
     Migrate,
     /// List everything wrong with the configuration; then ask the dependencies and look at the schema.
@@ -72,7 +83,10 @@ pub fn run() -> ExitCode {
 
 fn execute(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
-        Command::Serve => serve::run(settings(cli)?),
+        Command::Serve { with_worker: false } => serve::run(settings(cli)?, Role::Api),
+        Command::Serve { with_worker: true } => serve::run(settings(cli)?, Role::Both),
+        Command::Work => serve::run(settings(cli)?, Role::Worker),
+        Command::Jobs(command) => in_runtime(jobs::run(command, settings(cli)?)),
         Command::Migrate => in_runtime(migrate(settings(cli)?)),
         Command::Check => in_runtime(check::run(config::load(DEFAULT_TOML, &cli.config))),
         Command::Problems { json: true } => {

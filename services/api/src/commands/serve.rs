@@ -1,18 +1,19 @@
-//! `api serve`
+//! `api serve` and `api work`
 
 use std::time::Duration;
 
 use anyhow::Context;
-use platform::{App, config::Settings, telemetry};
+use platform::{App, Role, config::Settings, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::service::SERVICE;
 
-pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
+/// Runs until SIGTERM or Ctrl-C.
+pub(super) fn run(settings: Settings, role: Role) -> anyhow::Result<()> {
     let telemetry = telemetry::init(&settings, std::io::stderr)?;
     let flush = settings.shutdown.flush;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(settings));
+    let result = runtime.block_on(serve(settings, role));
     runtime.shutdown_timeout(Duration::from_secs(1));
     // Outside the runtime, and bounded: a collector that hangs must not keep the process.
     let (done, flushed) = std::sync::mpsc::channel();
@@ -26,11 +27,15 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
     result
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<()> {
+async fn serve(settings: Settings, role: Role) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let app = App::start(settings, SERVICE)?;
-    tracing::info!(api = %app.public.address, management = %app.management.address, "serving");
+    let app = App::start(settings, SERVICE, role)?;
+    let api = app
+        .public
+        .as_ref()
+        .map(|public| tracing::field::display(public.address));
+    tracing::info!(api, management = %app.management.address, ?role, "serving");
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -3,9 +3,11 @@
 
 mod dependencies;
 mod http;
+mod jobs;
 
 pub use dependencies::{CacheMetrics, DependencyMetrics, PoolMetrics, RetryMetrics};
 pub use http::HttpMetrics;
+pub use jobs::JobMetrics;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -41,6 +43,8 @@ pub struct Metrics {
     pub dependencies: DependencyMetrics,
     /// The read cache.
     pub cache: CacheMetrics,
+    /// Jobs.
+    pub jobs: JobMetrics,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -67,6 +71,7 @@ impl Metrics {
             retries: RetryMetrics::register(&mut registry),
             dependencies: DependencyMetrics::register(&mut registry),
             cache: CacheMetrics::register(&mut registry),
+            jobs: JobMetrics::register(&mut registry),
             registry,
         }
     }

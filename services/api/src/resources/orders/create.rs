@@ -9,6 +9,7 @@ use platform::{
         extract::{Body, IdempotencyKey},
     },
     idempotency::{Answer, Effect, IdempotencyRefusal},
+    jobs::{QueueRefusal, enqueue},
     postgres::{Abort, Fault, UnitOfWork},
 };
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ use sqlx::{PgConnection, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::{Validate, ValidationError};
+
+use crate::jobs::SendConfirmation;
 
 use super::{CURRENCY, Item, Order, OrdersWrite};
 
@@ -61,6 +64,7 @@ fn has_no_gaps(address: &str) -> Result<(), ValidationError> {
 platform::refusal! {
     /// Every way in which placing an order can be refused.
     pub enum CreateOrderRefusal {
+        ..Queue(QueueRefusal);
         ..Idempotency(IdempotencyRefusal);
         ..Database(Fault);
     }
@@ -85,12 +89,14 @@ pub async fn create_order(
     context: RequestContext,
     platform: Data<Platform>,
 ) -> Result<Answer, CreateOrderRefusal> {
+    platform.queue.admit()?;
     let retention = platform.settings.idempotency.retention;
     let effect = Effect::new(&caller.subject, "POST /v1/orders", &key.0, &request.0, retention);
     let place = PlaceOrder {
         effect,
         subject: caller.subject,
         request: request.0,
+        context: context.clone(),
     };
     platform.database.transaction(place, &context).await
 }
@@ -99,6 +105,7 @@ struct PlaceOrder {
     effect: Effect,
     subject: String,
     request: CreateOrder,
+    context: RequestContext,
 }
 
 impl UnitOfWork for PlaceOrder {
@@ -135,6 +142,13 @@ impl UnitOfWork for PlaceOrder {
             note.as_deref(),
         )
         .fetch_one(&mut *connection)
+        .await?;
+        enqueue(
+            connection,
+            &self.subject,
+            &SendConfirmation { order_id: id },
+            &self.context,
+        )
         .await?;
         let order = Order {
             id,

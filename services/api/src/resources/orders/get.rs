@@ -152,7 +152,7 @@ async fn delivery_of(id: &Uuid, context: &RequestContext, platform: &Platform) -
     }
 }
 
-struct OrderById(Uuid);
+pub(crate) struct OrderById(pub(crate) Uuid);
 
 impl UnitOfWork for OrderById {
     const NAME: &'static str = "get_order";

@@ -6,6 +6,7 @@ mod get;
 mod list;
 mod model;
 
+pub(crate) use get::OrderById;
 pub(crate) use model::{CURRENCY, SKU};
 pub use model::{Item, Order};
 

@@ -60,14 +60,14 @@ pub struct Order {
 
 /// An order with its owner and the number of its changes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct StoredOrder {
+pub(crate) struct StoredOrder {
     pub(super) subject: String,
     pub(super) version: i64,
-    pub(super) order: Order,
+    pub(crate) order: Order,
 }
 
 impl StoredOrder {
-    pub(super) fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.order.status == "cancelled"
     }
 }

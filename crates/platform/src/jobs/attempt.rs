@@ -1,0 +1,180 @@
+//! The row of a run: its start, and every way in which it can end. `WHERE attempt =` is the fence.
+
+use outcome::ProblemType;
+use serde_json::Value;
+use sqlx::PgConnection;
+use std::time::Duration;
+use uuid::Uuid;
+
+use super::Done;
+use crate::postgres::{Abort, Fault, UnitOfWork};
+
+/// An attempt that began.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) id: Uuid,
+    pub(super) kind: String,
+    pub(super) payload: Value,
+    pub(super) attempt: i32,
+    pub(super) attempts_allowed: i32,
+    pub(super) subject: Option<String>,
+    pub(super) request_id: Option<String>,
+    pub(super) traceparent: Option<String>,
+}
+
+/// Counts a start, unless the run has ended, has been delivered anew, or is out of attempts.
+pub(super) struct Start {
+    pub(super) id: Uuid,
+    pub(super) delivery: Uuid,
+}
+
+impl UnitOfWork for Start {
+    const NAME: &'static str = "start_job";
+    type Output = Option<Started>;
+    type Refusal = Fault;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Option<Started>, Abort<Fault>> {
+        let started = sqlx::query_as!(
+            Started,
+            "/* start_job */
+            UPDATE job_runs SET attempt = attempt + 1, status = 'running'
+            WHERE id = $1 AND delivery = $2 AND status IN ('queued', 'running') AND attempt < attempts_allowed
+            RETURNING id, kind, payload, attempt, attempts_allowed, subject, request_id, traceparent",
+            self.id,
+            self.delivery
+        );
+        if let Some(started) = started.fetch_optional(&mut *connection).await? {
+            return Ok(Some(started));
+        }
+        // Out of attempts, and the last one never told how it ended: its process died.
+        sqlx::query!(
+            "/* bury_job */
+            UPDATE job_runs
+            SET status = 'dead', finished_at = now(),
+                last_error = COALESCE(last_error || '; ', '') || 'the process ended during the last attempt'
+            WHERE id = $1 AND delivery = $2 AND status IN ('queued', 'running') AND attempt >= attempts_allowed",
+            self.id,
+            self.delivery
+        )
+        .execute(connection)
+        .await?;
+        Ok(None)
+    }
+}
+
+/// Another attempt has replaced this one, or the database gave no result.
+#[derive(Debug)]
+pub(super) enum Unfinished {
+    Fenced,
+    Fault(#[expect(dead_code, reason = "for the log")] Fault),
+}
+
+impl From<Fault> for Unfinished {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+fn fenced_unless(rows: u64) -> Result<(), Abort<Unfinished>> {
+    if rows == 1 {
+        Ok(())
+    } else {
+        Err(Abort::Refused(Unfinished::Fenced))
+    }
+}
+
+/// Commits the effect and the success together.
+pub(super) struct Succeed {
+    pub(super) id: Uuid,
+    pub(super) attempt: i32,
+    pub(super) done: Done,
+}
+
+impl UnitOfWork for Succeed {
+    const NAME: &'static str = "succeed_job";
+    type Output = ();
+    type Refusal = Unfinished;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<(), Abort<Unfinished>> {
+        (self.done.commit)(connection).await?;
+        let updated = sqlx::query!(
+            "/* succeed_job */
+            UPDATE job_runs SET status = 'succeeded', result = $3, finished_at = now()
+            WHERE id = $1 AND attempt = $2 AND status = 'running'",
+            self.id,
+            self.attempt,
+            self.done.result
+        );
+        fenced_unless(updated.execute(connection).await?.rows_affected())
+    }
+}
+
+/// Ends the run without success.
+pub(super) struct End {
+    pub(super) id: Uuid,
+    pub(super) attempt: i32,
+    /// `dead` without a problem, `failed` with one.
+    pub(super) problem: Option<&'static ProblemType>,
+    pub(super) error: String,
+}
+
+impl UnitOfWork for End {
+    const NAME: &'static str = "end_job";
+    type Output = ();
+    type Refusal = Unfinished;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<(), Abort<Unfinished>> {
+        let status = if self.problem.is_some() { "failed" } else { "dead" };
+        let updated = sqlx::query!(
+            "/* end_job */
+            UPDATE job_runs SET status = $3, problem = $4, last_error = $5, finished_at = now()
+            WHERE id = $1 AND attempt = $2 AND status = 'running'",
+            self.id,
+            self.attempt,
+            status,
+            self.problem.map(|problem| problem.code),
+            self.error
+        );
+        fenced_unless(updated.execute(connection).await?.rows_affected())
+    }
+}
+
+/// Puts the run back into the queue, with a delivery of its own.
+pub(super) struct PutBack {
+    pub(super) id: Uuid,
+    pub(super) attempt: i32,
+    pub(super) delay: Duration,
+    /// None where the process is leaving: that costs the job no attempt.
+    pub(super) error: Option<String>,
+}
+
+impl UnitOfWork for PutBack {
+    const NAME: &'static str = "put_back_job";
+    type Output = ();
+    type Refusal = Unfinished;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<(), Abort<Unfinished>> {
+        let statement = sqlx::query(
+            "/* put_back_job */
+            WITH run AS (
+              UPDATE job_runs
+              SET status = 'queued', delivery = gen_random_uuid(), due_at = now() + make_interval(secs => $3),
+                  last_error = COALESCE($4, last_error),
+                  attempts_allowed = attempts_allowed + CASE WHEN $4 IS NULL THEN 1 ELSE 0 END
+              WHERE id = $1 AND attempt = $2 AND status = 'running'
+              RETURNING id, delivery, due_at
+            )
+            SELECT (graphile_worker.add_job('run', json_build_object('run', run.id, 'delivery', run.delivery),
+                                            run_at => run.due_at)).id
+            FROM run",
+        );
+        let rows = statement
+            .bind(self.id)
+            .bind(self.attempt)
+            .bind(self.delay.as_secs_f64())
+            .bind(self.error.as_deref())
+            .fetch_all(connection)
+            .await?;
+        fenced_unless(rows.len() as u64)
+    }
+}

@@ -1,0 +1,305 @@
+//! From a delivery to the end of an attempt: one wrapper for all jobs.
+
+use std::time::{Duration, Instant};
+
+use actix_web::web::Data;
+use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
+use outcome::Cause;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use uuid::Uuid;
+
+use super::{
+    Done, JobFailure, JobKind, Run,
+    attempt::{End, PutBack, Start, Started, Succeed, Unfinished},
+};
+use crate::{Platform, context::RequestContext, postgres::Database, telemetry};
+
+/// Time for the statements around an attempt.
+const BOOKKEEPING: Duration = Duration::from_secs(5);
+/// A task that is still there so long after it was aborted never yields: it has taken a thread for good.
+const ABORT_LIMIT: Duration = Duration::from_secs(1);
+/// The first wait after a failure is random up to twice this, each further one up to twice as much.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
+/// `EX_SOFTWARE` (sysexits.h): whoever supervises the process starts it again.
+const EX_SOFTWARE: i32 = 70;
+
+/// What every delivery needs.
+#[derive(Clone)]
+pub(super) struct Deliveries {
+    pub(super) platform: Data<Platform>,
+    pub(super) database: Database,
+    pub(super) kinds: [&'static [JobKind]; 2],
+    pub(super) leaving: CancellationToken,
+}
+
+impl std::fmt::Debug for Deliveries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deliveries").finish_non_exhaustive()
+    }
+}
+
+/// The library's job: any JSON, since a payload that it cannot read would never reach us.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Delivery(Value);
+
+#[derive(Deserialize)]
+struct Named {
+    run: Uuid,
+    delivery: Uuid,
+}
+
+impl TaskHandler for Delivery {
+    const IDENTIFIER: &'static str = "run";
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        let deliveries = context
+            .get_ext::<Deliveries>()
+            .expect("set by the worker")
+            .clone();
+        // One that names no run was not made by us; there is nothing to do for it.
+        let Ok(named) = serde_json::from_value::<Named>(self.0) else {
+            return Ok(());
+        };
+        deliveries.deliver(named).await
+    }
+}
+
+enum Ended {
+    Done(Done),
+    Failed(JobFailure),
+    Leaving,
+}
+
+impl Deliveries {
+    /// `Ok` lets the library forget the delivery, `Err` makes it deliver again.
+    async fn deliver(&self, named: Named) -> Result<(), String> {
+        let context = RequestContext::new(
+            named.run.to_string(),
+            String::new(),
+            tracing::Span::current(),
+            BOOKKEEPING,
+        );
+        let start = Start {
+            id: named.run,
+            delivery: named.delivery,
+        };
+        let started = self
+            .database
+            .transaction(start, &context)
+            .await
+            .map_err(|fault| format!("{fault:?}"))?;
+        let Some(started) = started else { return Ok(()) };
+        let kind = self
+            .kinds
+            .iter()
+            .copied()
+            .flatten()
+            .find(|kind| kind.name == started.kind)
+            .copied();
+        let span = span_of(&started);
+        self.attempt(started, kind).instrument(span).await
+    }
+
+    async fn attempt(&self, started: Started, kind: Option<JobKind>) -> Result<(), String> {
+        let began = Instant::now();
+        let metrics = &self.platform.metrics.jobs;
+        let name = kind.map_or("unknown", |kind| kind.name);
+        metrics.started(name);
+        let ended = match kind {
+            Some(kind) => self.execute(&started, kind).await,
+            // Of a newer release: another worker may know it.
+            None => Ended::Failed(JobFailure::Transient(
+                format!("no job of kind {} here", started.kind).into(),
+            )),
+        };
+        let (id, attempt) = (started.id, started.attempt);
+        let context = context_of(&started, BOOKKEEPING);
+        let database = &self.database;
+        let (outcome, recorded) = match ended {
+            Ended::Done(done) => (
+                "succeeded",
+                database
+                    .transaction(Succeed { id, attempt, done }, &context)
+                    .await,
+            ),
+            Ended::Leaving => {
+                let delay = Duration::ZERO;
+                (
+                    "handed_back",
+                    database
+                        .transaction(
+                            PutBack {
+                                id,
+                                attempt,
+                                delay,
+                                error: None,
+                            },
+                            &context,
+                        )
+                        .await,
+                )
+            }
+            Ended::Failed(JobFailure::Permanent(problem, cause)) => {
+                let (problem, error) = (Some(problem), chain(&cause));
+                (
+                    "failed",
+                    database
+                        .transaction(
+                            End {
+                                id,
+                                attempt,
+                                problem,
+                                error,
+                            },
+                            &context,
+                        )
+                        .await,
+                )
+            }
+            Ended::Failed(JobFailure::Transient(cause)) if attempt >= started.attempts_allowed => {
+                let error = chain(&cause);
+                tracing::error!(job = name, run = %id, attempt, error, "dead: out of attempts");
+                (
+                    "dead",
+                    database
+                        .transaction(
+                            End {
+                                id,
+                                attempt,
+                                problem: None,
+                                error,
+                            },
+                            &context,
+                        )
+                        .await,
+                )
+            }
+            Ended::Failed(JobFailure::Transient(cause)) => {
+                let (delay, error) = (backoff(attempt), Some(chain(&cause)));
+                tracing::warn!(job = name, run = %id, attempt, error, ?delay, "failed; it is tried again");
+                (
+                    "retried",
+                    database
+                        .transaction(
+                            PutBack {
+                                id,
+                                attempt,
+                                delay,
+                                error,
+                            },
+                            &context,
+                        )
+                        .await,
+                )
+            }
+        };
+        let outcome = match &recorded {
+            Ok(()) => outcome,
+            Err(Unfinished::Fenced) => "fenced",
+            Err(Unfinished::Fault(_)) => "unrecorded",
+        };
+        metrics.finished(name, outcome, began.elapsed());
+        tracing::info!(job = name, run = %id, attempt, outcome, duration_ms = began.elapsed().as_secs_f64() * 1e3, "job ended");
+        // Fenced: another attempt has the row now, and the library's word for this one must not delete its delivery.
+        recorded.map_err(|unfinished| format!("{unfinished:?}"))
+    }
+
+    async fn execute(&self, started: &Started, kind: JobKind) -> Ended {
+        let run = Run {
+            id: started.id,
+            attempt: started.attempt,
+            subject: started.subject.clone(),
+            context: context_of(started, kind.timeout),
+            platform: self.platform.clone(),
+        };
+        let work = (kind.execute)(started.payload.clone(), run).in_current_span();
+        let mut task = tokio::spawn(work);
+        let ended = tokio::select! {
+            joined = &mut task => return match joined {
+                Ok(Ok(done)) => Ended::Done(done),
+                Ok(Err(failure)) => Ended::Failed(failure),
+                Err(error) => Ended::Failed(JobFailure::Transient(panic_of(error).into())),
+            },
+            () = tokio::time::sleep(kind.timeout) => {
+                Ended::Failed(JobFailure::Transient(format!("no end after {:?}", kind.timeout).into()))
+            }
+            () = self.leaving.cancelled() => Ended::Leaving,
+        };
+        abort(task, kind.name).await;
+        ended
+    }
+}
+
+/// Ends a task. One that does not yield cannot be ended, and would take a thread for good: then the process goes,
+/// and the lease brings its jobs back.
+async fn abort(task: JoinHandle<Result<Done, JobFailure>>, job: &str) {
+    let task = AbortOnDropHandle::new(task);
+    task.abort();
+    if tokio::time::timeout(ABORT_LIMIT, task).await.is_err() {
+        tracing::error!(job, "does not yield and cannot be aborted; the process ends");
+        std::process::exit(EX_SOFTWARE);
+    }
+}
+
+fn panic_of(error: tokio::task::JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            format!("panicked: {}", text.unwrap_or_else(|| "(no message)".to_owned()))
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+fn context_of(started: &Started, limit: Duration) -> RequestContext {
+    let span = tracing::Span::current();
+    let trace_id = telemetry::trace_id(&span);
+    let request_id = started
+        .request_id
+        .clone()
+        .unwrap_or_else(|| started.id.to_string());
+    RequestContext::new(request_id, trace_id, span, limit)
+}
+
+/// A trace of its own, linked to the request that asked for the job.
+fn span_of(started: &Started) -> tracing::Span {
+    let span = tracing::info_span!(
+        "job",
+        otel.name = format!("job {}", started.kind),
+        otel.kind = "consumer",
+        job = started.kind,
+        run = %started.id,
+        attempt = started.attempt,
+        request_id = started.request_id,
+    );
+    if let Some(enqueuer) = started.traceparent.as_deref().and_then(telemetry::span_context) {
+        span.add_link(enqueuer);
+    }
+    span
+}
+
+/// Full jitter, so that what failed together does not come back together.
+fn backoff(attempt: i32) -> Duration {
+    let ceiling = FIRST_BACKOFF * 2u32.saturating_pow(attempt.clamp(0, 20) as u32);
+    ceiling.min(LONGEST_BACKOFF).mul_f64(fastrand::f64())
+}
+
+/// The error and what is behind it, outermost first.
+fn chain(cause: &Cause) -> String {
+    let mut error: &dyn std::error::Error = cause.as_ref();
+    let mut text = error.to_string();
+    while let Some(source) = error.source() {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        error = source;
+    }
+    text
+}

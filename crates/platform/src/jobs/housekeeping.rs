@@ -1,0 +1,108 @@
+//! What the service does for itself: runs by the clock, and one of them that clears away.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Job, JobFailure, JobKind, Run, deliver::Deliveries};
+use crate::{
+    context::RequestContext,
+    postgres::{Abort, Fault, UnitOfWork},
+};
+
+/// How often it is looked whether a period has begun.
+const LOOK: Duration = Duration::from_secs(5);
+const CLEAR_EVERY: Duration = Duration::from_secs(600);
+
+/// The jobs of the platform itself.
+pub(crate) const HOUSEKEEPING: &[JobKind] = &[JobKind::of::<ClearAway>().every(CLEAR_EVERY)];
+
+/// Deletes idempotency keys and runs that nobody asks for any more.
+#[derive(Serialize, Deserialize)]
+pub(super) struct ClearAway {}
+
+/// How much went.
+#[derive(Serialize)]
+pub(super) struct Cleared {
+    keep_runs_seconds: f64,
+}
+
+impl Job for ClearAway {
+    const KIND: &'static str = "clear_away";
+    type Outcome = Cleared;
+
+    async fn run(&self, run: &Run) -> Result<Cleared, JobFailure> {
+        let keep_runs_seconds = run.platform.settings.jobs.retention.as_secs_f64();
+        Ok(Cleared { keep_runs_seconds })
+    }
+
+    async fn commit(&self, cleared: &Cleared, connection: &mut PgConnection) -> sqlx::Result<()> {
+        sqlx::query!("/* clear_keys */ DELETE FROM idempotency_keys WHERE expires_at <= now()")
+            .execute(&mut *connection)
+            .await?;
+        // Dead runs stay: somebody has to look at them.
+        sqlx::query!(
+            "/* clear_runs */
+            DELETE FROM job_runs
+            WHERE status IN ('succeeded', 'failed') AND finished_at < now() - make_interval(secs => $1)",
+            cleared.keep_runs_seconds
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+}
+
+struct Enqueue {
+    kind: JobKind,
+    slot: i64,
+}
+
+impl UnitOfWork for Enqueue {
+    const NAME: &'static str = "enqueue_by_clock";
+    type Output = ();
+    type Refusal = Fault;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<(), Abort<Fault>> {
+        // The unique slot decides which of all workers enqueues.
+        let statement = sqlx::query(
+            "/* enqueue_by_clock */
+            WITH run AS (
+              INSERT INTO job_runs (id, kind, slot, payload, attempts_allowed)
+              VALUES ($1, $2, $3, '{}', $4)
+              ON CONFLICT ON CONSTRAINT job_runs_kind_slot DO NOTHING
+              RETURNING id, delivery
+            )
+            SELECT (graphile_worker.add_job('run', json_build_object('run', run.id, 'delivery', run.delivery))).id FROM run",
+        );
+        statement
+            .bind(Uuid::now_v7())
+            .bind(self.kind.name)
+            .bind(self.slot)
+            .bind(self.kind.attempts)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Enqueues what is due by the clock, until it is dropped.
+pub(super) async fn schedule(deliveries: Deliveries) {
+    let kinds = deliveries.kinds.into_iter().flatten();
+    let by_the_clock: Vec<(JobKind, Duration)> =
+        kinds.filter_map(|kind| Some((*kind, kind.every?))).collect();
+    loop {
+        for (kind, period) in by_the_clock.iter().copied() {
+            let slot = Utc::now().timestamp() / period.as_secs().max(1) as i64;
+            let context = RequestContext::new("clock".into(), String::new(), tracing::Span::none(), LOOK);
+            let enqueue = Enqueue { kind, slot };
+            if let Err(fault) = deliveries.database.transaction(enqueue, &context).await {
+                tracing::debug!(?fault, job = kind.name, "not enqueued by the clock");
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}

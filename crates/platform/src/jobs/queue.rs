@@ -1,0 +1,109 @@
+//! The way in: one statement in the caller's transaction, and a bound on what waits.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use outcome::common;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Job;
+use crate::{context::RequestContext, postgres::Database, telemetry::metrics::Metrics};
+
+/// How often the depth is counted.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+crate::refusal! {
+    /// How enqueuing can be refused.
+    pub enum QueueRefusal {
+        /// 503: as many jobs as allowed are waiting.
+        Full => common::OVERLOADED, "too much work is waiting";
+    }
+}
+
+/// How much waits, counted once per second so that no request pays for it.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    depth: Arc<AtomicI64>,
+    limit: i64,
+}
+
+impl Queue {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            depth: Arc::default(),
+            limit: limit as i64,
+        }
+    }
+
+    /// Whether there is room for one more. Ask before the transaction; it costs no query.
+    ///
+    /// # Errors
+    /// [`QueueRefusal::Full`].
+    pub fn admit(&self) -> Result<(), QueueRefusal> {
+        if self.depth.load(Ordering::Relaxed) < self.limit {
+            Ok(())
+        } else {
+            Err(QueueRefusal::Full)
+        }
+    }
+
+    /// Counts until the process ends.
+    pub(crate) async fn keep_counting(self, database: Database, metrics: Arc<Metrics>) {
+        loop {
+            match super::store::counts(&database).await {
+                Ok(counts) => {
+                    self.depth.store(counts.queued, Ordering::Relaxed);
+                    metrics
+                        .jobs
+                        .set_counts(counts.queued, counts.dead, counts.oldest_seconds);
+                }
+                Err(fault) => tracing::debug!(?fault, "jobs were not counted"),
+            }
+            tokio::time::sleep(COUNT_EVERY).await;
+        }
+    }
+}
+
+/// Puts a job into the queue as part of the caller's transaction: rolled back it was never there, committed it
+/// will run. Gives the id, which is also what `GET /v1/jobs/{id}` takes.
+///
+/// # Errors
+/// A failed statement.
+///
+/// # Panics
+/// When the payload does not serialize.
+pub async fn enqueue<J: Job>(
+    connection: &mut PgConnection,
+    subject: &str,
+    job: &J,
+    context: &RequestContext,
+) -> sqlx::Result<Uuid> {
+    let id = Uuid::now_v7();
+    // The library's function is not ours to check at compile time.
+    let statement = sqlx::query(
+        "/* enqueue */
+        WITH run AS (
+          INSERT INTO job_runs (id, subject, kind, payload, attempts_allowed, request_id, traceparent)
+          VALUES ($1, $2, $3, $4, $5, $6, $7)
+          RETURNING id, delivery
+        )
+        SELECT (graphile_worker.add_job('run', json_build_object('run', run.id, 'delivery', run.delivery))).id FROM run",
+    );
+    statement
+        .bind(id)
+        .bind(subject)
+        .bind(J::KIND)
+        .bind(serde_json::to_value(job).expect("payloads serialize"))
+        .bind(J::ATTEMPTS)
+        .bind(context.request_id())
+        .bind(context.traceparent())
+        .execute(connection)
+        .await?;
+    Ok(id)
+}

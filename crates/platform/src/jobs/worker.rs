@@ -1,0 +1,211 @@
+//! The worker: supervised, with a lease that brings the jobs of a dead process back within seconds.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "the library takes sqlx's pool; nothing of ours touches its connections"
+)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use actix_web::web::Data;
+use graphile_worker::{
+    Database as LibraryDatabase, LocalQueueConfig, WorkerBuildError, WorkerOptions, WorkerUtils,
+    sqlx::SqlxDatabase,
+};
+use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::{
+    deliver::{Deliveries, Delivery},
+    watched::{Health, Watched},
+};
+use crate::{
+    Platform, config,
+    postgres::{SchemaState, connect_options},
+};
+
+const SCHEMA: &str = "graphile_worker";
+/// The newest migration of the library that is built in; a test holds it against the library.
+const LIBRARY_MIGRATION: i32 = 22;
+
+/// A worker that is silent for longer has lost its jobs.
+pub(super) const LEASE: Duration = Duration::from_secs(10);
+const HEARTBEAT: Duration = Duration::from_secs(2);
+const SWEEP: Duration = Duration::from_secs(2);
+/// The library's own connections: one listens, the others fetch, complete and beat.
+const LIBRARY_CONNECTIONS: u32 = 6;
+/// A claimed job waits no longer than this in the process before it is given back.
+const CLAIM: Duration = Duration::from_secs(3);
+const COMPLETION_BATCH: Duration = Duration::from_millis(2);
+const POLL: Duration = Duration::from_millis(500);
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// Time for a job to end by itself once the process is to leave, as a part of `shutdown.drain`.
+const HAND_BACK: Duration = Duration::from_secs(2);
+
+/// A worker that runs, and is built anew whenever it ends.
+#[derive(Debug)]
+pub struct Worker {
+    leaving: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Works off the jobs of this service, once the schema is there.
+    ///
+    /// # Errors
+    /// When `database.url` cannot be used.
+    pub fn start(platform: Data<Platform>) -> anyhow::Result<Self> {
+        let leaving = CancellationToken::new();
+        let working = platform.working.get_or_init(Arc::default).clone();
+        let deliveries = Deliveries {
+            database: platform.jobs_database.clone(),
+            kinds: platform.job_kinds,
+            platform: platform.clone(),
+            leaving: leaving.clone(),
+        };
+        let pool = PgPoolOptions::new()
+            .max_connections(LIBRARY_CONNECTIONS)
+            .acquire_timeout(LEASE / 4)
+            .connect_lazy_with(connect_options(&platform.settings.database)?);
+        let work = supervise(platform, deliveries, pool, leaving.clone(), working.clone());
+        let task = tokio::spawn(work.instrument(tracing::info_span!("worker")));
+        Ok(Self { leaving, task })
+    }
+
+    /// Takes no new jobs; hands those back that do not end in time.
+    pub async fn stop(self) {
+        self.leaving.cancel();
+        let _ = self.task.await;
+    }
+}
+
+async fn supervise(
+    platform: Data<Platform>,
+    deliveries: Deliveries,
+    pool: PgPool,
+    leaving: CancellationToken,
+    working: Arc<AtomicBool>,
+) {
+    let scheduler = super::housekeeping::schedule(deliveries.clone());
+    let work = async {
+        wait_for_schema(&platform).await;
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            let began = tokio::time::Instant::now();
+            match work_once(deliveries.clone(), pool.clone(), working.clone()).await {
+                Ok(()) if leaving.is_cancelled() => return,
+                Ok(()) => tracing::warn!("a query of the worker failed; it is built anew"),
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "the worker ended; it is built anew")
+                }
+            }
+            if began.elapsed() > LEASE {
+                backoff = FIRST_BACKOFF;
+            }
+            tokio::time::sleep(backoff.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
+        }
+    };
+    // The scheduler never ends; before the first build, leaving ends the wait.
+    tokio::select! {
+        () = work => {}
+        () = scheduler => {}
+        () = async { leaving.cancelled().await; tokio::time::sleep(platform.settings.shutdown.drain).await } => {
+            tracing::warn!("the worker did not end in time");
+        }
+    }
+    working.store(false, Ordering::Release);
+    pool.close().await;
+}
+
+async fn work_once(deliveries: Deliveries, pool: PgPool, working: Arc<AtomicBool>) -> anyhow::Result<()> {
+    let health = Health::new();
+    let driver = Watched::new(SqlxDatabase::new(pool), health.clone());
+    let leaving = deliveries.leaving.clone();
+    let concurrency = deliveries.platform.settings.jobs.concurrency;
+    let building = WorkerOptions::default()
+        .database(LibraryDatabase::new(driver))
+        .schema(SCHEMA)
+        .concurrency(concurrency)
+        .poll_interval(POLL)
+        .local_queue(
+            LocalQueueConfig::default()
+                .with_size(2 * concurrency)
+                .with_ttl(CLAIM),
+        )
+        .complete_job_batch_delay(COMPLETION_BATCH)
+        .heartbeat_interval(HEARTBEAT)
+        .sweep_interval(SWEEP)
+        .sweep_threshold(LEASE)
+        .recovery_delay(Duration::ZERO)
+        .listen_os_shutdown_signals(false)
+        .shutdown_grace_period(HAND_BACK)
+        .shutdown_interrupted_job_retry_delay(Duration::ZERO)
+        .add_extension(deliveries)
+        .define_job::<Delivery>()
+        .init();
+    let worker = Arc::new(building.await?);
+    let running = worker.clone();
+    let mut run = tokio::spawn(async move { running.run().await }.in_current_span());
+    working.store(true, Ordering::Release);
+    tracing::info!(concurrency, "working");
+    let ended = tokio::select! {
+        ended = &mut run => Some(ended),
+        () = leaving.cancelled() => None,
+        () = health.broken() => None,
+    };
+    working.store(false, Ordering::Release);
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            worker.request_shutdown();
+            // Without a database the library would try for minutes to give its jobs back; the lease does it too.
+            match tokio::time::timeout(HAND_BACK + LEASE / 2, run).await {
+                Ok(ended) => ended,
+                Err(_) => return Ok(()),
+            }
+        }
+    };
+    Ok(ended??)
+}
+
+/// Only `api migrate` changes the schema.
+async fn wait_for_schema(platform: &Platform) {
+    while !matches!(platform.schema_state().await, Ok(SchemaState::NewEnough)) {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// Brings the library's schema up to date.
+pub(crate) async fn migrate_library(settings: &config::Database) -> anyhow::Result<()> {
+    let options = connect_options(settings)?;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_with(options)
+        .await?;
+    let migrated = WorkerUtils::new(pool.clone(), SCHEMA)
+        .migrate()
+        .await
+        .map_err(WorkerBuildError::from);
+    pool.close().await;
+    Ok(migrated?)
+}
+
+/// Whether the library's schema is there and new enough.
+pub(crate) async fn library_schema_is_current(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let there = sqlx::query_scalar("SELECT to_regclass('graphile_worker.migrations') IS NOT NULL");
+    if !there.fetch_one(&mut *connection).await? {
+        return Ok(false);
+    }
+    let current = sqlx::query_scalar("SELECT COALESCE(max(id), 0) >= $1 FROM graphile_worker.migrations");
+    current.bind(LIBRARY_MIGRATION).fetch_one(connection).await
+}

@@ -1,0 +1,78 @@
+//! Sums up a subject's orders. Heavy work that a request should not wait for.
+
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use outcome::Refusal;
+use platform::jobs::{Job, JobFailure, Run};
+use platform::postgres::{Abort, Fault, UnitOfWork};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+
+/// Over these days, both included.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct BuildReport {
+    pub(crate) from: NaiveDate,
+    pub(crate) to: NaiveDate,
+}
+
+/// The report.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    from: NaiveDate,
+    to: NaiveDate,
+    currencies: Vec<CurrencyTotal>,
+}
+
+#[derive(Debug, Serialize)]
+struct CurrencyTotal {
+    currency: String,
+    orders: i64,
+    total_cents: i64,
+}
+
+impl Job for BuildReport {
+    const KIND: &'static str = "build_report";
+    const ATTEMPTS: i32 = 3;
+    const TIMEOUT: Duration = Duration::from_secs(60);
+    type Outcome = Report;
+
+    async fn run(&self, run: &Run) -> Result<Report, JobFailure> {
+        let totals = Totals {
+            subject: run.subject.clone().unwrap_or_default(),
+            period: self.clone(),
+        };
+        let currencies = run.platform.database.read(&totals, &run.context).await;
+        Ok(Report {
+            from: self.from,
+            to: self.to,
+            currencies: currencies.map_err(|fault| fault.into_problem().to_string())?,
+        })
+    }
+}
+
+struct Totals {
+    subject: String,
+    period: BuildReport,
+}
+
+impl UnitOfWork for Totals {
+    const NAME: &'static str = "report_totals";
+    type Output = Vec<CurrencyTotal>;
+    type Refusal = Fault;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Vec<CurrencyTotal>, Abort<Fault>> {
+        let totals = sqlx::query_as!(
+            CurrencyTotal,
+            r#"/* report_totals */
+            SELECT currency, count(*) AS "orders!", sum(total_cents)::bigint AS "total_cents!"
+            FROM orders
+            WHERE subject = $1 AND status = 'pending' AND created_at >= $2::date AND created_at < $3::date + 1
+            GROUP BY currency ORDER BY currency"#,
+            self.subject,
+            self.period.from,
+            self.period.to
+        );
+        Ok(totals.fetch_all(connection).await?)
+    }
+}

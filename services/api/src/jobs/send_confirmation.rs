@@ -1,0 +1,60 @@
+//! Has the supplier tell a customer that an order was placed.
+
+use std::time::Duration;
+
+use outcome::Refusal;
+use platform::{
+    jobs::{Job, JobFailure, Run},
+    upstream::Answer,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{problems, resources::orders::OrderById, supplier::Supplier};
+
+/// Of this order.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SendConfirmation {
+    pub(crate) order_id: Uuid,
+}
+
+/// Whether anything was sent: not for an order that was cancelled meanwhile.
+#[derive(Debug, Serialize)]
+pub(crate) struct Confirmation {
+    sent: bool,
+}
+
+impl Job for SendConfirmation {
+    const KIND: &'static str = "send_confirmation";
+    const ATTEMPTS: i32 = 8;
+    const TIMEOUT: Duration = Duration::from_secs(10);
+    type Outcome = Confirmation;
+
+    async fn run(&self, run: &Run) -> Result<Confirmation, JobFailure> {
+        let order = run
+            .platform
+            .database
+            .read(&OrderById(self.order_id), &run.context)
+            .await;
+        let order = order.map_err(|fault| fault.into_problem().to_string())?;
+        let Some(order) = order.filter(|order| !order.is_cancelled()) else {
+            return Ok(Confirmation { sent: false });
+        };
+        let notification = json!({ "order_id": self.order_id, "email": order.order.customer_email });
+        match Supplier::of(&run.platform)
+            .notify(&run.context, &run.id, &notification)
+            .await
+        {
+            Ok(Answer::Value(_)) => Ok(Confirmation { sent: true }),
+            Ok(Answer::Refused(status)) => {
+                let cause = format!("the supplier refuses the notification with {status}");
+                Err(JobFailure::Permanent(
+                    &problems::NOTIFICATION_REJECTED,
+                    cause.into(),
+                ))
+            }
+            Err(fault) => Err(fault.into_problem().to_string().into()),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `GET /v1/jobs/{id}`
+
+use actix_web::{
+    get,
+    web::{Data, Json},
+};
+use chrono::{DateTime, Utc};
+use platform::{
+    Platform,
+    context::RequestContext,
+    http::{auth::Caller, extract::Path},
+    jobs::find,
+    postgres::Fault,
+};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::orders::OrdersRead;
+use crate::problems;
+
+/// A job, as whoever asked for it sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Job {
+    /// Its id.
+    id: Uuid,
+    /// What kind of work.
+    kind: String,
+    /// `queued`, `running`, `succeeded`, `failed` (it can never work) or `dead` (out of attempts).
+    status: String,
+    /// Starts so far.
+    attempts: i32,
+    /// When it was asked for.
+    created_at: DateTime<Utc>,
+    /// When it ended, one way or the other.
+    finished_at: Option<DateTime<Utc>>,
+    /// What it yielded, once it has succeeded.
+    #[schema(value_type = Option<Object>)]
+    result: Option<Value>,
+    /// Why it failed.
+    problem: Option<JobProblem>,
+}
+
+/// What ended a job.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JobProblem {
+    /// Where it is explained.
+    r#type: String,
+    /// In a few words.
+    title: &'static str,
+    /// The code of its problem type.
+    code: &'static str,
+}
+
+platform::refusal! {
+    /// Every way in which reading a job can be refused.
+    pub enum GetJobRefusal {
+        /// 404: there is none with this id, or it is another subject's.
+        NotFound => problems::JOB_NOT_FOUND, "there is no job with this id for you";
+        ..Database(Fault);
+    }
+}
+
+/// How far a job is.
+#[utoipa::path(
+    tag = "jobs",
+    params(("id" = Uuid, Path)),
+    responses((status = 200, body = Job), GetJobRefusal),
+    security(("bearer" = ["orders:read"]))
+)]
+#[get("/v1/jobs/{id}")]
+pub async fn get_job(
+    caller: Caller<OrdersRead>,
+    id: Path<Uuid>,
+    context: RequestContext,
+    platform: Data<Platform>,
+) -> Result<Json<Job>, GetJobRefusal> {
+    let found = platform
+        .database
+        .read(&find(id.0, &caller.subject), &context)
+        .await?;
+    let job = found.ok_or(GetJobRefusal::NotFound)?;
+    let row = job.problem.and_then(|code| platform.catalogue.find(&code));
+    Ok(Json(Job {
+        id: job.id,
+        kind: job.kind,
+        status: job.status,
+        attempts: job.attempts,
+        created_at: job.created_at,
+        finished_at: job.finished_at,
+        result: job.result,
+        problem: row.map(|row| JobProblem {
+            r#type: row.uri(),
+            title: row.title,
+            code: row.code,
+        }),
+    }))
+}

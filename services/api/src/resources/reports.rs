@@ -1,0 +1,108 @@
+//! `POST /v1/reports`
+
+use actix_web::{HttpResponse, http::header, post, web::Data};
+use chrono::NaiveDate;
+use platform::{
+    Platform,
+    context::RequestContext,
+    http::{auth::Caller, extract::Body},
+    jobs::{QueueRefusal, enqueue},
+    postgres::{Abort, Fault, UnitOfWork},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use validator::{Validate, ValidationError};
+
+use super::orders::OrdersRead;
+use crate::jobs::BuildReport;
+
+/// Longer than a year is not one report.
+const LONGEST_DAYS: i64 = 366;
+
+/// What a report is wanted about.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[validate(schema(function = "is_a_period", skip_on_field_errors = false))]
+pub struct CreateReport {
+    /// The first day.
+    from: NaiveDate,
+    /// The last day.
+    to: NaiveDate,
+}
+
+fn is_a_period(report: &CreateReport) -> Result<(), ValidationError> {
+    let days = (report.to - report.from).num_days();
+    let broken = |code, message: &'static str| Err(ValidationError::new(code).with_message(message.into()));
+    match days {
+        ..0 => broken("range", "`to` must not be before `from`"),
+        LONGEST_DAYS.. => broken("range", "must not be longer than a year"),
+        _ => Ok(()),
+    }
+}
+
+/// It is being worked on.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Accepted {
+    /// Where `GET /v1/jobs/{id}` tells how far it is.
+    job_id: Uuid,
+    /// `queued`.
+    status: &'static str,
+}
+
+platform::refusal! {
+    /// Every way in which asking for a report can be refused.
+    pub enum CreateReportRefusal {
+        ..Queue(QueueRefusal);
+        ..Database(Fault);
+    }
+}
+
+/// Has a report built by a worker.
+#[utoipa::path(
+    tag = "reports",
+    request_body = CreateReport,
+    responses((status = 202, body = Accepted, headers(("Location" = String))), CreateReportRefusal),
+    security(("bearer" = ["orders:read"]))
+)]
+#[post("/v1/reports")]
+pub async fn create_report(
+    caller: Caller<OrdersRead>,
+    request: Body<CreateReport>,
+    context: RequestContext,
+    platform: Data<Platform>,
+) -> Result<HttpResponse, CreateReportRefusal> {
+    platform.queue.admit()?;
+    let order = OrderReport {
+        subject: caller.subject,
+        job: BuildReport {
+            from: request.0.from,
+            to: request.0.to,
+        },
+        context: context.clone(),
+    };
+    let job_id = platform.database.transaction(order, &context).await?;
+    Ok(HttpResponse::Accepted()
+        .insert_header((header::LOCATION, format!("/v1/jobs/{job_id}")))
+        .json(Accepted {
+            job_id,
+            status: "queued",
+        }))
+}
+
+struct OrderReport {
+    subject: String,
+    job: BuildReport,
+    context: RequestContext,
+}
+
+impl UnitOfWork for OrderReport {
+    const NAME: &'static str = "create_report";
+    type Output = Uuid;
+    type Refusal = CreateReportRefusal;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Uuid, Abort<CreateReportRefusal>> {
+        Ok(enqueue(connection, &self.subject, &self.job, &self.context).await?)
+    }
+}
