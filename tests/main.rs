@@ -6,6 +6,7 @@ mod commits;
 mod contract;
 mod drain;
 mod idempotency;
+mod jobs;
 mod logs;
 mod metrics;
 mod orders;
@@ -22,5 +23,5 @@ mod way;
 
 /// Triggers one of the service's own problem types; tells whether any test knows it.
 async fn trigger(code: &str) -> bool {
-    orders::trigger(code).await || supplier::trigger(code).await
+    orders::trigger(code).await || jobs::trigger(code).await || supplier::trigger(code).await
 }

@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 use testkit::{TestApp, assert_problem};
 
 /// An order that keeps all rules.
-fn order() -> Value {
+pub fn order() -> Value {
     json!({
         "customer_email": "ada@example.com", "currency": "EUR", "note": null,
         "items": [{ "sku": "ABC-1234", "quantity": 2, "unit_price_cents": 1999 }]
     })
 }
 
-async fn place(app: &TestApp, order: &Value) -> Response {
+/// Places an order.
+pub async fn place(app: &TestApp, order: &Value) -> Response {
     let request = app
         .request(Method::POST, "/v1/orders")
         .header("idempotency-key", uuid::Uuid::new_v4().to_string());

@@ -20,9 +20,10 @@ fn quote_request(sku: &str) -> Value {
 }
 
 /// An app with a supplier of its own.
-struct Shop {
+pub struct Shop {
     app: TestApp,
-    supplier: Supplier,
+    /// Its supplier.
+    pub supplier: Supplier,
 }
 
 impl Deref for Shop {
@@ -33,7 +34,8 @@ impl Deref for Shop {
     }
 }
 
-async fn shop(app: TestAppBuilder) -> Shop {
+/// Starts an app with a supplier of its own.
+pub async fn shop(app: TestAppBuilder) -> Shop {
     let free = ([127, 0, 0, 1], 0).into();
     let supplier = ::supplier::start(free, free).expect("free ports");
     let app = app.set("supplier.url", &format!("http://{}", supplier.address));

@@ -115,6 +115,10 @@ async fn complete_start(platform: Data<Platform>) {
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
+    // The first request finds a connection, however long it takes to open one.
+    while platform.database.ping(LOOK_AGAIN).await.is_err() {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
     platform.lifecycle.set_started();
     tracing::info!("started");
 }

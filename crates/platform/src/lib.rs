@@ -11,10 +11,12 @@ pub mod jobs;
 pub mod lifecycle;
 mod macros;
 pub mod postgres;
+mod process;
 pub mod redis;
 mod service;
 pub mod telemetry;
 pub mod upstream;
 
 pub use app::{App, Role};
+pub use process::run;
 pub use service::{Platform, Service};

@@ -35,6 +35,8 @@ pub struct Service {
     pub configure: Configure,
     /// Its jobs.
     pub jobs: &'static [JobKind],
+    /// Jobs of somebody else, such as its tests.
+    pub more_jobs: &'static [JobKind],
     /// Makes what is shared by its operations, so that it is there (and in the metrics) from the start.
     pub prepare: &'static [fn(&Platform)],
 }
@@ -66,7 +68,7 @@ pub struct Platform {
     pub(crate) jobs_database: Database,
     /// The way into the queue.
     pub queue: Queue,
-    pub(crate) job_kinds: [&'static [JobKind]; 2],
+    pub(crate) job_kinds: [&'static [JobKind]; 3],
     /// Redis.
     pub redis: Redis,
     /// Quotas.
@@ -110,7 +112,7 @@ impl Platform {
         };
         let (requests, checks) = (database(settings.database.pool_size)?, database(1)?);
         let jobs_database = database(settings.jobs.pool_size)?;
-        let job_kinds = [service.jobs, HOUSEKEEPING];
+        let job_kinds = [service.jobs, service.more_jobs, HOUSEKEEPING];
         job_kinds
             .iter()
             .copied()

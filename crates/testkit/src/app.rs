@@ -5,13 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api::service::SERVICE;
-use platform::{App, Role, Service, config::Settings, http::auth::development_token};
+use platform::{App, Role, config::Settings, http::auth::development_token};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::sync::OwnedRwLockReadGuard;
 
-use crate::{Proxy, TestAppBuilder, TestDatabase, routes};
+use crate::{Proxy, TestAppBuilder, TestDatabase};
 
 /// Where notes are.
 pub const NOTES: &str = "/v1/test/notes";
@@ -188,11 +187,7 @@ impl TestApp {
     pub async fn delete_elsewhere(&self, path: &str) {
         let mut settings = self.settings.clone();
         settings.database.url = self.database.url.as_str().into();
-        let service = Service {
-            configure: routes::configure,
-            ..SERVICE
-        };
-        let another = App::start(settings, service, Role::Api).expect("another replica starts");
+        let another = App::start(settings, crate::SERVICE, Role::Api).expect("another replica starts");
         let request = self.client.delete(format!(
             "http://{}{path}",
             another.public.as_ref().expect("it serves").address

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path};
 
 use api::service::{DEFAULT_TOML, SERVICE};
 use platform::{
-    App, Role, Service, config,
+    App, Role, config,
     http::{document, openapi::scopes},
 };
 use reqwest::{Client, Url};
@@ -123,11 +123,7 @@ impl TestAppBuilder {
         } else {
             Some(redis_undisturbed().await)
         };
-        let service = Service {
-            configure: routes::configure,
-            ..SERVICE
-        };
-        let app = App::start(settings.clone(), service, self.role);
+        let app = App::start(settings.clone(), crate::SERVICE, self.role);
         let app = app.expect("the app starts");
         let address = app.public.as_ref().expect("every role of a test serves").address;
         let url = format!("http://{address}");

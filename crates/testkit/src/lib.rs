@@ -4,6 +4,7 @@
 mod app;
 mod app_builder;
 mod database;
+mod jobs;
 mod logs;
 mod notes;
 mod problem;
@@ -16,6 +17,7 @@ mod routes;
 pub use app::{NOTES, TestApp, note};
 pub use app_builder::TestAppBuilder;
 pub use database::TestDatabase;
+pub use jobs::Poison;
 pub use logs::{log_lines, log_lines_of};
 pub use problem::{assert_problem, assert_problem_parts};
 pub use process::{Environment, Server};
@@ -23,3 +25,10 @@ pub use proxy::{Mode, Proxy};
 pub use raw::{RawConnection, RawResponse, canned_server};
 pub use redis::{RedisFault, redis_undisturbed};
 pub use routes::configure;
+
+/// The service with the routes and jobs of the tests besides its own.
+pub static SERVICE: platform::Service = platform::Service {
+    configure,
+    more_jobs: jobs::ALL,
+    ..api::service::SERVICE
+};

@@ -78,7 +78,19 @@ impl Environment {
     /// # Panics
     /// When it does not say so within 20 seconds.
     pub fn serve(&self) -> Server {
-        let mut command = self.command(&["serve"]);
+        self.start(&["serve"])
+    }
+
+    /// Starts a worker and waits until it says where its probes are.
+    ///
+    /// # Panics
+    /// When it does not say so within 20 seconds.
+    pub fn work(&self) -> Server {
+        self.start(&["work"])
+    }
+
+    fn start(&self, arguments: &[&str]) -> Server {
+        let mut command = self.command(arguments);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
         let (send, lines) = channel();
@@ -95,7 +107,7 @@ impl Environment {
             management: String::new(),
         };
         let serving = server.wait_for_event("serving");
-        let address = |name: &str| format!("http://{}", serving[name].as_str().expect("an address"));
+        let address = |name: &str| format!("http://{}", serving[name].as_str().unwrap_or_default());
         (server.public, server.management) = (address("api"), address("management"));
         server
     }
@@ -178,7 +190,11 @@ impl Server {
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
                 return status;
             }
-            assert!(Instant::now() < until, "the process does not end");
+            assert!(
+                Instant::now() < until,
+                "the process does not end: {:?}",
+                self.lines.try_iter().collect::<Vec<_>>()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -11,11 +11,12 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
 
 /// This service, as the platform sees it.
-pub static SERVICE: Service = Service {
+pub const SERVICE: Service = Service {
     version: env!("CARGO_PKG_VERSION"),
     catalogue: problems::CATALOGUE,
     schema: Schema::new(&MIGRATIONS),
     configure: resources::configure,
     jobs: jobs::ALL,
+    more_jobs: &[],
     prepare: &[supplier::prepare],
 };

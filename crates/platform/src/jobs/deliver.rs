@@ -7,7 +7,7 @@ use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use outcome::Cause;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::task::JoinHandle;
+use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -34,7 +34,9 @@ const EX_SOFTWARE: i32 = 70;
 pub(super) struct Deliveries {
     pub(super) platform: Data<Platform>,
     pub(super) database: Database,
-    pub(super) kinds: [&'static [JobKind]; 2],
+    pub(super) kinds: [&'static [JobKind]; 3],
+    /// Where the jobs themselves run.
+    pub(super) jobs: Handle,
     pub(super) leaving: CancellationToken,
 }
 
@@ -211,6 +213,12 @@ impl Deliveries {
         recorded.map_err(|unfinished| format!("{unfinished:?}"))
     }
 
+    /// A job that has begun may still end by itself when the process is told to leave; half of the drain is for that.
+    async fn out_of_time_to_leave(&self) {
+        self.leaving.cancelled().await;
+        tokio::time::sleep(self.platform.settings.shutdown.drain / 2).await;
+    }
+
     async fn execute(&self, started: &Started, kind: JobKind) -> Ended {
         let run = Run {
             id: started.id,
@@ -220,7 +228,7 @@ impl Deliveries {
             platform: self.platform.clone(),
         };
         let work = (kind.execute)(started.payload.clone(), run).in_current_span();
-        let mut task = tokio::spawn(work);
+        let mut task = self.jobs.spawn(work);
         let ended = tokio::select! {
             joined = &mut task => return match joined {
                 Ok(Ok(done)) => Ended::Done(done),
@@ -230,7 +238,7 @@ impl Deliveries {
             () = tokio::time::sleep(kind.timeout) => {
                 Ended::Failed(JobFailure::Transient(format!("no end after {:?}", kind.timeout).into()))
             }
-            () = self.leaving.cancelled() => Ended::Leaving,
+            () = self.out_of_time_to_leave() => Ended::Leaving,
         };
         abort(task, kind.name).await;
         ended

@@ -19,7 +19,10 @@ use graphile_worker::{
     sqlx::SqlxDatabase,
 };
 use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
-use tokio::task::JoinHandle;
+use tokio::{
+    runtime::{self, Runtime},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -48,14 +51,22 @@ const COMPLETION_BATCH: Duration = Duration::from_millis(2);
 const POLL: Duration = Duration::from_millis(500);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// Time for a job to end by itself once the process is to leave, as a part of `shutdown.drain`.
-const HAND_BACK: Duration = Duration::from_secs(2);
 
 /// A worker that runs, and is built anew whenever it ends.
 #[derive(Debug)]
 pub struct Worker {
     leaving: CancellationToken,
-    task: JoinHandle<()>,
+    task: Option<JoinHandle<()>>,
+    jobs: Option<Runtime>,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Without waiting: a job that never yields must not keep the process.
+        if let Some(jobs) = self.jobs.take() {
+            jobs.shutdown_background();
+        }
+    }
 }
 
 impl Worker {
@@ -66,7 +77,13 @@ impl Worker {
     pub fn start(platform: Data<Platform>) -> anyhow::Result<Self> {
         let leaving = CancellationToken::new();
         let working = platform.working.get_or_init(Arc::default).clone();
+        // Apart from everything else: a job that never yields must not stop the heartbeat.
+        let jobs = runtime::Builder::new_multi_thread()
+            .thread_name("jobs")
+            .enable_all()
+            .build()?;
         let deliveries = Deliveries {
+            jobs: jobs.handle().clone(),
             database: platform.jobs_database.clone(),
             kinds: platform.job_kinds,
             platform: platform.clone(),
@@ -78,13 +95,19 @@ impl Worker {
             .connect_lazy_with(connect_options(&platform.settings.database)?);
         let work = supervise(platform, deliveries, pool, leaving.clone(), working.clone());
         let task = tokio::spawn(work.instrument(tracing::info_span!("worker")));
-        Ok(Self { leaving, task })
+        Ok(Self {
+            leaving,
+            task: Some(task),
+            jobs: Some(jobs),
+        })
     }
 
     /// Takes no new jobs; hands those back that do not end in time.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.leaving.cancel();
-        let _ = self.task.await;
+        if let Some(task) = self.task.take() {
+            let _ = task.await;
+        }
     }
 }
 
@@ -132,6 +155,8 @@ async fn work_once(deliveries: Deliveries, pool: PgPool, working: Arc<AtomicBool
     let driver = Watched::new(SqlxDatabase::new(pool), health.clone());
     let leaving = deliveries.leaving.clone();
     let concurrency = deliveries.platform.settings.jobs.concurrency;
+    // More than jobs are given to end: they hand themselves back before the library drops them.
+    let drain = deliveries.platform.settings.shutdown.drain;
     let building = WorkerOptions::default()
         .database(LibraryDatabase::new(driver))
         .schema(SCHEMA)
@@ -148,7 +173,7 @@ async fn work_once(deliveries: Deliveries, pool: PgPool, working: Arc<AtomicBool
         .sweep_threshold(LEASE)
         .recovery_delay(Duration::ZERO)
         .listen_os_shutdown_signals(false)
-        .shutdown_grace_period(HAND_BACK)
+        .shutdown_grace_period(drain * 3 / 4)
         .shutdown_interrupted_job_retry_delay(Duration::ZERO)
         .add_extension(deliveries)
         .define_job::<Delivery>()
@@ -169,7 +194,7 @@ async fn work_once(deliveries: Deliveries, pool: PgPool, working: Arc<AtomicBool
         None => {
             worker.request_shutdown();
             // Without a database the library would try for minutes to give its jobs back; the lease does it too.
-            match tokio::time::timeout(HAND_BACK + LEASE / 2, run).await {
+            match tokio::time::timeout(drain, run).await {
                 Ok(ended) => ended,
                 Err(_) => return Ok(()),
             }

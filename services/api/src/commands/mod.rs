@@ -2,7 +2,6 @@
 
 mod check;
 mod jobs;
-mod serve;
 mod token;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -83,9 +82,9 @@ pub fn run() -> ExitCode {
 
 fn execute(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
-        Command::Serve { with_worker: false } => serve::run(settings(cli)?, Role::Api),
-        Command::Serve { with_worker: true } => serve::run(settings(cli)?, Role::Both),
-        Command::Work => serve::run(settings(cli)?, Role::Worker),
+        Command::Serve { with_worker: false } => platform::run(settings(cli)?, SERVICE, Role::Api),
+        Command::Serve { with_worker: true } => platform::run(settings(cli)?, SERVICE, Role::Both),
+        Command::Work => platform::run(settings(cli)?, SERVICE, Role::Worker),
         Command::Jobs(command) => in_runtime(jobs::run(command, settings(cli)?)),
         Command::Migrate => in_runtime(migrate(settings(cli)?)),
         Command::Check => in_runtime(check::run(config::load(DEFAULT_TOML, &cli.config))),

@@ -8,4 +8,4 @@ pub(crate) use send_confirmation::SendConfirmation;
 
 use platform::jobs::JobKind;
 
-pub(crate) static ALL: &[JobKind] = &[JobKind::of::<BuildReport>(), JobKind::of::<SendConfirmation>()];
+pub(crate) const ALL: &[JobKind] = &[JobKind::of::<BuildReport>(), JobKind::of::<SendConfirmation>()];

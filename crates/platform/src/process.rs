@@ -1,19 +1,21 @@
-//! `api serve` and `api work`
+//! A process from its first line to its last.
 
 use std::time::Duration;
 
 use anyhow::Context;
-use platform::{App, Role, config::Settings, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::service::SERVICE;
+use crate::{App, Role, Service, config::Settings, telemetry};
 
-/// Runs until SIGTERM or Ctrl-C.
-pub(super) fn run(settings: Settings, role: Role) -> anyhow::Result<()> {
+/// Runs until SIGTERM or Ctrl-C, then leaves without failing what was accepted; flushes telemetry on every way out.
+///
+/// # Errors
+/// When it cannot start, or is interrupted a second time while it leaves.
+pub fn run(settings: Settings, service: Service, role: Role) -> anyhow::Result<()> {
     let telemetry = telemetry::init(&settings, std::io::stderr)?;
     let flush = settings.shutdown.flush;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(serve(settings, role));
+    let result = runtime.block_on(until_signal(settings, service, role));
     runtime.shutdown_timeout(Duration::from_secs(1));
     // Outside the runtime, and bounded: a collector that hangs must not keep the process.
     let (done, flushed) = std::sync::mpsc::channel();
@@ -27,10 +29,10 @@ pub(super) fn run(settings: Settings, role: Role) -> anyhow::Result<()> {
     result
 }
 
-async fn serve(settings: Settings, role: Role) -> anyhow::Result<()> {
+async fn until_signal(settings: Settings, service: Service, role: Role) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let app = App::start(settings, SERVICE, role)?;
+    let app = App::start(settings, service, role)?;
     let api = app
         .public
         .as_ref()
