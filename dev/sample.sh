@@ -20,5 +20,10 @@ curl -i -w "\n" \$API/v1/orders/01981f6e-7c1a-7a3e-9d55-3a0a2b6f6c10 -H "Authori
 curl -i -w "\n" \$API/v1/orders/$id -H "Authorization: Bearer \$TOKEN"
 # 429: more requests than one address may send without a token
 curl -s -o /dev/null -w '%{http_code}\n' "\$API/info?[1-300]" | sort | uniq -c
+# 202: a report is built by the worker; ask for it at the Location of the answer
+curl -i -w "\n" \$API/v1/reports -H "Authorization: Bearer \$TOKEN" -H "Content-Type: application/json" -d '{"from": "2026-01-01", "to": "2026-12-31"}'
+# 502, then 503: the supplier fails, and is left alone when it has failed too often
+curl -X PUT http://127.0.0.1:$SUPPLIER_SWITCHES/faults/quotes -H "Content-Type: application/json" -d '{"kind": "status", "status": 500}'
+curl -i -w "\n" \$API/v1/quotes -H "Authorization: Bearer \$TOKEN" -H "Content-Type: application/json" -d '{"currency": "EUR", "items": [{"sku": "ABC-1234", "quantity": 2}]}'
 
 TEXT

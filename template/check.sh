@@ -53,17 +53,17 @@ it_passes_its_own_checks_and_serves() {
   enter my_long-name-2
   make check
   find . -path ./.dev -prune -o -path ./.git -prune -o -print | sort >"$WORK/before"
-  APP__HTTP__PORT=$(free_port 18080) APP__HTTP__MANAGEMENT_PORT=$(free_port 18180) make run >"$WORK/run.log" 2>&1 &
-  local make=$! tries=0 served
+  APP__HTTP__PORT=$(free_port 18080) APP__HTTP__MANAGEMENT_PORT=$(free_port 18180) dev/run >"$WORK/run.log" 2>&1 &
+  local run=$! tries=0 served
   until grep -q 'Ctrl-C stops everything' "$WORK/run.log"; do
     tries=$((tries + 1))
-    if [ $tries -gt 3000 ] || ! kill -0 $make 2>/dev/null; then cat "$WORK/run.log" >&2; die "make run did not come to serve"; fi
+    if [ $tries -gt 3000 ] || ! kill -0 $run 2>/dev/null; then cat "$WORK/run.log" >&2; die "make run did not come to serve"; fi
     sleep 0.1
   done
   # The first of the printed lines, as a reader would copy it.
   served=$(bash -c "$(sed -n '/^export TOKEN/p; /^# 201/,/^curl/p' "$WORK/run.log")" 2>/dev/null)
-  pkill -TERM -P $make -f dev/run
-  wait $make || true
+  kill -TERM $run
+  wait $run || true
   case $served in "HTTP/1.1 201 Created"*) ;; *) cat "$WORK/run.log" >&2; die "an order was answered with: $served" ;; esac
   find . -path ./.dev -prune -o -path ./.git -prune -o -print | sort >"$WORK/after"
   diff "$WORK/before" "$WORK/after" || die "make run left something behind besides .dev"

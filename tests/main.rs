@@ -17,11 +17,16 @@ mod postgres_faults;
 mod probes;
 mod quotas;
 mod redis_faults;
+mod reports;
 mod supplier;
 mod tokens;
 mod way;
 
 /// Triggers one of the service's own problem types; tells whether any test knows it.
 async fn trigger(code: &str) -> bool {
-    orders::trigger(code).await || jobs::trigger(code).await || supplier::trigger(code).await
+    let mut known = jobs::trigger(code).await;
+    known |= orders::trigger(code).await;
+    known |= reports::trigger(code).await;
+    known |= supplier::trigger(code).await;
+    known
 }

@@ -104,10 +104,11 @@ impl TestAppBuilder {
         logs::start(&settings);
 
         let server = secrecy_text(&settings.database.url);
-        let database = TestDatabase::create(&server).await;
-        if !self.unmigrated {
-            database.migrate(&settings).await;
-        }
+        let database = if self.unmigrated {
+            TestDatabase::create(&server).await
+        } else {
+            TestDatabase::migrated(&server, &settings).await
+        };
         let (database_url, postgres) = via_proxy(&database.url, self.postgres_proxy).await;
         if let Some(proxy) = postgres.as_ref().filter(|_| self.postgres_away) {
             proxy.set(Mode::Cut);

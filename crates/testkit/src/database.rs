@@ -6,6 +6,7 @@ use crate::notes::TABLE;
 use api::service::SERVICE;
 use platform::config::Settings;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
+use tokio::sync::OnceCell;
 
 /// A database of its own.
 #[derive(Debug)]
@@ -19,6 +20,20 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// Creates it, empty, on this server.
     pub async fn create(server: &str) -> Self {
+        Self::copied(server, "template1").await
+    }
+
+    /// Creates it on this server with the schema in place: a copy of one that was migrated once and stays there.
+    ///
+    /// # Panics
+    /// When the migrations do not run.
+    pub async fn migrated(server: &str, settings: &Settings) -> Self {
+        static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+        let template = TEMPLATE.get_or_init(|| template(server, settings)).await;
+        Self::copied(server, template).await
+    }
+
+    async fn copied(server: &str, template: &str) -> Self {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         let mut url = reqwest::Url::parse(server).expect("APP__DATABASE__URL is an address");
         url.set_path(&name);
@@ -27,7 +42,11 @@ impl TestDatabase {
             server: server.to_owned(),
             url: url.into(),
         };
-        execute(&database.server, &format!("CREATE DATABASE {}", database.name)).await;
+        execute(
+            &database.server,
+            &format!("CREATE DATABASE {} TEMPLATE {template}", database.name),
+        )
+        .await;
         database
     }
 
@@ -147,6 +166,33 @@ impl TestDatabase {
                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
         self.count(others).await;
     }
+}
+
+/// The database that tests copy; made by the first process that needs it.
+async fn template(server: &str, settings: &Settings) -> String {
+    let name = format!("template_{}", SERVICE.schema.fingerprint());
+    let options = PgConnectOptions::from_str(server).expect("a valid address");
+    let mut alone = PgConnection::connect_with(&options)
+        .await
+        .expect("Postgres is there; see `make test`");
+    // Of all processes that test at the same time, one makes it; the lock goes with the connection.
+    sqlx::query("SELECT pg_advisory_lock(5432)")
+        .execute(&mut alone)
+        .await
+        .expect("a lock");
+    let there = sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        .bind(&name);
+    if !there.fetch_one(&mut alone).await.expect("a catalogue") {
+        let database = TestDatabase::create(server).await;
+        database.migrate(settings).await;
+        execute(
+            server,
+            &format!("ALTER DATABASE {} RENAME TO {name}", database.name),
+        )
+        .await;
+        // What was renamed is not there any more to be dropped.
+    }
+    name
 }
 
 async fn execute(url: &str, sql: &str) {

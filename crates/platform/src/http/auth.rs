@@ -226,6 +226,13 @@ pub trait Scope {
     const NAME: &'static str;
 }
 
+/// No scope in particular: any valid token will do.
+pub struct AnyScope;
+
+impl Scope for AnyScope {
+    const NAME: &'static str = "";
+}
+
 /// Who calls, with the scope `S`. As a handler's first parameter it refuses before the body is read.
 pub struct Caller<S> {
     /// The token's subject.
@@ -243,10 +250,12 @@ impl<S: Scope> FromRequest for Caller<S> {
             None => Err(AuthRefusal::Unauthenticated(Challenge {
                 token_was_sent: false,
             })),
-            Some(claims) if claims.scope.split(' ').any(|scope| scope == S::NAME) => Ok(Self {
-                subject: claims.sub.clone(),
-                scope: PhantomData,
-            }),
+            Some(claims) if S::NAME.is_empty() || claims.scope.split(' ').any(|scope| scope == S::NAME) => {
+                Ok(Self {
+                    subject: claims.sub.clone(),
+                    scope: PhantomData,
+                })
+            }
             Some(_) => Err(AuthRefusal::Forbidden(MissingScope(S::NAME))),
         };
         ready(caller.map_err(Error::from))

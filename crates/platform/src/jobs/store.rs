@@ -126,7 +126,7 @@ impl UnitOfWork for ListRuns {
 /// When the database gives no answer.
 pub async fn list(database: &Database, dead_only: bool) -> Result<Vec<RunSummary>, Fault> {
     let work = ListRuns { id: None, dead_only };
-    database.read_until(&work, Deadline::after(LIMIT), || ()).await
+    database.one_statement(&work, Deadline::after(LIMIT), || ()).await
 }
 
 /// One run.
@@ -139,7 +139,7 @@ pub async fn show(database: &Database, id: Uuid) -> Result<Option<RunSummary>, F
         dead_only: false,
     };
     Ok(database
-        .read_until(&work, Deadline::after(LIMIT), || ())
+        .one_statement(&work, Deadline::after(LIMIT), || ())
         .await?
         .pop())
 }
@@ -236,5 +236,7 @@ impl UnitOfWork for Count {
 }
 
 pub(super) async fn counts(database: &Database) -> Result<Counts, Fault> {
-    database.read_until(&Count, Deadline::after(LIMIT), || ()).await
+    database
+        .one_statement(&Count, Deadline::after(LIMIT), || ())
+        .await
 }

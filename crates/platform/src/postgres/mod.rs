@@ -62,15 +62,16 @@ impl Database {
         work: &W,
         context: &RequestContext,
     ) -> Result<W::Output, W::Refusal> {
-        self.read_until(work, context.deadline(), || context.count_attempt())
+        self.one_statement(work, context.deadline(), || context.count_attempt())
             .await
     }
 
-    /// As [`read`](Self::read), for work that serves several requests or none.
+    /// Runs one statement that is whole by itself and may be repeated: a read, or a change that does no harm twice.
+    /// For work that serves several requests or none.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub async fn read_until<W: UnitOfWork>(
+    pub async fn one_statement<W: UnitOfWork>(
         &self,
         work: &W,
         deadline: Deadline,

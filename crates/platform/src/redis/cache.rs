@@ -202,7 +202,7 @@ impl<T: Cacheable> ReadCache<T> {
             .map_err(|_| Fault::NoConnectionFree)?;
         let value = self
             .database
-            .read_until(&load, Deadline::after(self.load_deadline), count_attempt)
+            .one_statement(&load, Deadline::after(self.load_deadline), count_attempt)
             .await?;
         if let Some(value) = &value {
             let (cache, id, value) = (self.clone(), id.to_owned(), value.clone());

@@ -1,0 +1,181 @@
+//! Jobs of the sample, as their owner meets them: reports and confirmations.
+
+use std::time::{Duration, Instant};
+
+use ::supplier::{Endpoint, Fault};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use testkit::{TestApp, assert_problem};
+use uuid::Uuid;
+
+use crate::{
+    orders::placed,
+    supplier::{Shop, shop},
+};
+
+const QUEUED: &str = "SELECT count(*) FROM job_runs WHERE slot IS NULL";
+
+async fn order_report(app: &TestApp) -> Response {
+    let period = json!({ "from": "2026-01-01", "to": "2026-12-31" });
+    app.request(Method::POST, "/v1/reports")
+        .json(&period)
+        .send()
+        .await
+        .expect("an answer")
+}
+
+/// Asks until the job has this status.
+async fn wait_for(app: &TestApp, path: &str, status: &str) -> Value {
+    let asked = Instant::now();
+    loop {
+        let job: Value = app.get(path).await.json().await.expect("JSON");
+        if job["status"] == status {
+            return job;
+        }
+        assert!(asked.elapsed() < Duration::from_secs(20), "{job}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The confirmation of the one order there is.
+async fn confirmation(shop: &Shop) -> String {
+    let id = sqlx::query_scalar::<_, Uuid>("SELECT id FROM job_runs WHERE kind = 'send_confirmation'");
+    let id = id
+        .fetch_one(&mut shop.database.connect().await)
+        .await
+        .expect("one confirmation");
+    format!("/v1/jobs/{id}")
+}
+
+/// The problem types of these jobs, for the loop over the catalogue; tells whether it knows the code.
+pub async fn trigger(code: &str) -> bool {
+    if code != "notification-rejected" {
+        return false;
+    }
+    let shop = shop(TestApp::build().worker()).await;
+    shop.supplier
+        .set_fault(Endpoint::Notifications, Some(Fault::Status { status: 400 }));
+    placed(&shop).await;
+    let job = wait_for(&shop, &confirmation(&shop).await, "failed").await;
+    assert_eq!(
+        (&job["problem"]["code"], &job["attempts"]),
+        (&json!(code), &json!(1))
+    );
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_accepted_built_and_read_by_its_owner_alone() {
+    let app = TestApp::build().worker().start().await;
+    placed(&app).await;
+    placed(&app).await;
+    let response = order_report(&app).await;
+    assert_eq!(response.status(), 202);
+    let path = response.headers()["location"]
+        .to_str()
+        .expect("a path")
+        .to_owned();
+    let accepted: Value = response.json().await.expect("JSON");
+    assert_eq!(
+        path,
+        format!("/v1/jobs/{}", accepted["job_id"].as_str().expect("an id"))
+    );
+    let job = wait_for(&app, &path, "succeeded").await;
+    let totals = json!([{ "currency": "EUR", "orders": 2, "total_cents": 7996 }]);
+    assert_eq!(
+        (&job["result"]["currencies"], &job["attempts"]),
+        (&totals, &json!(1))
+    );
+    assert!(job["finished_at"].is_string() && job["problem"].is_null());
+
+    let response = app
+        .request_as("mallory", Method::GET, &path)
+        .send()
+        .await
+        .expect("an answer");
+    assert_problem(response, "/v1/jobs/{id}", Method::GET, "job-not-found").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_period_that_is_none_is_told() {
+    let app = TestApp::start().await;
+    let period = json!({ "from": "2026-02-01", "to": "2026-01-01" });
+    let response = app
+        .request(Method::POST, "/v1/reports")
+        .json(&period)
+        .send()
+        .await
+        .expect("an answer");
+    let problem = assert_problem(response, "/v1/reports", Method::POST, "invalid-request").await;
+    assert_eq!(problem["errors"][0]["code"], "range");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rolled_back_it_was_never_queued_and_committed_it_runs() {
+    let shop = shop(TestApp::build().worker()).await;
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION 'provoked' USING ERRCODE = '53100'; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION refuse();";
+    shop.database.execute(refuse).await;
+    // The record comes after the job in the transaction: both go.
+    let response = crate::orders::place(&shop, &crate::orders::order()).await;
+    assert_problem(response, "/v1/orders", Method::POST, "storage-exhausted").await;
+    assert_eq!(shop.database.count(QUEUED).await, 0);
+    assert_eq!(
+        shop.database
+            .count("SELECT count(*) FROM graphile_worker.jobs")
+            .await,
+        0
+    );
+
+    shop.database
+        .execute("DROP TRIGGER refuse ON idempotency_keys")
+        .await;
+    placed(&shop).await;
+    wait_for(&shop, &confirmation(&shop).await, "succeeded").await;
+    let notifications = shop.supplier.received().notifications;
+    assert_eq!(notifications.into_values().collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supplier_that_comes_back_gets_its_notification_once_by_key() {
+    let shop = shop(TestApp::build().worker().set("upstream.breaker_calls", "1000")).await;
+    shop.supplier
+        .set_fault(Endpoint::Notifications, Some(Fault::Status { status: 500 }));
+    placed(&shop).await;
+    let path = confirmation(&shop).await;
+    let id: Uuid = path.rsplit('/').next().expect("an id").parse().expect("an id");
+    while shop.database.job(id).await.2.is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    shop.supplier.set_fault(Endpoint::Notifications, None);
+    let job = wait_for(&shop, &path, "succeeded").await;
+    assert!(job["attempts"].as_i64().expect("a number") >= 2);
+    assert_eq!(
+        shop.supplier.received().notifications.get(&id.to_string()),
+        Some(&1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_refuses_without_a_query() {
+    let app = TestApp::build().set("jobs.queue_limit", "1").start().await;
+    placed(&app).await;
+    let began = Instant::now();
+    while app.metric("jobs_queued").await < 1.0 {
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "the gauge does not follow"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_problem(
+        order_report(&app).await,
+        "/v1/reports",
+        Method::POST,
+        "overloaded",
+    )
+    .await;
+    let response = crate::orders::place(&app, &crate::orders::order()).await;
+    assert_problem(response, "/v1/orders", Method::POST, "overloaded").await;
+}
