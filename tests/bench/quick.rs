@@ -1,7 +1,7 @@
 //! `make bench-quick`: what a request costs in round trips, what the process costs at rest, how fast it starts.
 //! Prints what it saw; nothing here can fail a build.
 
-mod order_round_trips;
+mod orders;
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,8 @@ async fn main() {
         megabytes(at_rest[STARTS / 2])
     );
 
-    order_round_trips::print(environment).await;
+    orders::print_jobs(&environment).await;
+    orders::print(environment).await;
 }
 
 fn resident_kib(server: &Server) -> u64 {

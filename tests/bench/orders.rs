@@ -1,12 +1,63 @@
-//! What each kind of request to orders costs in round trips, counted by proxies.
+//! What orders cost: round trips of each kind of request, counted by proxies, and the pace of their jobs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::json;
 use testkit::{Environment, Proxy};
 
 use super::{megabytes, resident_kib};
+
+/// How fast a worker is: from a backlog, and from enqueuing to the end of a job at rest. The jobs confirm orders that
+/// are not there: they read one row and do nothing.
+pub async fn print_jobs(environment: &Environment) {
+    const BACKLOG: i32 = 5_000;
+    const SINGLE: usize = 20;
+    let confirm = async |count| {
+        let payload = json!({ "order_id": uuid::Uuid::now_v7() });
+        environment
+            .database
+            .enqueue("send_confirmation", payload, 3, count)
+            .await
+    };
+    let done = "SELECT count(*) FROM job_runs WHERE kind = 'send_confirmation' AND status = 'succeeded'";
+    confirm(BACKLOG).await;
+    let worker = environment.work();
+    let mut before = 0;
+    while before < i64::from(BACKLOG) / 10 {
+        before = environment.database.count(done).await;
+    }
+    let began = Instant::now();
+    environment
+        .database
+        .wait_until(done, |done| done >= i64::from(BACKLOG))
+        .await;
+    let rate = (i64::from(BACKLOG) - before) as f64 / began.elapsed().as_secs_f64();
+    println!("jobs from a backlog          {rate:>5.0} /s   (one worker, 8 at once)");
+
+    let mut waits = Vec::new();
+    let mut connection = environment.database.connect().await;
+    for _ in 0..SINGLE {
+        let enqueued = Instant::now();
+        let id = confirm(1).await;
+        let status = "SELECT status = 'succeeded' FROM job_runs WHERE id = $1";
+        while !sqlx::query_scalar::<_, bool>(status)
+            .bind(id)
+            .fetch_one(&mut connection)
+            .await
+            .expect("it is there")
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        waits.push(enqueued.elapsed());
+    }
+    waits.sort();
+    println!(
+        "from enqueuing to its end    {:>5} ms   (median of {SINGLE}, at rest)",
+        waits[SINGLE / 2].as_millis()
+    );
+    drop(worker);
+}
 
 /// Sends each kind of request once, on connections that are open and statements that are prepared.
 pub async fn print(environment: Environment) {
