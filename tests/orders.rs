@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use client::{Client, Item, NewOrder, ProblemCode, Settings};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use testkit::{TestApp, assert_problem};
@@ -300,4 +301,43 @@ fn merged(mut object: Value, changes: Value) -> Value {
     let changes = changes.as_object().expect("an object").clone();
     object.as_object_mut().expect("an object").extend(changes);
     object
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typed_client_places_reads_lists_and_cancels() {
+    let app = TestApp::start().await;
+    let token = app.token("alice", "orders:read orders:write");
+    let client = Client::new(&app.url, token, Settings::default()).expect("a client");
+    let new = NewOrder {
+        customer_email: "ada@example.com".into(),
+        currency: "EUR".into(),
+        items: vec![Item {
+            sku: "ABC-1234".into(),
+            quantity: 2,
+            unit_price_cents: 1999,
+        }],
+        note: None,
+    };
+    let placed = client.create_order_with_key("k", &new).await.expect("placed");
+    assert_eq!(
+        client.create_order_with_key("k", &new).await.expect("replayed"),
+        placed
+    );
+    assert_eq!(client.order(placed.id).await.expect("read").value, placed);
+    assert_eq!(
+        client.orders(20, None).await.expect("listed").value.items,
+        std::slice::from_ref(&placed)
+    );
+    client.cancel_order(placed.id).await.expect("cancelled");
+    let gone = client.order(placed.id).await.expect_err("it is gone");
+    assert_eq!(gone.problem().expect("a problem").code, ProblemCode::OrderGone);
+
+    let wrong = NewOrder {
+        items: Vec::new(),
+        ..new
+    };
+    let refused = client.create_order(&wrong).await.expect_err("no items");
+    let errors = &refused.problem().expect("a problem").errors;
+    assert_eq!(errors[0].pointer.as_deref(), Some("/items"));
+    assert_eq!(refused.attempts.len(), 1);
 }

@@ -8,6 +8,7 @@
 //! This crate does no I/O and knows no web framework.
 
 mod catalogue;
+mod client_code;
 mod fields;
 mod markdown;
 mod problem;
@@ -15,6 +16,7 @@ mod problem_type;
 mod refusal;
 
 pub use catalogue::{Catalogue, common};
+pub use client_code::catalogue_as_rust;
 pub use fields::{FieldError, Location};
 pub use markdown::catalogue_as_markdown;
 pub use problem::{Cause, Problem};

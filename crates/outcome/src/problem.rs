@@ -51,7 +51,8 @@ impl Problem {
     /// callers refused together do not come back together. Ignored where retrying cannot help.
     pub fn retry_after(mut self, wait: Duration) -> Self {
         if self.problem_type.retryable() {
-            self.retry_after = Some(wait.as_secs_f64().ceil().max(1.0) as u64 + fastrand::u64(0..=1));
+            self.retry_after =
+                Some((wait.as_secs_f64().ceil().max(1.0) as u64).saturating_add(fastrand::u64(0..=1)));
         }
         self
     }

@@ -12,7 +12,7 @@ use reqwest::Url;
 use resilience::{ConcurrencyLimit, Deadline, RetryPolicy};
 
 use crate::{
-    config::Settings,
+    config::{self, Settings},
     http::{Configure, Routes, UNMATCHED, auth::Authenticator, document},
     jobs::{HOUSEKEEPING, JobKind, Queue},
     lifecycle::Lifecycle,
@@ -65,7 +65,7 @@ pub struct Platform {
     /// A connection of its own for checks, so that they do not wait behind requests.
     pub checks: Database,
     /// For jobs, in a pool of their own.
-    pub(crate) jobs_database: Database,
+    pub jobs_database: Database,
     /// The way into the queue.
     pub queue: Queue,
     pub(crate) job_kinds: [&'static [JobKind]; 3],
@@ -82,7 +82,6 @@ pub struct Platform {
     /// Whether the worker of this process works, where it has one.
     pub(crate) working: OnceLock<Arc<AtomicBool>>,
     http_client: reqwest::Client,
-    retry: RetryPolicy,
     upstreams: Mutex<Vec<Upstream>>,
     shared: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
 }
@@ -96,22 +95,26 @@ impl Platform {
     pub fn new(settings: Settings, service: Service) -> anyhow::Result<Data<Self>> {
         let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
         let metrics = Arc::new(Metrics::new(&settings.service.name, service.version));
-        let retry = RetryPolicy::new(
-            settings.retry.attempts,
-            settings.retry.first_backoff,
-            settings.retry.budget,
-        );
-        let database = |size| {
-            Database::new(
-                &settings.database,
-                size,
-                retry.clone(),
-                lifecycle.clone(),
-                metrics.clone(),
-            )
+        // A budget for each dependency: what one of them spends must not be missing for another.
+        let retry = || {
+            let config::Retry {
+                attempts,
+                first_backoff,
+                budget,
+            } = settings.retry;
+            RetryPolicy::new(attempts, first_backoff, budget)
         };
-        let (requests, checks) = (database(settings.database.pool_size)?, database(1)?);
-        let jobs_database = database(settings.jobs.pool_size)?;
+        let database = |size, statement_timeout| {
+            let limits = config::Database {
+                statement_timeout,
+                ..settings.database.clone()
+            };
+            Database::new(&limits, size, retry(), lifecycle.clone(), metrics.clone())
+        };
+        let statement_timeout = settings.database.statement_timeout;
+        let requests = database(settings.database.pool_size, statement_timeout)?;
+        let checks = database(1, statement_timeout)?;
+        let jobs_database = database(settings.jobs.pool_size, settings.jobs.statement_timeout)?;
         let job_kinds = [service.jobs, service.more_jobs, HOUSEKEEPING];
         job_kinds
             .iter()
@@ -144,7 +147,6 @@ impl Platform {
             uploads: ConcurrencyLimit::new(settings.http.max_in_flight.div_ceil(2)),
             working: OnceLock::new(),
             http_client: upstream::http_client()?,
-            retry,
             upstreams: Mutex::default(),
             shared: Mutex::default(),
             lifecycle,
@@ -200,11 +202,12 @@ impl Platform {
     /// A client of another service, with a breaker and a bulkhead of its own. Make one per service and
     /// process ([`shared`](Self::shared)): it is listed under `/dependencies` from then on.
     pub fn upstream(&self, name: &'static str, base: Url) -> Upstream {
+        let retry = &self.settings.retry;
         let upstream = Upstream::new(
             name,
             base,
             self.http_client.clone(),
-            self.retry.clone(),
+            RetryPolicy::new(retry.attempts, retry.first_backoff, retry.budget),
             &self.settings.upstream,
             self.metrics.clone(),
         );

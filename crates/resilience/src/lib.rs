@@ -10,5 +10,5 @@ mod single_flight;
 pub use breaker::{Breaker, BreakerSettings, BreakerState, Broken, Trip};
 pub use concurrency::{ConcurrencyLimit, Permit};
 pub use deadline::{Deadline, DeadlineExceeded};
-pub use retry::{RetryEvent, RetryPolicy};
+pub use retry::{RetryEvent, RetryPolicy, Transient};
 pub use single_flight::SingleFlight;

@@ -30,6 +30,24 @@ pub enum RetryEvent {
     BudgetExhausted,
 }
 
+/// Why trying again may help, and how long to wait first at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transient {
+    /// The metric's word for it.
+    pub reason: &'static str,
+    /// As the other side asks, for example with `Retry-After`; the backoff comes on top.
+    pub not_before: Duration,
+}
+
+impl From<&'static str> for Transient {
+    fn from(reason: &'static str) -> Self {
+        Self {
+            reason,
+            not_before: Duration::ZERO,
+        }
+    }
+}
+
 impl fmt::Debug for RetryPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryPolicy")
@@ -59,15 +77,16 @@ impl RetryPolicy {
 
     /// Calls `attempt` until it succeeds, fails for good, or nothing is left of attempts, time or budget;
     /// returns the last result. `transient` names the reason of an error that may pass.
-    pub async fn run<T, E, F>(
+    pub async fn run<T, E, F, R>(
         &self,
         deadline: Deadline,
-        transient: impl Fn(&E) -> Option<&'static str>,
+        transient: impl Fn(&E) -> Option<R>,
         mut on_event: impl FnMut(RetryEvent),
         mut attempt: impl FnMut() -> F,
     ) -> Result<T, E>
     where
         F: Future<Output = Result<T, E>>,
+        R: Into<Transient>,
     {
         let mut ceiling = self.first_backoff;
         for left in (0..self.attempts).rev() {
@@ -78,10 +97,11 @@ impl RetryPolicy {
                 }
                 Err(error) => error,
             };
-            let Some(reason) = transient(&error) else {
+            let Some(transient) = transient(&error) else {
                 return Err(error);
             };
-            let backoff = ceiling.mul_f64(fastrand::f64());
+            let Transient { reason, not_before } = transient.into();
+            let backoff = not_before + ceiling.mul_f64(fastrand::f64());
             if left == 0 || deadline.remaining() <= backoff {
                 return Err(error);
             }

@@ -147,12 +147,12 @@ impl TestApp {
     /// Asks a probe until it answers `status`; gives the time that took.
     ///
     /// # Panics
-    /// After ten seconds.
+    /// After thirty seconds.
     pub async fn wait_for(&self, probe: &str, status: u16) -> Duration {
         let started = Instant::now();
         while self.management(probe).await.status() != status {
             assert!(
-                started.elapsed() < Duration::from_secs(10),
+                started.elapsed() < Duration::from_secs(30),
                 "{probe} did not become {status}"
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -163,12 +163,12 @@ impl TestApp {
     /// Waits until so many requests are in flight.
     ///
     /// # Panics
-    /// After ten seconds.
+    /// After thirty seconds.
     pub async fn wait_for_in_flight(&self, count: usize) {
         let started = Instant::now();
         while self.app.platform.in_flight.in_flight() != count {
             assert!(
-                started.elapsed() < Duration::from_secs(10),
+                started.elapsed() < Duration::from_secs(30),
                 "never {count} in flight"
             );
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -55,11 +55,23 @@ impl Supplier {
     pub(crate) async fn quote(
         &self,
         context: &RequestContext,
+        currency: &str,
         items: &impl Serialize,
     ) -> Result<Answer<SupplierQuote>, UpstreamFault> {
-        self.upstream
-            .call(context, &Call::post("/v1/quotes", items).safe_to_repeat())
-            .await
+        let call = Call::post("/v1/quotes", items).safe_to_repeat();
+        let answer = self.upstream.call(context, &call).await?;
+        if let Answer::Value(SupplierQuote {
+            total_cents,
+            currency: quoted,
+            ..
+        }) = &answer
+            && (*total_cents < 0 || quoted != currency)
+        {
+            return Err(UpstreamFault::Invalid(
+                "another currency than asked for, or less than nothing".into(),
+            ));
+        }
+        Ok(answer)
     }
 
     /// When an order is expected; nothing where the supplier does not know it. Asked once: it is an extra.

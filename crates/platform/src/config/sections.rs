@@ -187,6 +187,8 @@ section! {
         concurrency: usize = "8",
         /// Connections for the jobs of a worker, besides those for requests.
         pool_size: usize = "8",
+        /// `statement_timeout` of those connections.
+        statement_timeout: Duration = "30s",
         /// Jobs that may wait; beyond that, requests that would add one get 503 `overloaded`.
         queue_limit: usize = "100000",
         /// How long finished runs are kept; dead ones stay.

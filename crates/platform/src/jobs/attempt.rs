@@ -66,7 +66,7 @@ impl UnitOfWork for Start {
 #[derive(Debug)]
 pub(super) enum Unfinished {
     Fenced,
-    Fault(#[expect(dead_code, reason = "for the log")] Fault),
+    Fault(Fault),
 }
 
 impl From<Fault> for Unfinished {
@@ -144,7 +144,7 @@ pub(super) struct PutBack {
     pub(super) id: Uuid,
     pub(super) attempt: i32,
     pub(super) delay: Duration,
-    /// None where the process is leaving: that costs the job no attempt.
+    /// None where the job was not to blame: that costs it no attempt.
     pub(super) error: Option<String>,
 }
 

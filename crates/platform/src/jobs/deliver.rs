@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
-use outcome::Cause;
+use outcome::{Cause, Refusal};
 use resilience::Deadline;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -18,7 +18,12 @@ use super::{
     Done, JobFailure, JobKind, Run,
     attempt::{End, PutBack, Start, Started, Succeed, Unfinished},
 };
-use crate::{Platform, context::RequestContext, postgres::Database, telemetry};
+use crate::{
+    Platform,
+    context::RequestContext,
+    postgres::{Database, Fault},
+    telemetry,
+};
 
 /// Time for the statements around an attempt.
 const BOOKKEEPING: Duration = Duration::from_secs(5);
@@ -27,6 +32,8 @@ const ABORT_LIMIT: Duration = Duration::from_secs(1);
 /// The first wait after a failure is random up to twice this, each further one up to twice as much.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
+/// Characters of an error that are kept.
+const LONGEST_ERROR: usize = 2_000;
 /// `EX_SOFTWARE` (sysexits.h): whoever supervises the process starts it again.
 const EX_SOFTWARE: i32 = 70;
 
@@ -80,6 +87,11 @@ enum Ended {
     Leaving,
 }
 
+enum Recorded {
+    As(&'static str, Result<(), Unfinished>),
+    Not(JobFailure),
+}
+
 impl Deliveries {
     /// `Ok` lets the library forget the delivery, `Err` makes it deliver again.
     async fn deliver(&self, named: Named) -> Result<(), String> {
@@ -92,7 +104,7 @@ impl Deliveries {
             .database
             .one_statement(&start, Deadline::after(BOOKKEEPING), || ())
             .await;
-        let started = started.map_err(|fault| format!("{fault:?}"))?;
+        let started = started.map_err(|fault| fault.into_problem().problem_type.code.to_owned())?;
         let Some(started) = started else { return Ok(()) };
         let kind = self
             .kinds
@@ -120,81 +132,59 @@ impl Deliveries {
         let (id, attempt) = (started.id, started.attempt);
         let context = context_of(&started, BOOKKEEPING);
         let database = &self.database;
-        let (outcome, recorded) = match ended {
-            Ended::Done(done) => (
-                "succeeded",
-                database
-                    .transaction(Succeed { id, attempt, done }, &context)
-                    .await,
+        let ended = match ended {
+            Ended::Done(done) => match database
+                .transaction(Succeed { id, attempt, done }, &context)
+                .await
+            {
+                // The effect itself was refused by the database: that is how this attempt ended.
+                Err(Unfinished::Fault(fault)) if !matches!(fault, Fault::OutcomeUnknown(_)) => {
+                    Recorded::Not(JobFailure::Transient(fault.into_problem().to_string().into()))
+                }
+                recorded => Recorded::As("succeeded", recorded),
+            },
+            Ended::Leaving => Recorded::As(
+                "handed_back",
+                self.put_back(&started, Duration::ZERO, None, &context).await,
             ),
-            Ended::Leaving => {
-                let delay = Duration::ZERO;
-                (
-                    "handed_back",
-                    database
-                        .transaction(
-                            PutBack {
-                                id,
-                                attempt,
-                                delay,
-                                error: None,
-                            },
-                            &context,
-                        )
-                        .await,
-                )
+            Ended::Failed(failure) => Recorded::Not(failure),
+        };
+        let (outcome, recorded) = match ended {
+            Recorded::As(outcome, recorded) => (outcome, recorded),
+            Recorded::Not(JobFailure::Later(wait, cause)) => {
+                let wait = wait
+                    .clamp(FIRST_BACKOFF, LONGEST_BACKOFF)
+                    .mul_f64(1.0 + fastrand::f64());
+                tracing::info!(job = name, run = %id, attempt, cause = chain(&cause), ?wait, "not now");
+                ("postponed", self.put_back(&started, wait, None, &context).await)
             }
-            Ended::Failed(JobFailure::Permanent(problem, cause)) => {
+            Recorded::Not(JobFailure::Permanent(problem, cause)) => {
                 let (problem, error) = (Some(problem), chain(&cause));
-                (
-                    "failed",
-                    database
-                        .transaction(
-                            End {
-                                id,
-                                attempt,
-                                problem,
-                                error,
-                            },
-                            &context,
-                        )
-                        .await,
-                )
+                let end = End {
+                    id,
+                    attempt,
+                    problem,
+                    error,
+                };
+                ("failed", database.transaction(end, &context).await)
             }
-            Ended::Failed(JobFailure::Transient(cause)) if attempt >= started.attempts_allowed => {
+            Recorded::Not(JobFailure::Transient(cause)) if attempt >= started.attempts_allowed => {
                 let error = chain(&cause);
                 tracing::error!(job = name, run = %id, attempt, error, "dead: out of attempts");
-                (
-                    "dead",
-                    database
-                        .transaction(
-                            End {
-                                id,
-                                attempt,
-                                problem: None,
-                                error,
-                            },
-                            &context,
-                        )
-                        .await,
-                )
+                let end = End {
+                    id,
+                    attempt,
+                    problem: None,
+                    error,
+                };
+                ("dead", database.transaction(end, &context).await)
             }
-            Ended::Failed(JobFailure::Transient(cause)) => {
-                let (delay, error) = (backoff(attempt), Some(chain(&cause)));
+            Recorded::Not(JobFailure::Transient(cause)) => {
+                let (delay, error) = (backoff(attempt), chain(&cause));
                 tracing::warn!(job = name, run = %id, attempt, error, ?delay, "failed; it is tried again");
                 (
                     "retried",
-                    database
-                        .transaction(
-                            PutBack {
-                                id,
-                                attempt,
-                                delay,
-                                error,
-                            },
-                            &context,
-                        )
-                        .await,
+                    self.put_back(&started, delay, Some(error), &context).await,
                 )
             }
         };
@@ -206,13 +196,30 @@ impl Deliveries {
         metrics.finished(name, outcome, began.elapsed());
         tracing::info!(job = name, run = %id, attempt, outcome, duration_ms = began.elapsed().as_secs_f64() * 1e3, "job ended");
         // Fenced: another attempt has the row now, and the library's word for this one must not delete its delivery.
-        recorded.map_err(|unfinished| format!("{unfinished:?}"))
+        recorded.map_err(|_| outcome.to_owned())
     }
 
     /// A job that has begun may still end by itself when the process is told to leave; half of the drain is for that.
     async fn out_of_time_to_leave(&self) {
         self.leaving.cancelled().await;
         tokio::time::sleep(self.platform.settings.shutdown.drain / 2).await;
+    }
+
+    async fn put_back(
+        &self,
+        started: &Started,
+        delay: Duration,
+        error: Option<String>,
+        context: &RequestContext,
+    ) -> Result<(), Unfinished> {
+        let (id, attempt) = (started.id, started.attempt);
+        let put_back = PutBack {
+            id,
+            attempt,
+            delay,
+            error,
+        };
+        self.database.transaction(put_back, context).await
     }
 
     async fn execute(&self, started: &Started, kind: JobKind) -> Ended {
@@ -224,7 +231,8 @@ impl Deliveries {
             platform: self.platform.clone(),
         };
         let work = (kind.execute)(started.payload.clone(), run).in_current_span();
-        let mut task = self.jobs.spawn(work);
+        // Dropped with the delivery: what nobody waits for any more must not go on beside the next attempt.
+        let mut task = AbortOnDropHandle::new(self.jobs.spawn(work));
         let ended = tokio::select! {
             joined = &mut task => return match joined {
                 Ok(Ok(done)) => Ended::Done(done),
@@ -243,8 +251,7 @@ impl Deliveries {
 
 /// Ends a task. One that does not yield cannot be ended, and would take a thread for good: then the process goes,
 /// and the lease brings its jobs back.
-async fn abort(task: JoinHandle<Result<Done, JobFailure>>, job: &str) {
-    let task = AbortOnDropHandle::new(task);
+async fn abort(task: AbortOnDropHandle<Result<Done, JobFailure>>, job: &str) {
     task.abort();
     if tokio::time::timeout(ABORT_LIMIT, task).await.is_err() {
         tracing::error!(job, "does not yield and cannot be aborted; the process ends");
@@ -305,5 +312,7 @@ fn chain(cause: &Cause) -> String {
         text.push_str(&source.to_string());
         error = source;
     }
-    text
+    // Postgres text has no U+0000, and nobody reads more than this.
+    text.retain(|character| character != '\0');
+    text.chars().take(LONGEST_ERROR).collect()
 }

@@ -15,7 +15,8 @@ use crate::{
 
 /// How often it is looked whether a period has begun.
 const LOOK: Duration = Duration::from_secs(5);
-const CLEAR_EVERY: Duration = Duration::from_secs(600);
+/// Ten thousand of each at a time: more than that many writes in a minute need a shorter period.
+const CLEAR_EVERY: Duration = Duration::from_secs(60);
 
 /// The jobs of the platform itself.
 pub(crate) const HOUSEKEEPING: &[JobKind] = &[JobKind::of::<ClearAway>().every(CLEAR_EVERY)];
@@ -40,14 +41,20 @@ impl Job for ClearAway {
     }
 
     async fn commit(&self, cleared: &Cleared, connection: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query!("/* clear_keys */ DELETE FROM idempotency_keys WHERE expires_at <= now()")
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query!(
+            "/* clear_keys */
+            DELETE FROM idempotency_keys WHERE ctid IN
+              (SELECT ctid FROM idempotency_keys WHERE expires_at <= now() LIMIT 10000)"
+        )
+        .execute(&mut *connection)
+        .await?;
         // Dead runs stay: somebody has to look at them.
         sqlx::query!(
             "/* clear_runs */
-            DELETE FROM job_runs
-            WHERE status IN ('succeeded', 'failed') AND finished_at < now() - make_interval(secs => $1)",
+            DELETE FROM job_runs WHERE ctid IN
+              (SELECT ctid FROM job_runs
+               WHERE status IN ('succeeded', 'failed') AND finished_at < now() - make_interval(secs => $1)
+               LIMIT 10000)",
             cleared.keep_runs_seconds
         )
         .execute(connection)

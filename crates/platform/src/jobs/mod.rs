@@ -60,6 +60,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 pub enum JobFailure {
     /// It may work another time.
     Transient(Cause),
+    /// It was not even tried: not before this time, and it costs no attempt.
+    Later(Duration, Cause),
     /// It will never work: the run ends as `failed` with this problem.
     Permanent(&'static ProblemType, Cause),
 }

@@ -1,10 +1,5 @@
 //! The worker: supervised, with a lease that brings the jobs of a dead process back within seconds.
 
-#![expect(
-    clippy::disallowed_types,
-    reason = "the library takes sqlx's pool; nothing of ours touches its connections"
-)]
-
 use std::{
     sync::{
         Arc,
@@ -18,7 +13,10 @@ use graphile_worker::{
     Database as LibraryDatabase, LocalQueueConfig, WorkerBuildError, WorkerOptions, WorkerUtils,
     sqlx::SqlxDatabase,
 };
-use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{
+    PgConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use tokio::{
     runtime::{self, Runtime},
     task::JoinHandle,
@@ -89,11 +87,8 @@ impl Worker {
             platform: platform.clone(),
             leaving: leaving.clone(),
         };
-        let pool = PgPoolOptions::new()
-            .max_connections(LIBRARY_CONNECTIONS)
-            .acquire_timeout(LEASE / 4)
-            .connect_lazy_with(connect_options(&platform.settings.database)?);
-        let work = supervise(platform, deliveries, pool, leaving.clone(), working.clone());
+        let options = connect_options(&platform.settings.database)?;
+        let work = supervise(platform, deliveries, options, leaving.clone(), working.clone());
         let task = tokio::spawn(work.instrument(tracing::info_span!("worker")));
         Ok(Self {
             leaving,
@@ -114,7 +109,7 @@ impl Worker {
 async fn supervise(
     platform: Data<Platform>,
     deliveries: Deliveries,
-    pool: PgPool,
+    options: PgConnectOptions,
     leaving: CancellationToken,
     working: Arc<AtomicBool>,
 ) {
@@ -124,7 +119,7 @@ async fn supervise(
         let mut backoff = FIRST_BACKOFF;
         loop {
             let began = tokio::time::Instant::now();
-            match work_once(deliveries.clone(), pool.clone(), working.clone()).await {
+            match work_once(deliveries.clone(), options.clone(), working.clone()).await {
                 Ok(()) if leaving.is_cancelled() => return,
                 Ok(()) => tracing::warn!("a query of the worker failed; it is built anew"),
                 Err(error) => {
@@ -147,10 +142,18 @@ async fn supervise(
         }
     }
     working.store(false, Ordering::Release);
-    pool.close().await;
 }
 
-async fn work_once(deliveries: Deliveries, pool: PgPool, working: Arc<AtomicBool>) -> anyhow::Result<()> {
+async fn work_once(
+    deliveries: Deliveries,
+    options: PgConnectOptions,
+    working: Arc<AtomicBool>,
+) -> anyhow::Result<()> {
+    // A pool of its own for each worker: what a silent connection holds of the last one must not starve the next.
+    let pool = PgPoolOptions::new()
+        .max_connections(LIBRARY_CONNECTIONS)
+        .acquire_timeout(LEASE / 4)
+        .connect_lazy_with(options);
     let health = Health::new();
     let driver = Watched::new(SqlxDatabase::new(pool), health.clone());
     let leaving = deliveries.leaving.clone();
@@ -194,9 +197,13 @@ async fn work_once(deliveries: Deliveries, pool: PgPool, working: Arc<AtomicBool
         None => {
             worker.request_shutdown();
             // Without a database the library would try for minutes to give its jobs back; the lease does it too.
-            match tokio::time::timeout(drain, run).await {
+            match tokio::time::timeout(drain, &mut run).await {
                 Ok(ended) => ended,
-                Err(_) => return Ok(()),
+                Err(_) => {
+                    // Its heartbeat would keep the lease on what it has locked.
+                    run.abort();
+                    return Ok(());
+                }
             }
         }
     };

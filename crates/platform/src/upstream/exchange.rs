@@ -17,6 +17,9 @@ use super::UpstreamFault;
 /// Where the other side asks us to wait without saying how long.
 const DEFAULT_WAIT: Duration = Duration::from_secs(1);
 
+/// Longer than that we do not pass on, whatever it says.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
 /// An answer that is no failure of the other side.
 pub(super) enum Reply {
     /// 2xx.
@@ -25,8 +28,6 @@ pub(super) enum Reply {
     Refused(u16),
     /// 429.
     Throttled(Duration),
-    /// No answer within what was left of the request's time: too little to blame the other side.
-    OutOfTime,
 }
 
 /// Sends and reads, within what the other side may cost us.
@@ -85,7 +86,9 @@ fn retry_after(response: &Response) -> Duration {
         .headers()
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok());
-    seconds.map_or(DEFAULT_WAIT, Duration::from_secs)
+    seconds
+        .map_or(DEFAULT_WAIT, Duration::from_secs)
+        .min(LONGEST_WAIT)
 }
 
 /// Puts the span's trace identity into the headers (W3C Trace Context).

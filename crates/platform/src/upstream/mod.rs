@@ -171,7 +171,6 @@ impl Upstream {
                 }),
             Reply::Refused(status) => Ok(Answer::Refused(status)),
             Reply::Throttled(wait) => Err(UpstreamFault::Throttled(wait)),
-            Reply::OutOfTime => Err(UpstreamFault::TimedOut),
         }
     }
 
@@ -191,7 +190,6 @@ impl Upstream {
             Ok(Reply::Value(_)) => "ok",
             Ok(Reply::Refused(_)) => "refused",
             Ok(Reply::Throttled(_)) => "throttled",
-            Ok(Reply::OutOfTime) => "timeout",
             Err(fault) => fault.outcome(),
         };
         span.record("outcome", outcome);
@@ -211,20 +209,26 @@ impl Upstream {
         let request = self.request(context, call, span)?;
         let (client, max_bytes) = (self.client.clone(), self.settings.max_response_bytes);
         let (left, full) = (context.deadline().remaining(), self.settings.attempt_timeout);
-        // The timeout is inside the breaker: a call dropped from outside would not be counted. Only the full time
-        // counts against the other side: a caller in a hurry must not open the breaker for everybody.
-        let result = self.breaker.call(async move {
+        // The timeout is inside the breaker: a call dropped from outside is not counted. That is just what a caller
+        // in a hurry needs: its own deadline says nothing about the other side.
+        let call = self.breaker.call(async move {
             let _place = place;
-            match tokio::time::timeout(full.min(left), exchange(client, request, max_bytes)).await {
-                Ok(result) => result,
-                Err(_) if left < full => Ok(Reply::OutOfTime),
-                Err(_) => Err(UpstreamFault::TimedOut),
-            }
+            let exchange = exchange(client, request, max_bytes);
+            tokio::time::timeout(full, exchange)
+                .await
+                .unwrap_or(Err(UpstreamFault::TimedOut))
         });
-        result.await.map_err(|broken| match broken {
-            Broken::Open => UpstreamFault::Open,
-            Broken::Failed(fault) => fault,
-        })
+        let result = if left < full {
+            tokio::time::timeout(left, call).await
+        } else {
+            Ok(call.await)
+        };
+        result
+            .map_err(|_| UpstreamFault::TimedOut)?
+            .map_err(|broken| match broken {
+                Broken::Open => UpstreamFault::Open,
+                Broken::Failed(fault) => fault,
+            })
     }
 
     fn request(

@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use outcome::catalogue_as_markdown;
+use outcome::{catalogue_as_markdown, catalogue_as_rust};
 use platform::{
     Role,
     config::{self, Settings},
@@ -59,6 +59,9 @@ enum Command {
         /// As JSON instead of Markdown.
         #[arg(long)]
         json: bool,
+        /// As the client's enum, in Rust.
+        #[arg(long, conflicts_with = "json")]
+        rust: bool,
     },
     /// Print the OpenAPI document.
     Openapi,
@@ -88,11 +91,12 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
         Command::Jobs(command) => in_runtime(jobs::run(command, settings(cli)?)),
         Command::Migrate => in_runtime(migrate(settings(cli)?)),
         Command::Check => in_runtime(check::run(config::load(DEFAULT_TOML, &cli.config))),
-        Command::Problems { json: true } => {
+        Command::Problems { json: true, .. } => {
             let rows: Vec<_> = SERVICE.catalogue.iter().collect();
             print(&serde_json::to_string_pretty(&rows)?)
         }
-        Command::Problems { json: false } => print(catalogue_as_markdown(SERVICE.catalogue).trim_end()),
+        Command::Problems { rust: true, .. } => print(catalogue_as_rust(SERVICE.catalogue).trim_end()),
+        Command::Problems { .. } => print(catalogue_as_markdown(SERVICE.catalogue).trim_end()),
         Command::Openapi => {
             print(&document(SERVICE.configure, SERVICE.catalogue, SERVICE.version).to_pretty_json()?)
         }

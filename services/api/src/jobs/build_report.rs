@@ -42,7 +42,7 @@ impl Job for BuildReport {
             subject: run.subject.clone().unwrap_or_default(),
             period: self.clone(),
         };
-        let currencies = run.platform.database.read(&totals, &run.context).await;
+        let currencies = run.platform.jobs_database.read(&totals, &run.context).await;
         Ok(Report {
             from: self.from,
             to: self.to,

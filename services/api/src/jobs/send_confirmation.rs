@@ -5,13 +5,16 @@ use std::time::Duration;
 use outcome::Refusal;
 use platform::{
     jobs::{Job, JobFailure, Run},
-    upstream::Answer,
+    upstream::{Answer, UpstreamFault},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{problems, resources::orders::OrderById, supplier::Supplier};
+
+/// While the supplier is left alone.
+const NOT_ASKED: Duration = Duration::from_secs(5);
 
 /// Of this order.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,7 +37,7 @@ impl Job for SendConfirmation {
     async fn run(&self, run: &Run) -> Result<Confirmation, JobFailure> {
         let order = run
             .platform
-            .database
+            .jobs_database
             .read(&OrderById(self.order_id), &run.context)
             .await;
         let order = order.map_err(|fault| fault.into_problem().to_string())?;
@@ -54,6 +57,14 @@ impl Job for SendConfirmation {
                     cause.into(),
                 ))
             }
+            // Not asked, or asked to wait: no attempt of ours.
+            Err(UpstreamFault::Throttled(wait)) => {
+                Err(JobFailure::Later(wait, "the supplier asks to wait".into()))
+            }
+            Err(fault @ (UpstreamFault::Open | UpstreamFault::Saturated)) => Err(JobFailure::Later(
+                NOT_ASKED,
+                fault.into_problem().to_string().into(),
+            )),
             Err(fault) => Err(fault.into_problem().to_string().into()),
         }
     }

@@ -80,7 +80,10 @@ pub async fn create_quote(
     context: RequestContext,
     platform: Data<Platform>,
 ) -> Result<Json<Quote>, CreateQuoteRefusal> {
-    match Supplier::of(&platform).quote(&context, &request.0).await? {
+    match Supplier::of(&platform)
+        .quote(&context, &request.0.currency, &request.0)
+        .await?
+    {
         Answer::Value(quote) => Ok(Json(Quote {
             total_cents: quote.total_cents,
             currency: quote.currency,

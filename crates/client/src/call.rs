@@ -1,0 +1,122 @@
+//! One call: its attempts, and what may be tried again.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Method, RequestBuilder, Response, header::RETRY_AFTER};
+use resilience::{Deadline, RetryPolicy, Transient};
+use serde_json::Value;
+
+use crate::{Attempt, Error, Failure, Settings};
+
+/// What is called.
+pub(crate) struct Call<'c> {
+    pub(crate) method: Method,
+    pub(crate) route: &'static str,
+    /// It has no effect, or one per key or address, however often it is sent.
+    pub(crate) repeatable: bool,
+    pub(crate) request: &'c (dyn Fn() -> RequestBuilder + Sync),
+}
+
+/// An attempt's failure, with how long the service asks to wait.
+struct Failed {
+    failure: Failure,
+    retry_after: Option<Duration>,
+}
+
+/// Makes the call. Gives the JSON of the answer, `null` where it has none.
+pub(crate) async fn make(call: Call<'_>, retry: &RetryPolicy, settings: &Settings) -> Result<Value, Error> {
+    let request_id = uuid::Uuid::now_v7().to_string();
+    let deadline = Deadline::after(settings.deadline);
+    let attempts = Mutex::new(Vec::new());
+    let last_end = Mutex::new(Instant::now());
+    let attempt = || async {
+        let began = Instant::now();
+        let waited = began - *last_end.lock().unwrap_or_else(PoisonError::into_inner);
+        let request = (call.request)().header("x-request-id", &request_id);
+        let limit = deadline.at_most(settings.attempt_timeout);
+        let result = match limit.bound(send(request)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failed {
+                failure: Failure::TimedOut,
+                retry_after: None,
+            }),
+        };
+        let outcome = match &result {
+            Ok(_) => "ok".to_owned(),
+            Err(failed) => failed.failure.to_string(),
+        };
+        *last_end.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        attempts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Attempt {
+                outcome,
+                took: began.elapsed(),
+                waited,
+            });
+        result
+    };
+    let transient = |failed: &Failed| transient(failed, call.repeatable);
+    retry
+        .run(deadline, transient, |_| (), attempt)
+        .await
+        .map_err(|failed| Error {
+            method: match call.method {
+                Method::GET => "GET",
+                Method::DELETE => "DELETE",
+                _ => "POST",
+            },
+            route: call.route,
+            failure: failed.failure,
+            request_id: request_id.clone(),
+            attempts: attempts.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        })
+}
+
+/// Whether to try again: never what could have a second effect, and never what the service says cannot help.
+fn transient(failed: &Failed, repeatable: bool) -> Option<Transient> {
+    if !repeatable {
+        return None;
+    }
+    let reason = match &failed.failure {
+        Failure::Problem(problem) if problem.retryable => "problem",
+        Failure::Status(408 | 429 | 502..=504) => "status",
+        Failure::Transport(_) => "connection",
+        Failure::TimedOut => "timeout",
+        _ => return None,
+    };
+    Some(Transient {
+        reason,
+        not_before: failed.retry_after.unwrap_or_default(),
+    })
+}
+
+async fn send(request: RequestBuilder) -> Result<Value, Failed> {
+    let failed = |failure| Failed {
+        failure,
+        retry_after: None,
+    };
+    let lost = |error: reqwest::Error| failed(Failure::Transport(error.without_url().to_string()));
+    let response = request.send().await.map_err(lost)?;
+    let (status, retry_after) = (response.status(), retry_after(&response));
+    let body = response.bytes().await.map_err(lost)?;
+    if status.is_success() {
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        return serde_json::from_slice(&body).map_err(|error| failed(Failure::Invalid(error.to_string())));
+    }
+    let failure = match serde_json::from_slice(&body) {
+        Ok(problem) => Failure::Problem(Box::new(problem)),
+        Err(_) => Failure::Status(status.as_u16()),
+    };
+    Err(Failed { failure, retry_after })
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}

@@ -1,0 +1,237 @@
+//! The caller's half of the doctrine, against a server that does what the test says.
+
+use std::time::{Duration, Instant};
+
+use client::{Client, Failure, Item, NewOrder, ProblemCode, Settings};
+use proptest::prelude::*;
+use serde_json::json;
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{any, method},
+};
+
+fn settings() -> Settings {
+    Settings {
+        first_backoff: Duration::from_millis(1),
+        attempt_timeout: Duration::from_millis(300),
+        retry_budget: 1.0,
+        ..Settings::default()
+    }
+}
+
+fn client(server: &MockServer, settings: Settings) -> Client {
+    Client::new(&server.uri(), "planted-token", settings).expect("a client")
+}
+
+fn order() -> NewOrder {
+    NewOrder {
+        customer_email: "planted@example.com".into(),
+        currency: "EUR".into(),
+        items: vec![Item {
+            sku: "ABC-1".into(),
+            quantity: 1,
+            unit_price_cents: 1,
+        }],
+        note: None,
+    }
+}
+
+fn problem(code: &str, status: u16, retryable: bool) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_json(json!({
+        "type": format!("/problems/{code}"), "title": "t", "status": status, "detail": "d", "code": code,
+        "request_id": "r", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "retryable": retryable
+    }))
+}
+
+async fn always(answer: ResponseTemplate) -> MockServer {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    server
+}
+
+async fn sent(server: &MockServer) -> usize {
+    server.received_requests().await.expect("recorded").len()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// Whatever the answer: what has no key is sent once.
+    #[test]
+    fn a_post_without_a_key_is_never_sent_twice(status in 200u16..600, retryable: bool, as_problem: bool) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let answer = if as_problem { problem("overloaded", status, retryable) } else { ResponseTemplate::new(status) };
+            let server = always(answer.insert_header("retry-after", "0")).await;
+            let day = "2026-01-01".parse().expect("a day");
+            let _ = client(&server, settings()).create_report(day, day).await;
+            assert_eq!(sent(&server).await, 1);
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_post_with_a_key_is_sent_again_with_the_same_key() {
+    let server = always(problem("overloaded", 503, true)).await;
+    client(&server, settings())
+        .create_order(&order())
+        .await
+        .expect_err("it stays overloaded");
+    let keys: Vec<_> = server
+        .received_requests()
+        .await
+        .expect("recorded")
+        .iter()
+        .map(|request| request.headers["idempotency-key"].clone())
+        .collect();
+    assert_eq!(keys.len(), 3);
+    assert!(keys.iter().all(|key| *key == keys[0]));
+}
+
+#[tokio::test]
+async fn what_the_service_says_cannot_help_is_not_tried_again() {
+    let server = always(problem("order-gone", 410, false)).await;
+    let error = client(&server, settings())
+        .order(uuid::Uuid::nil())
+        .await
+        .expect_err("gone");
+    assert_eq!((error.attempts.len(), sent(&server).await), (1, 1));
+    assert_eq!(error.problem().expect("a problem").code, ProblemCode::OrderGone);
+    assert_eq!(error.user_message(), "This order was cancelled.");
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_two_seconds_gets_two_seconds() {
+    let server = MockServer::start().await;
+    let busy = problem("quota-exceeded", 429, true).insert_header("retry-after", "2");
+    Mock::given(method("GET"))
+        .respond_with(busy)
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    Mock::given(method("GET"))
+        .respond_with(problem("order-gone", 410, false))
+        .mount(&server)
+        .await;
+    let began = Instant::now();
+    let error = client(&server, settings())
+        .order(uuid::Uuid::nil())
+        .await
+        .expect_err("gone");
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(error.attempts.len(), 2);
+    assert!(error.attempts[1].waited >= Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_wait_past_the_deadline_is_not_waited_for() {
+    let server = always(problem("overloaded", 503, true).insert_header("retry-after", "60")).await;
+    let began = Instant::now();
+    client(&server, settings())
+        .order(uuid::Uuid::nil())
+        .await
+        .expect_err("overloaded");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(sent(&server).await, 1);
+}
+
+#[tokio::test]
+async fn under_a_dead_server_the_budget_holds() {
+    let dead = Client::new(
+        "http://127.0.0.1:1",
+        "t",
+        Settings {
+            retry_budget: 0.1,
+            ..settings()
+        },
+    )
+    .expect("a client");
+    let mut attempts = 0;
+    for _ in 0..1_000 {
+        let error = dead.order(uuid::Uuid::nil()).await.expect_err("nobody is there");
+        assert!(matches!(error.failure, Failure::Transport(_)), "{error}");
+        attempts += error.attempts.len();
+    }
+    assert!(attempts <= 1_100, "{attempts} attempts for 1000 calls");
+}
+
+#[tokio::test]
+async fn a_stale_answer_says_that_it_is_stale_and_a_refusal_is_an_answer() {
+    let server = MockServer::start().await;
+    let page = ResponseTemplate::new(200).set_body_json(json!({ "items": [], "next_cursor": null }));
+    Mock::given(any())
+        .respond_with(page)
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    let client = client(
+        &server,
+        Settings {
+            stale_entries: 10,
+            attempts: 1,
+            ..settings()
+        },
+    );
+    assert!(client.orders(20, None).await.expect("fresh").stale_for.is_none());
+    Mock::given(any())
+        .respond_with(problem("overloaded", 503, true))
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    assert!(
+        client
+            .orders(20, None)
+            .await
+            .expect("it stands in")
+            .stale_for
+            .is_some()
+    );
+    Mock::given(any())
+        .respond_with(problem("forbidden", 403, false))
+        .mount(&server)
+        .await;
+    client.orders(20, None).await.expect_err("a refusal");
+}
+
+#[tokio::test]
+async fn errors_say_what_belongs_into_a_report_and_nothing_that_does_not() {
+    let server = always(problem("a-code-of-next-year", 503, true)).await;
+    let client = client(&server, settings());
+    let error = client.create_order(&order()).await.expect_err("refused");
+    let report = error.to_string();
+    for part in [
+        "POST",
+        "/v1/orders",
+        "503",
+        "a-code-of-next-year",
+        &error.request_id,
+        "4bf92f3577b34da6a3ce929d0e0e4736",
+    ] {
+        assert!(report.contains(part), "{part} in {report}");
+    }
+    assert_eq!(error.attempts.len(), 3);
+    let ids: Vec<_> = server
+        .received_requests()
+        .await
+        .expect("recorded")
+        .iter()
+        .map(|request| request.headers["x-request-id"].clone())
+        .collect();
+    assert!(ids.iter().all(|id| *id == error.request_id.as_str()));
+    assert_eq!(
+        error.problem().expect("a problem").code.as_str(),
+        "a-code-of-next-year"
+    );
+    let printed = format!("{client:?} {:?} {error:?} {report}", order());
+    assert!(!printed.contains("planted"), "{printed}");
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_given_up_in_time() {
+    let server = always(ResponseTemplate::new(200).set_delay(Duration::from_secs(30))).await;
+    let error = client(&server, settings())
+        .order(uuid::Uuid::nil())
+        .await
+        .expect_err("it hangs");
+    assert!(matches!(error.failure, Failure::TimedOut));
+    assert_eq!(error.attempts.len(), 3);
+}
