@@ -3,7 +3,6 @@
 use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
-use reqwest::Url;
 use secrecy::SecretString;
 
 use super::{
@@ -176,7 +175,7 @@ section! {
     /// The sample third party.
     pub struct Supplier in "supplier" {
         /// Where it is.
-        url: Url = "http://127.0.0.1:8090",
+        url: reqwest::Url = "http://127.0.0.1:8090",
     }
 }
 
