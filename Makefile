@@ -1,7 +1,7 @@
 # The only list of commands. `make` prints it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint deny fresh generate bench-quick clean
+.PHONY: help run test check format lint deny fresh generate bench-quick soak-jobs clean
 
 # One folder for all builds, wherever CARGO_TARGET_DIR puts it.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -31,12 +31,16 @@ deny: ## Check bans, licences and sources, where cargo-deny is installed
 fresh: ## Fail where a generated file is stale
 	@dev/with-services test dev/generate --check
 
-generate: ## Write the generated files: .sqlx, openapi.json, docs/PROBLEMS.md, docs/CONFIGURATION.md
+generate: ## Write the generated files: .sqlx, openapi.json, docs/PROBLEMS.md, docs/CONFIGURATION.md, the client's codes
 	@dev/with-services test dev/generate
 
 bench-quick: ## Print round trips per request, memory at rest and time to start, of the release build
 	@cargo build --release --locked -p api
 	@dev/with-services test cargo run --quiet --locked -p acceptance --example bench-quick -- $(TARGET)/release/api
+
+soak-jobs: ## Place 10,000 orders while their worker is killed 20 times; each must be confirmed once
+	@cargo build --release --locked -p api
+	@dev/with-services test cargo run --quiet --locked -p acceptance --example soak-jobs -- $(TARGET)/release/api
 
 -include template/template.mk
 

@@ -18,6 +18,7 @@ mod probes;
 mod quotas;
 mod redis_faults;
 mod reports;
+mod soak;
 mod supplier;
 mod tokens;
 mod way;

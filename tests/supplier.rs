@@ -6,6 +6,7 @@ use std::{
 };
 
 use ::supplier::{Endpoint, Fault, Supplier};
+use client::{Client, ProblemCode, QuoteItem, Settings};
 use futures_util::future::join_all;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -108,6 +109,37 @@ async fn a_quote_is_the_suppliers_and_carries_our_identity_on() {
         Some("00f067aa0ba902b7"),
         "the call is a span of its own"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typed_client_has_quotes_and_deliveries() {
+    let app = shop(TestApp::build()).await;
+    let client = Client::new(
+        &app.url,
+        app.token("alice", "orders:read orders:write"),
+        Settings::default(),
+    )
+    .expect("a client");
+    let item = QuoteItem {
+        sku: "ABC-1234".into(),
+        quantity: 2,
+    };
+    let quote = client.create_quote("EUR", &[item]).await.expect("a price");
+    assert_eq!((quote.total_cents, quote.currency.as_str()), (3998, "EUR"));
+    let item = QuoteItem {
+        sku: "NONE-1".into(),
+        quantity: 1,
+    };
+    let refused = client.create_quote("EUR", &[item]).await.expect_err("not sold");
+    assert_eq!(
+        refused.problem().expect("a problem").code,
+        ProblemCode::QuoteRejected
+    );
+
+    let path = crate::orders::placed(&app).await;
+    let id = path.trim_start_matches("/v1/orders/").parse().expect("an id");
+    let order = client.order_with_delivery(id).await.expect("an order").value;
+    assert!(order.delivery.is_some() && order.degraded.is_empty(), "{order:?}");
 }
 
 /// Each switch: what our caller gets, and how often the supplier was asked.

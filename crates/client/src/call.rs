@@ -7,6 +7,7 @@ use std::{
 
 use reqwest::{Method, RequestBuilder, Response, header::RETRY_AFTER};
 use resilience::{Deadline, RetryPolicy, Transient};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{Attempt, Error, Failure, Settings};
@@ -26,8 +27,12 @@ struct Failed {
     retry_after: Option<Duration>,
 }
 
-/// Makes the call. Gives the JSON of the answer, `null` where it has none.
-pub(crate) async fn make(call: Call<'_>, retry: &RetryPolicy, settings: &Settings) -> Result<Value, Error> {
+/// Makes the call. Gives the answer, and its JSON as it came: `null` where it has no body.
+pub(crate) async fn make<T: DeserializeOwned>(
+    call: Call<'_>,
+    retry: &RetryPolicy,
+    settings: &Settings,
+) -> Result<(T, Value), Error> {
     let request_id = uuid::Uuid::now_v7().to_string();
     let deadline = Deadline::after(settings.deadline);
     let attempts = Mutex::new(Vec::new());
@@ -94,7 +99,7 @@ fn transient(failed: &Failed, repeatable: bool) -> Option<Transient> {
     })
 }
 
-async fn send(request: RequestBuilder) -> Result<Value, Failed> {
+async fn send<T: DeserializeOwned>(request: RequestBuilder) -> Result<(T, Value), Failed> {
     let failed = |failure| Failed {
         failure,
         retry_after: None,
@@ -104,10 +109,12 @@ async fn send(request: RequestBuilder) -> Result<Value, Failed> {
     let (status, retry_after) = (response.status(), retry_after(&response));
     let body = response.bytes().await.map_err(lost)?;
     if status.is_success() {
-        if body.is_empty() {
-            return Ok(Value::Null);
-        }
-        return serde_json::from_slice(&body).map_err(|error| failed(Failure::Invalid(error.to_string())));
+        let invalid = |error: serde_json::Error| failed(Failure::Invalid(error.to_string()));
+        let value = match &body[..] {
+            [] => Value::Null,
+            json => serde_json::from_slice(json).map_err(invalid)?,
+        };
+        return Ok((T::deserialize(&value).map_err(invalid)?, value));
     }
     let failure = match serde_json::from_slice(&body) {
         Ok(problem) => Failure::Problem(Box::new(problem)),

@@ -12,4 +12,4 @@ pub use code::ProblemCode;
 pub use error::{Attempt, Error, Failure, FieldError, Problem};
 pub use operations::{Client, Fetched};
 pub use settings::Settings;
-pub use types::{Accepted, Item, Job, NewOrder, Order, OrderPage};
+pub use types::{Accepted, Delivery, Item, Job, NewOrder, Order, OrderPage, Quote, QuoteItem};

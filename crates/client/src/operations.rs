@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    Accepted, Error, Failure, Job, NewOrder, Order, OrderPage, Settings,
+    Accepted, Error, Failure, Job, NewOrder, Order, OrderPage, Quote, QuoteItem, Settings,
     call::{Call, make},
 };
 
@@ -37,6 +37,17 @@ impl fmt::Debug for Client {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
+}
+
+/// How often a write may be sent.
+#[derive(Clone, Copy)]
+enum Sent<'k> {
+    /// It may have happened though its answer was lost, and would happen again.
+    Once,
+    /// The service makes one effect of all with this key.
+    UnderKey(&'k str),
+    /// It has no effect, or the same one.
+    AsOftenAsNeeded,
 }
 
 /// An answer to a read.
@@ -92,12 +103,12 @@ impl Client {
         method: Method,
         route: &'static str,
         path: &str,
-        key: Option<&str>,
+        sent: Sent<'_>,
         body: Option<Value>,
     ) -> Result<T, Error> {
         let request = || {
             let mut request = self.request(&method, path);
-            if let Some(key) = key {
+            if let Sent::UnderKey(key) = sent {
                 request = request.header("idempotency-key", key);
             }
             match &body {
@@ -105,15 +116,13 @@ impl Client {
                 None => request,
             }
         };
-        // A POST without a key may have happened though its answer was lost: it is never sent twice.
-        let repeatable = key.is_some() || method == Method::DELETE;
         let call = Call {
             method: method.clone(),
             route,
-            repeatable,
+            repeatable: !matches!(sent, Sent::Once),
             request: &request,
         };
-        typed(make(call, &self.retry, &self.settings).await?, &method, route)
+        Ok(make(call, &self.retry, &self.settings).await?.0)
     }
 
     async fn read<T: DeserializeOwned>(&self, route: &'static str, path: &str) -> Result<Fetched<T>, Error> {
@@ -125,23 +134,24 @@ impl Client {
             request: &request,
         };
         match make(call, &self.retry, &self.settings).await {
-            Ok(value) => {
+            Ok((value, json)) => {
                 if let Some(kept) = &self.kept {
-                    kept.insert(path.to_owned(), (value.clone(), Instant::now()));
+                    kept.insert(path.to_owned(), (json, Instant::now()));
                 }
                 Ok(Fetched {
-                    value: typed(value, &Method::GET, route)?,
+                    value,
                     stale_for: None,
                 })
             }
             // Only where the service cannot answer: a refusal is an answer.
             Err(error) if stands_in(&error.failure) => {
                 let kept = self.kept.as_ref().and_then(|kept| kept.get(path));
+                let kept = kept.and_then(|(json, since)| Some((serde_json::from_value(json).ok()?, since)));
                 let Some((value, since)) = kept else {
                     return Err(error);
                 };
                 Ok(Fetched {
-                    value: typed(value, &Method::GET, route)?,
+                    value,
                     stale_for: Some(since.elapsed()),
                 })
             }
@@ -164,8 +174,14 @@ impl Client {
     /// [`Error`].
     pub async fn create_order_with_key(&self, key: &str, order: &NewOrder) -> Result<Order, Error> {
         let body = json!(order);
-        self.write(Method::POST, "/v1/orders", "/v1/orders", Some(key), Some(body))
-            .await
+        self.write(
+            Method::POST,
+            "/v1/orders",
+            "/v1/orders",
+            Sent::UnderKey(key),
+            Some(body),
+        )
+        .await
     }
 
     /// One order.
@@ -174,6 +190,15 @@ impl Client {
     /// [`Error`].
     pub async fn order(&self, id: Uuid) -> Result<Fetched<Order>, Error> {
         self.read("/v1/orders/{id}", &format!("/v1/orders/{id}")).await
+    }
+
+    /// One order, and when it is expected, as far as the service can tell.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn order_with_delivery(&self, id: Uuid) -> Result<Fetched<Order>, Error> {
+        self.read("/v1/orders/{id}", &format!("/v1/orders/{id}?include=delivery"))
+            .await
     }
 
     /// A page of the caller's orders, newest first.
@@ -197,11 +222,27 @@ impl Client {
             Method::DELETE,
             "/v1/orders/{id}",
             &format!("/v1/orders/{id}"),
-            None,
+            Sent::AsOftenAsNeeded,
             None,
         )
         .await
         .map(drop)
+    }
+
+    /// A price. Asking has no effect, so it is sent again where that may help.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn create_quote(&self, currency: &str, items: &[QuoteItem]) -> Result<Quote, Error> {
+        let body = json!({ "currency": currency, "items": items });
+        self.write(
+            Method::POST,
+            "/v1/quotes",
+            "/v1/quotes",
+            Sent::AsOftenAsNeeded,
+            Some(body),
+        )
+        .await
     }
 
     /// Has a report built. It has no key and is sent once.
@@ -210,7 +251,7 @@ impl Client {
     /// [`Error`].
     pub async fn create_report(&self, from: NaiveDate, to: NaiveDate) -> Result<Accepted, Error> {
         let body = json!({ "from": from, "to": to });
-        self.write(Method::POST, "/v1/reports", "/v1/reports", None, Some(body))
+        self.write(Method::POST, "/v1/reports", "/v1/reports", Sent::Once, Some(body))
             .await
     }
 
@@ -230,14 +271,4 @@ fn stands_in(failure: &Failure) -> bool {
         Failure::Transport(_) | Failure::TimedOut => true,
         Failure::Invalid(_) => false,
     }
-}
-
-fn typed<T: DeserializeOwned>(value: Value, method: &Method, route: &'static str) -> Result<T, Error> {
-    serde_json::from_value(value).map_err(|error| Error {
-        method: if *method == Method::GET { "GET" } else { "POST" },
-        route,
-        failure: Failure::Invalid(error.to_string()),
-        request_id: String::new(),
-        attempts: Vec::new(),
-    })
 }

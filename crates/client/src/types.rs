@@ -1,6 +1,6 @@
 //! What goes over the wire. Fields that a newer service adds are passed over.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -48,6 +48,41 @@ pub struct Order {
     pub note: Option<String>,
     /// When it was placed.
     pub created_at: DateTime<Utc>,
+    /// When it is expected, where that was asked for and is known.
+    #[serde(default)]
+    pub delivery: Option<Delivery>,
+    /// What the service had to leave out or to tell from memory, such as `delivery`.
+    #[serde(default)]
+    pub degraded: Vec<String>,
+}
+
+/// When an order is expected.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Delivery {
+    /// The day.
+    pub estimated_on: NaiveDate,
+    /// Its age, where the service tells what it knew last.
+    pub age_seconds: Option<u64>,
+}
+
+/// What a price is wanted for.
+#[derive(Clone, Debug, Serialize)]
+pub struct QuoteItem {
+    /// What, such as `ABC-1234`.
+    pub sku: String,
+    /// How many, 1 to 1000.
+    pub quantity: i64,
+}
+
+/// A price.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Quote {
+    /// For all items together.
+    pub total_cents: i64,
+    /// ISO 4217.
+    pub currency: String,
+    /// Until when it holds.
+    pub valid_until: DateTime<Utc>,
 }
 
 /// Personal data stays out of whatever is printed for debugging.
@@ -63,7 +98,7 @@ macro_rules! redacted {
 
 redacted! {
     NewOrder: currency, items;
-    Order: id, status, currency, items, total_cents, created_at;
+    Order: id, status, currency, items, total_cents, created_at, delivery, degraded;
 }
 
 /// A page of orders, newest first.

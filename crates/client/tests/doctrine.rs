@@ -235,3 +235,18 @@ async fn a_server_that_hangs_is_given_up_in_time() {
     assert!(matches!(error.failure, Failure::TimedOut));
     assert_eq!(error.attempts.len(), 3);
 }
+
+#[tokio::test]
+async fn an_answer_that_breaks_the_contract_is_reported_like_any_failure() {
+    let server = always(ResponseTemplate::new(200).set_body_json(json!({ "id": 7 }))).await;
+    let error = client(&server, settings()).cancel_order(uuid::Uuid::nil()).await;
+    error.expect("what a cancellation answers is not looked at");
+    let error = client(&server, settings())
+        .order(uuid::Uuid::nil())
+        .await
+        .expect_err("no order");
+    assert!(matches!(error.failure, Failure::Invalid(_)), "{error}");
+    assert_eq!((error.method, error.attempts.len()), ("GET", 1));
+    let seen = &server.received_requests().await.expect("recorded")[1];
+    assert_eq!(seen.headers["x-request-id"], error.request_id.as_str());
+}

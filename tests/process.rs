@@ -1,0 +1,7 @@
+//! The service's binary for tests that kill it; cargo tells a test only of binaries of its own package.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    api::commands::run()
+}
