@@ -81,10 +81,10 @@ two_projects_on_the_same_servers_do_not_meet() {
 recipe() { awk -v mark="<!-- recipe: $1 -->" '$0 == mark { found = 1 } found && /^```/ { if (inside) exit; inside = 1; next } inside' docs/ARCHITECTURE.md; }
 
 the_recipes_work() {
-  say "5/5 the recipes of docs/ARCHITECTURE.md: an endpoint is added, the sample removed"
+  say "5/5 the recipes of docs/ARCHITECTURE.md: an endpoint, a job and a dependency are added, the sample removed"
   template/new.sh third "$WORK"
   enter third
-  recipe add-endpoint | patch --strip=1 --no-backup-if-mismatch
+  for added in endpoint job dependency; do recipe "add-$added" | patch --strip=1 --no-backup-if-mismatch; done
   bash -euo pipefail -c "$(recipe remove-sample)"
   if grep -rIil --exclude-dir=.git --include='*.rs' --include='*.sql' --include='*.sh' 'v1/orders\|order_' . >&2; then die "the sample is still named there"; fi
   make generate
