@@ -52,7 +52,7 @@ async fn poison_dies_of_its_attempts_with_its_error_and_others_go_on() {
         assert!(last_error.contains(error), "{last_error}");
     }
     assert_eq!(
-        app.metric("jobs_finished_total{job=\"test_poison\",outcome=\"dead\"}")
+        app.metric("jobs_finished_total{kind=\"test_poison\",outcome=\"dead\"}")
             .await,
         4.0
     );

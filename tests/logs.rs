@@ -5,7 +5,9 @@ use std::time::Duration;
 use platform::config::{DEVELOPMENT_SECRET, ExposeSecret};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use testkit::{Mode, NOTES, RawConnection, TestApp, log_lines, log_lines_of, note};
+use testkit::{
+    Mode, NOTES, RawConnection, Span, TestApp, attribute, log_lines, log_lines_of, note, wait_for_spans,
+};
 
 async fn event_of(request: reqwest::RequestBuilder, id: &str) -> Value {
     request
@@ -97,7 +99,10 @@ async fn a_5xx_is_an_error_with_its_cause() {
 async fn secrets_and_personal_data_are_in_no_line_no_metric_and_no_problem() {
     let app = TestApp::start().await;
     let token = app.token("planted-subject", "test:read test:write");
-    let request = |method, path: &str| app.anonymous(method, path).bearer_auth(&token);
+    let trace_id = uuid::Uuid::new_v4().simple().to_string();
+    let traceparent = format!("00-{trace_id}-00f067aa0ba902b7-01");
+    let anonymous = |method, path: &str| app.anonymous(method, path).header("traceparent", &traceparent);
+    let request = |method, path: &str| anonymous(method, path).bearer_auth(&token);
     let write = |key: &str, text: &str| {
         let request = request(Method::POST, NOTES).header("idempotency-key", key.to_owned());
         request.json(&json!({ "text": text }))
@@ -127,11 +132,7 @@ async fn secrets_and_personal_data_are_in_no_line_no_metric_and_no_problem() {
     .await;
     refused(request(Method::GET, "/v1/test/echo?limit=planted-value"), 400).await;
     refused(request(Method::GET, "/v1/test/notes/planted-path"), 400).await;
-    refused(
-        app.anonymous(Method::GET, NOTES).bearer_auth("planted-token"),
-        401,
-    )
-    .await;
+    refused(anonymous(Method::GET, NOTES).bearer_auth("planted-token"), 401).await;
     app.database.fail_inserts("XX000", 1).await;
     refused(write("planted-third-key", "planted-text"), 500).await;
 
@@ -146,9 +147,16 @@ async fn secrets_and_personal_data_are_in_no_line_no_metric_and_no_problem() {
     let address = address.split('?').next().expect("an address").to_owned();
 
     let metrics = app.management("/metrics").await.text().await.expect("text");
+    // All of them are sampled; the last one is the 500.
+    let last = |spans: &[Span]| {
+        spans
+            .iter()
+            .any(|span| attribute(span, "http.response.status_code") == "500")
+    };
+    let spans = format!("{:?}", wait_for_spans(&trace_id, last).await);
     // The name of an unknown field is told: it is the caller's own word for what it has to correct.
     let bodies = bodies.concat().replace("\"/planted\"", "");
-    for text in [log_lines(), metrics, bodies] {
+    for text in [log_lines(), metrics, spans, bodies] {
         for secret in [
             "planted",
             &token,

@@ -5,6 +5,7 @@ mod catalogue;
 mod commits;
 mod contract;
 mod drain;
+mod drills;
 mod idempotency;
 mod jobs;
 mod logs;
@@ -21,6 +22,7 @@ mod reports;
 mod soak;
 mod supplier;
 mod tokens;
+mod traces;
 mod way;
 
 /// Triggers one of the service's own problem types; tells whether any test knows it.

@@ -91,7 +91,8 @@ async fn paused_in_mid_query_is_504_in_time_and_leaks_no_connection() {
     app.database.wait_for_no_backend_but(4).await;
     assert_eq!(app.get(NOTES).await.status(), 200);
     assert_eq!(
-        app.metric("db_client_connection_count{state=\"used\"}").await,
+        app.metric("db_client_connection_count{pool=\"requests\",state=\"used\"}")
+            .await,
         0.0
     );
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ::supplier::{Endpoint, Fault};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use testkit::{TestApp, assert_problem};
+use testkit::{Span, TestApp, assert_problem, attribute, hex, spans as spans_so_far, wait_for_spans};
 use uuid::Uuid;
 
 use crate::{
@@ -135,6 +135,59 @@ async fn rolled_back_it_was_never_queued_and_committed_it_runs() {
     wait_for(&shop, &confirmation(&shop).await, "succeeded").await;
     let notifications = shop.supplier.received().notifications;
     assert_eq!(notifications.into_values().collect::<Vec<_>>(), [1]);
+}
+
+/// The request's trace has its statements; the job has a trace of its own, which leads back and goes on at the supplier.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_its_job_and_the_supplier_can_be_followed_by_their_traces() {
+    let shop = shop(TestApp::build().worker()).await;
+    let trace_id = Uuid::new_v4().simple().to_string();
+    let request = shop
+        .request(Method::POST, "/v1/orders")
+        .json(&crate::orders::order());
+    let request = request
+        .header("idempotency-key", "traced")
+        .header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"));
+    assert_eq!(request.send().await.expect("an answer").status(), 201);
+    let spans = wait_for_spans(&trace_id, |spans| {
+        spans.iter().any(|span| span.name.starts_with("POST"))
+    })
+    .await;
+    assert!(spans.iter().any(|span| span.name == "create_order"), "{spans:?}");
+
+    let began = Instant::now();
+    let job = loop {
+        let links_back = |span: &Span| span.links.iter().any(|link| hex(&link.trace_id) == trace_id);
+        if let Some(job) = spans_so_far().into_iter().find(links_back) {
+            break job;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "no job leads back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(
+        (job.name.as_str(), attribute(&job, "outcome").as_str()),
+        ("job send_confirmation", "succeeded")
+    );
+    let at_supplier = |spans: &[Span]| spans.iter().any(|span| span.name == "POST /v1/notifications");
+    wait_for_spans(&hex(&job.trace_id), at_supplier).await;
+}
+
+/// Neither the supplier's words nor the customer's address are kept with a job that has failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_job_tells_nothing_of_the_suppliers_or_the_customers() {
+    let shop = shop(TestApp::build().worker()).await;
+    shop.supplier
+        .set_fault(Endpoint::Notifications, Some(Fault::Status { status: 400 }));
+    placed(&shop).await;
+    let path = confirmation(&shop).await;
+    let answered = wait_for(&shop, &path, "failed").await;
+    let id: Uuid = path.rsplit('/').next().expect("an id").parse().expect("an id");
+    let (_, _, error) = shop.database.job(id).await;
+    for text in [answered.to_string(), error] {
+        for secret in ["supplier-internal", "NullPointerException", "ada@example.com"] {
+            assert!(!text.contains(secret), "`{secret}` in {text}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use client::{Client, ProblemCode, QuoteItem, Settings};
 use futures_util::future::join_all;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use testkit::{TestApp, TestAppBuilder, assert_problem};
+use testkit::{TestApp, TestAppBuilder, assert_problem, attribute, wait_for_spans};
 
 const QUOTES: &str = "/v1/quotes";
 /// Words of the supplier's own, in each of its faulty answers.
@@ -198,6 +198,31 @@ async fn each_fault_has_its_outcome_and_its_number_of_attempts() {
     let unauthorized =
         "dependency_request_duration_seconds_count{dependency=\"supplier\",outcome=\"unauthorized\"}";
     assert_eq!(app.metric(unauthorized).await, 2.0, "what the alert is made of");
+}
+
+/// Nothing is sampled here, and yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_quote_shows_each_attempt_in_its_trace() {
+    let app = shop(TestApp::build().set("retry.budget", "1")).await;
+    set(&app, Endpoint::Quotes, Fault::Status { status: 500 });
+    let problem = assert_problem(quote(&app).await, QUOTES, Method::POST, "upstream-error").await;
+    let trace_id = problem["trace_id"].as_str().expect("a trace id");
+    let root = format!("POST {QUOTES}");
+    let spans = wait_for_spans(trace_id, |spans| {
+        spans.iter().filter(|span| span.name == root).count() == 4
+    })
+    .await;
+    let attempts: Vec<_> = spans.iter().filter(|span| span.name == "POST supplier").collect();
+    assert_eq!(attempts.len(), 3, "{spans:?}");
+    assert!(
+        attempts
+            .iter()
+            .all(|attempt| attribute(attempt, "error.type") == "error")
+    );
+    // The supplier's own three spans, each below the attempt that it answered, and ours.
+    for attempt in attempts {
+        assert!(spans.iter().any(|span| span.parent_span_id == attempt.span_id));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,20 +12,17 @@ use crate::{App, Role, Service, config::Settings, telemetry};
 /// # Errors
 /// When it cannot start, or is interrupted a second time while it leaves.
 pub fn run(settings: Settings, service: Service, role: Role) -> anyhow::Result<()> {
-    let telemetry = telemetry::init(&settings, std::io::stderr)?;
+    let telemetry = telemetry::init(
+        &settings.service.name,
+        &settings.log,
+        &settings.telemetry,
+        std::io::stderr,
+    )?;
     let flush = settings.shutdown.flush;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(until_signal(settings, service, role));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    // Outside the runtime, and bounded: a collector that hangs must not keep the process.
-    let (done, flushed) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        telemetry.shut_down();
-        let _ = done.send(());
-    });
-    if flushed.recv_timeout(flush).is_err() {
-        eprintln!("telemetry was not flushed within {flush:?}");
-    }
+    telemetry.shut_down_within(flush);
     result
 }
 

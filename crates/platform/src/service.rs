@@ -13,7 +13,7 @@ use resilience::{ConcurrencyLimit, Deadline, RetryPolicy};
 
 use crate::{
     config::{self, Settings},
-    http::{Configure, Routes, UNMATCHED, auth::Authenticator, document},
+    http::{Configure, Drill, Routes, UNMATCHED, auth::Authenticator, document},
     jobs::{HOUSEKEEPING, JobKind, Queue},
     lifecycle::Lifecycle,
     postgres::{Database, Fault, Schema, SchemaState},
@@ -79,6 +79,8 @@ pub struct Platform {
     pub in_flight: ConcurrencyLimit,
     /// Bodies that are arriving: a part of the requests in flight, so that slow senders leave room.
     pub uploads: ConcurrencyLimit,
+    /// The fault of a drill.
+    pub(crate) drill: Drill,
     /// Whether the worker of this process works, where it has one.
     pub(crate) working: OnceLock<Arc<AtomicBool>>,
     http_client: reqwest::Client,
@@ -121,6 +123,7 @@ impl Platform {
             .copied()
             .flatten()
             .for_each(|kind| metrics.jobs.announce(kind.name()));
+        metrics.http.set_active_limit(settings.http.max_in_flight);
         let redis = Redis::new(&settings.redis, &lifecycle, metrics.clone())?;
         let document = document(service.configure, service.catalogue, service.version);
         let routes = Routes::of(&document);
@@ -145,6 +148,7 @@ impl Platform {
             authenticator: Authenticator::new(&settings.auth)?,
             in_flight: ConcurrencyLimit::new(settings.http.max_in_flight),
             uploads: ConcurrencyLimit::new(settings.http.max_in_flight.div_ceil(2)),
+            drill: Drill::default(),
             working: OnceLock::new(),
             http_client: upstream::http_client()?,
             upstreams: Mutex::default(),
@@ -236,7 +240,13 @@ impl Platform {
 
     /// Brings gauges up to date before a scrape.
     pub fn update_metrics(&self) {
-        self.database.update_metrics();
+        for (name, database) in [
+            ("requests", &self.database),
+            ("checks", &self.checks),
+            ("jobs", &self.jobs_database),
+        ] {
+            database.update_metrics(name);
+        }
         self.metrics
             .dependencies
             .set_breaker("redis", self.redis.breaker());

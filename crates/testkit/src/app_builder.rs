@@ -9,7 +9,7 @@ use platform::{
 };
 use reqwest::{Client, Url};
 
-use crate::{Mode, Proxy, TestApp, TestDatabase, logs, redis_undisturbed, routes};
+use crate::{Mode, Proxy, TestApp, TestDatabase, collector::COLLECTOR, logs, redis_undisturbed, routes};
 
 /// What is special about an app.
 pub struct TestAppBuilder {
@@ -98,6 +98,12 @@ impl TestAppBuilder {
         set("APP__HTTP__WORKERS", "1");
         set("APP__DATABASE__POOL_SIZE", "4");
         set("APP__CACHE__MAX_LOADS", "4");
+        // Nothing is sampled, so that what arrives was kept for a reason.
+        set(
+            "APP__TELEMETRY__ENDPOINT",
+            &format!("http://{}", COLLECTOR.address),
+        );
+        set("APP__TELEMETRY__SAMPLE_RATIO", "0");
         variables.extend(self.settings);
         let loaded = config::load_from(DEFAULT_TOML, Path::new("/nonexistent"), variables);
         let mut settings = loaded.valid().expect("run the tests with `make test`");

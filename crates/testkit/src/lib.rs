@@ -3,6 +3,7 @@
 
 mod app;
 mod app_builder;
+mod collector;
 mod database;
 mod jobs;
 mod logs;
@@ -16,9 +17,11 @@ mod routes;
 
 pub use app::{NOTES, TestApp, note};
 pub use app_builder::TestAppBuilder;
+pub use collector::{Collecting, Collector, attribute, hex, is_error, spans, wait_for_spans};
 pub use database::TestDatabase;
 pub use jobs::Poison;
 pub use logs::{log_lines, log_lines_of};
+pub use opentelemetry_proto::tonic::trace::v1::Span;
 pub use problem::{assert_problem, assert_problem_parts};
 pub use process::{Environment, Server};
 pub use proxy::{Mode, Proxy};

@@ -32,9 +32,10 @@ impl Write for Writer {
 /// Switches the telemetry of production on, with its log kept here.
 pub(crate) fn start(settings: &Settings) {
     START.call_once(|| {
-        let mut settings = settings.clone();
-        settings.log.format = LogFormat::Json;
-        std::mem::forget(telemetry::init(&settings, || Writer).expect("telemetry starts"));
+        let mut log = settings.log.clone();
+        log.format = LogFormat::Json;
+        let telemetry = telemetry::init("test", &log, &settings.telemetry, || Writer);
+        std::mem::forget(telemetry.expect("telemetry starts"));
         // Failing assertions are panics too, and their words must reach the developer.
         let to_log = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {

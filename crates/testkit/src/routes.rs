@@ -98,10 +98,18 @@ async fn never_ends(_: RequestContext) -> HttpResponse {
     std::future::pending().await
 }
 
-/// Takes 300 ms.
-#[utoipa::path(responses((status = 200)))]
+/// How long it takes.
+#[derive(serde::Deserialize, validator::Validate, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Sleep {
+    millis: Option<u64>,
+}
+
+/// Takes 300 ms, or as long as is wanted.
+#[utoipa::path(params(Sleep), responses((status = 200)))]
 #[get("/v1/test/slow")]
-async fn sleeps(_: RequestContext) -> HttpResponse {
-    let _ = tokio::time::timeout(Duration::from_millis(300), GATE.acquire()).await;
+async fn sleeps(_: RequestContext, sleep: Query<Sleep>) -> HttpResponse {
+    let time = Duration::from_millis(sleep.0.millis.unwrap_or(300));
+    let _ = tokio::time::timeout(time, GATE.acquire()).await;
     HttpResponse::Ok().finish()
 }

@@ -1,9 +1,17 @@
 //! The sample third party as a program.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::Parser;
+use platform::{
+    config::{Log, LogFormat, Telemetry},
+    telemetry,
+};
+use reqwest::Url;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// Time to hand over the last spans.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// A third party with fault switches: PUT, GET and DELETE /faults/{quotes|deliveries|notifications} on its management port.
 #[derive(Parser)]
@@ -15,17 +23,52 @@ struct Cli {
     /// Where the switches listen.
     #[arg(long, env = "SUPPLIER_MANAGEMENT", default_value = "127.0.0.1:8091")]
     management: SocketAddr,
+    /// Where its spans go, as OTLP over HTTP, such as http://jaeger:4318; without it they go nowhere.
+    #[arg(long, env = "SUPPLIER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<Url>,
+    /// Asks the supplier that runs here whether it lives, and ends: 0 when it does.
+    #[arg(long)]
+    probe: bool,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match serve(Cli::parse()).await {
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    if cli.probe {
+        return tokio::runtime::Runtime::new()?.block_on(probe(cli.management.port()));
+    }
+    let log = Log {
+        format: LogFormat::Auto,
+        filter: "warn".to_owned(),
+    };
+    let traces = Telemetry {
+        endpoint: cli.otlp_endpoint.clone(),
+        // What its caller samples, and what fails here.
+        sample_ratio: 0.0,
+        slow: Duration::from_secs(1),
+        export_timeout: Duration::from_secs(3),
+        queue: 2_048,
+    };
+    let telemetry = telemetry::init("supplier", &log, &traces, std::io::stderr)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(cli));
+    runtime.shutdown_background();
+    telemetry.shut_down_within(FLUSH);
+    served
+}
+
+async fn probe(port: u16) -> anyhow::Result<()> {
+    let response = reqwest::get(format!("http://127.0.0.1:{port}/livez")).await?;
+    response.error_for_status()?;
+    Ok(())
 }
 
 async fn serve(cli: Cli) -> anyhow::Result<()> {

@@ -6,9 +6,18 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use actix_web::{App, HttpRequest, HttpServer, dev::ServerHandle, web};
+use actix_web::{
+    App, Error, HttpRequest, HttpServer,
+    body::MessageBody,
+    dev::{ServerHandle, ServiceRequest, ServiceResponse},
+    middleware::{Next, from_fn},
+    web,
+};
 use anyhow::Context;
+use platform::telemetry;
 use serde::Serialize;
+use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
     api,
@@ -118,6 +127,31 @@ pub fn start(api_at: SocketAddr, management_at: SocketAddr) -> anyhow::Result<Su
     })
 }
 
+/// Each request is a span of its caller's trace.
+async fn trace(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let span = tracing::info_span!(
+        "supply",
+        otel.name = format!("{} {route}", request.method()),
+        otel.kind = "server",
+        otel.status_code = tracing::field::Empty,
+        error.type = tracing::field::Empty,
+        http.route = route,
+        http.response.status_code = tracing::field::Empty,
+    );
+    let _ = span.set_parent(telemetry::remote_parent(request.headers()));
+    let response = next.call(request).instrument(span.clone()).await?;
+    let status = response.status().as_u16();
+    span.record("http.response.status_code", status);
+    if status >= 500 {
+        telemetry::failed(&span, response.status().as_str());
+    }
+    Ok(response)
+}
+
 fn listen(
     address: SocketAddr,
     state: web::Data<State>,
@@ -127,7 +161,13 @@ fn listen(
         .with_context(|| format!("cannot listen on {address}; is the port in use?"))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let server = HttpServer::new(move || App::new().app_data(state.clone()).configure(configure))
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(state.clone())
+            .configure(configure)
+            .wrap(from_fn(trace))
+    });
+    let server = server
         .workers(1)
         .shutdown_timeout(1)
         .disable_signals()

@@ -20,6 +20,7 @@ pub(super) fn broken(settings: &Settings) -> Vec<ConfigFault> {
     positive(settings, &mut faults);
     not_instant(settings, &mut faults);
     log_filter(settings, &mut faults);
+    drills(settings, &mut faults);
     line_up(settings, &mut faults);
     faults
 }
@@ -113,6 +114,7 @@ fn positive(settings: &Settings, faults: &mut Vec<ConfigFault>) {
         ("jobs.pool_size", settings.jobs.pool_size),
         ("jobs.queue_limit", settings.jobs.queue_limit),
         ("cache.max_loads", settings.cache.max_loads),
+        ("telemetry.queue", settings.telemetry.queue),
         ("retry.attempts", settings.retry.attempts as usize),
         ("rate_limit.per_second", settings.rate_limit.per_second as usize),
         ("rate_limit.burst", settings.rate_limit.burst as usize),
@@ -144,6 +146,9 @@ fn positive(settings: &Settings, faults: &mut Vec<ConfigFault>) {
             faults.push(ConfigFault::new(key, "must be above 0 and at most 1"));
         }
     }
+    if !(0.0..=1.0).contains(&settings.telemetry.sample_ratio) {
+        faults.push(ConfigFault::new("telemetry.sample_ratio", "must be from 0 to 1"));
+    }
 }
 
 /// Limits of no time at all would refuse everything, or, in Postgres, switch the limit off.
@@ -173,11 +178,18 @@ fn not_instant(settings: &Settings, faults: &mut Vec<ConfigFault>) {
         ("upstream.breaker_open", settings.upstream.breaker_open),
         ("idempotency.retention", settings.idempotency.retention),
         ("shutdown.drain", settings.shutdown.drain),
+        ("telemetry.export_timeout", settings.telemetry.export_timeout),
     ];
     let instant = limits
         .iter()
         .filter(|(_, limit)| *limit < Duration::from_millis(1));
     faults.extend(instant.map(|(key, _)| ConfigFault::new(*key, "must be at least 1ms")));
+}
+
+fn drills(settings: &Settings, faults: &mut Vec<ConfigFault>) {
+    if settings.faults.enabled && settings.service.environment == Environment::Production {
+        faults.push(ConfigFault::new("faults.enabled", "is for drills; production refuses it"));
+    }
 }
 
 fn log_filter(settings: &Settings, faults: &mut Vec<ConfigFault>) {

@@ -281,6 +281,30 @@ section! {
     }
 }
 
+section! {
+    /// Traces.
+    pub struct Telemetry in "telemetry" {
+        /// Where spans go, as OTLP over HTTP, such as http://jaeger:4318; empty sends none.
+        endpoint: Option<reqwest::Url> = "",
+        /// Share of requests whose trace is kept whatever becomes of them, 0 to 1.
+        sample_ratio: f32 = "0.01",
+        /// Requests and jobs that fail, or take at least so long, are kept besides.
+        slow: Duration = "1s",
+        /// Time for one batch to be taken; then it is lost, and counted.
+        export_timeout: Duration = "3s",
+        /// Finished spans that wait to be sent; more are dropped, and counted.
+        queue: usize = "2048",
+    }
+}
+
+section! {
+    /// Faults for drills.
+    pub struct Faults in "faults" {
+        /// Whether `PUT /faults` on the management port may make this process sick; production refuses it.
+        enabled: bool = "false",
+    }
+}
+
 macro_rules! settings {
     ($($field:ident: $section:ident),+ $(,)?) => {
         /// All settings.
@@ -306,5 +330,5 @@ settings! {
     jobs: Jobs,
     cache: Cache,
     rate_limit: RateLimit, idempotency: Idempotency, auth: Auth, readiness: Readiness,
-    shutdown: Shutdown, log: Log,
+    shutdown: Shutdown, log: Log, telemetry: Telemetry, faults: Faults,
 }

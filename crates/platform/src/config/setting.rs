@@ -30,6 +30,7 @@ from_str_setting! {
     u32: "expected a whole number",
     usize: "expected a whole number",
     f32: "expected a number",
+    bool: "expected true or false",
     IpAddr: "expected an IP address such as 127.0.0.1",
 }
 

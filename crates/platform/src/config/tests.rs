@@ -76,6 +76,7 @@ fn rules_between_keys_are_checked_together() {
         ("APP__HTTP__DEADLINE", "1s"),
         ("APP__SHUTDOWN__GRACE", "20s"),
         ("APP__RETRY__BUDGET", "1.5"),
+        ("APP__TELEMETRY__SAMPLE_RATIO", "-0.1"),
     ];
     let expected = [
         "service.name",
@@ -83,6 +84,7 @@ fn rules_between_keys_are_checked_together() {
         "redis.url",
         "database.pool_size",
         "retry.budget",
+        "telemetry.sample_ratio",
         "http.client_timeout",
         "http.deadline",
         "http.deadline",
@@ -95,6 +97,8 @@ fn rules_between_keys_are_checked_together() {
 fn the_development_secret_is_refused_elsewhere_and_no_message_repeats_a_secret() {
     let loaded = load_with(&[("APP__SERVICE__ENVIRONMENT", "production")]);
     assert_eq!(loaded.faults[0].key, "auth.secret");
+    let drill = [("APP__SERVICE__ENVIRONMENT", "production"), ("APP__FAULTS__ENABLED", "true")];
+    assert_eq!(faulty_keys(&drill), ["auth.secret", "faults.enabled"]);
     let message = load_with(&[("APP__AUTH__SECRET", "hunter2")])
         .valid()
         .expect_err("too short")

@@ -8,6 +8,7 @@ use actix_web::{
 };
 use serde_json::json;
 
+use super::drill;
 use crate::{Platform, config::Requirement, lifecycle::Phase, telemetry::metrics::OPEN_METRICS};
 
 /// A probe's patience with a dependency; probes themselves time out after a second by default.
@@ -20,7 +21,10 @@ pub(super) fn configure(service: &mut ServiceConfig) {
         .service(startupz)
         .service(metrics)
         .service(dependencies)
-        .service(status);
+        .service(status)
+        .service(drill::shown)
+        .service(drill::switched_on)
+        .service(drill::switched_off);
 }
 
 /// The event loop turns; nothing else.

@@ -9,6 +9,7 @@ mod admit;
 mod body;
 mod catalogue_pages;
 mod deadline;
+mod drill;
 mod input_errors;
 mod management;
 mod observe;
@@ -19,6 +20,7 @@ mod routing;
 mod server;
 
 pub use catalogue_pages::Info;
+pub(crate) use drill::Drill;
 pub use refused::{Refused, refuse};
 pub use routes::{Routes, UNMATCHED};
 pub use server::{Configure, Running, document, listen_management, listen_public};

@@ -85,10 +85,17 @@ pub(super) async fn observe(
     };
     let problem = refused(error).map(Refused::problem);
     let code = problem.map(|problem| problem.problem_type.code);
+    let (span, took) = (context.span(), context.elapsed());
+    span.record("http.response.status_code", status);
+    if status >= 500 {
+        telemetry::failed(&span, code.unwrap_or("undesigned"));
+    }
+    let kept = telemetry::is_kept(&span, &platform.settings.telemetry, status >= 500, took);
+    let kept_trace = kept.then(|| context.trace_id());
     platform
         .metrics
         .http
-        .answered(method, &route, status, code, context.elapsed());
+        .answered(method, &route, status, code, took, kept_trace);
     log(&context, method, &route, status, problem);
 
     let complete = Complete {
@@ -149,6 +156,10 @@ fn identify(request: &ServiceRequest, platform: &Platform, method: &str, route: 
         http.route = route,
         request_id,
         trace_id = tracing::field::Empty,
+        // No url.path: a caller puts there what it likes.
+        http.response.status_code = tracing::field::Empty,
+        error.type = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
     );
     // Before the span is first entered: afterwards its parent is fixed.
     let _ = span.set_parent(telemetry::remote_parent(request.headers()));

@@ -22,7 +22,7 @@ use utoipa_actix_web::{AppExt, service_config::ServiceConfig};
 use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
 use super::{
-    admit::admit, auth::authenticate, catalogue_pages as pages, deadline::deadline, management,
+    admit::admit, auth::authenticate, catalogue_pages as pages, deadline::deadline, drill::strike, management,
     observe::observe, openapi, quota::quota, routing::unrouted,
 };
 use crate::Platform;
@@ -100,6 +100,7 @@ pub fn listen_public(platform: Data<Platform>, configure: Configure) -> anyhow::
         app.service(web::redirect("/docs", "/docs/"))
             .service(SwaggerUi::new("/docs/{_:.*}").config(SwaggerConfig::from("/openapi.json")))
             .default_service(web::to(unrouted))
+            .wrap(from_fn(strike))
             .wrap(from_fn(quota))
             .wrap(from_fn(authenticate))
             .wrap(from_fn(deadline))

@@ -194,6 +194,11 @@ impl Deliveries {
             Err(Unfinished::Fault(_)) => "unrecorded",
         };
         metrics.finished(name, outcome, began.elapsed());
+        let span = tracing::Span::current();
+        span.record("outcome", outcome);
+        if !["succeeded", "handed_back", "postponed"].contains(&outcome) {
+            telemetry::failed(&span, outcome);
+        }
         tracing::info!(job = name, run = %id, attempt, outcome, duration_ms = began.elapsed().as_secs_f64() * 1e3, "job ended");
         // Fenced: another attempt has the row now, and the library's word for this one must not delete its delivery.
         recorded.map_err(|_| outcome.to_owned())
@@ -283,6 +288,7 @@ fn context_of(started: &Started, limit: Duration) -> RequestContext {
 /// A trace of its own, linked to the request that asked for the job.
 fn span_of(started: &Started) -> tracing::Span {
     let span = tracing::info_span!(
+        parent: None,
         "job",
         otel.name = format!("job {}", started.kind),
         otel.kind = "consumer",
@@ -290,6 +296,9 @@ fn span_of(started: &Started) -> tracing::Span {
         run = %started.id,
         attempt = started.attempt,
         request_id = started.request_id,
+        outcome = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
+        error.type = tracing::field::Empty,
     );
     if let Some(enqueuer) = started.traceparent.as_deref().and_then(telemetry::span_context) {
         span.add_link(enqueuer);

@@ -21,7 +21,12 @@ use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use self::{pool::ConnectionPool, unit_of_work::Attempt};
-use crate::{config, context::RequestContext, lifecycle::Lifecycle, telemetry::metrics::Metrics};
+use crate::{
+    config,
+    context::RequestContext,
+    lifecycle::Lifecycle,
+    telemetry::{self, client_span, metrics::Metrics},
+};
 
 /// The database as operations see it: [`read`](Self::read) and [`transaction`](Self::transaction).
 #[derive(Clone, Debug)]
@@ -44,6 +49,7 @@ impl Database {
         lifecycle: Lifecycle,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
+        metrics.retries.announce("postgres");
         let pool = ConnectionPool::new(settings, size, lifecycle.runtime().clone(), metrics.clone())?;
         Ok(Self {
             pool,
@@ -79,12 +85,9 @@ impl Database {
     ) -> Result<W::Output, W::Refusal> {
         let result = self.retried(deadline, || {
             count_attempt();
-            self.read_once(work, deadline)
+            traced::<W, _>(self.read_once(work, deadline))
         });
-        result
-            .instrument(span::<W>())
-            .await
-            .map_err(Attempt::into_refusal)
+        result.await.map_err(Attempt::into_refusal)
     }
 
     /// Runs a transaction to its end, even when the caller hangs up: it is a commit section.
@@ -107,9 +110,9 @@ impl Database {
             let deadline = context.deadline();
             let result = database.retried(deadline, || {
                 context.count_attempt();
-                database.transaction_once(&work, deadline)
+                traced::<W, _>(database.transaction_once(&work, deadline))
             });
-            let result = result.instrument(span::<W>()).await;
+            let result = result.await;
             match &result {
                 Ok(output) => work.committed(output).await,
                 Err(Attempt::Fault(fault)) if send.is_closed() => log_unheard(W::NAME, fault),
@@ -137,11 +140,8 @@ impl Database {
         work: &W,
         deadline: Deadline,
     ) -> Result<W::Output, W::Refusal> {
-        let result = self.retried(deadline, || self.transaction_once(work, deadline));
-        result
-            .instrument(span::<W>())
-            .await
-            .map_err(Attempt::into_refusal)
+        let result = self.retried(deadline, || traced::<W, _>(self.transaction_once(work, deadline)));
+        result.await.map_err(Attempt::into_refusal)
     }
 
     async fn retried<T, R, F>(&self, deadline: Deadline, attempt: impl FnMut() -> F) -> Result<T, Attempt<R>>
@@ -214,9 +214,9 @@ impl Database {
         self.pool.close();
     }
 
-    /// Brings the pool's gauges up to date.
-    pub fn update_metrics(&self) {
-        self.pool.update_metrics();
+    /// Brings the pool's gauges up to date, under this name.
+    pub fn update_metrics(&self, name: &'static str) {
+        self.pool.update_metrics(name);
     }
 }
 
@@ -232,12 +232,19 @@ fn log_unheard(operation: &str, fault: &Fault) {
     );
 }
 
-fn span<W: UnitOfWork>() -> tracing::Span {
-    tracing::info_span!(
+/// A span for each attempt. A refusal is an answer; a fault is an error.
+async fn traced<W: UnitOfWork, T>(
+    attempt: impl Future<Output = Result<T, Attempt<W::Refusal>>>,
+) -> Result<T, Attempt<W::Refusal>> {
+    let span = client_span!(
         "postgres",
         otel.name = W::NAME,
-        otel.kind = "client",
         db.system.name = "postgresql",
-        db.operation.name = W::NAME
-    )
+        db.operation.name = W::NAME,
+    );
+    let result = attempt.instrument(span.clone()).await;
+    if let Err(Attempt::Fault(fault)) = &result {
+        telemetry::failed(&span, fault.clone().into_problem().problem_type.code);
+    }
+    result
 }

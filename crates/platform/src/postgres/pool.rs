@@ -105,12 +105,12 @@ impl ConnectionPool {
         late.clear();
     }
 
-    pub(super) fn update_metrics(&self) {
+    pub(super) fn update_metrics(&self, name: &'static str) {
         let status = self.pool.status();
         let idle = status.available.min(status.size);
         self.metrics
             .pool
-            .set_connections(status.size - idle, idle, status.waiting);
+            .set_connections(name, status.size - idle, idle, status.waiting, status.max_size);
     }
 }
 

@@ -147,9 +147,9 @@ impl<T: Cacheable> ReadCache<T> {
         let (script, key, entry) = (self.script.clone(), self.key(id), self.entry(value));
         let stored: Option<i64> = self
             .redis
-            .call_in_background(
-                |mut connection| async move { entry.store(&script, key, &mut connection).await },
-            )
+            .call_in_background("EVALSHA", |mut connection| async move {
+                entry.store(&script, key, &mut connection).await
+            })
             .await;
         stored.is_some()
     }
@@ -158,7 +158,7 @@ impl<T: Cacheable> ReadCache<T> {
         let key = self.key(id);
         let text: Option<Option<String>> = self
             .redis
-            .call(context, move |mut connection| async move {
+            .call(context, "GET", move |mut connection| async move {
                 cmd("GET").arg(key).query_async(&mut *connection).await
             })
             .await;

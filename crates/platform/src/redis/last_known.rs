@@ -57,7 +57,7 @@ impl<T: Kept> LastKnown<T> {
         self.lifecycle.in_background(async move {
             let entry = format!("{} {json}", now_millis());
             let _: Option<String> = redis
-                .call_in_background(move |mut connection| async move {
+                .call_in_background("SET", move |mut connection| async move {
                     let mut set = cmd("SET");
                     set.arg(key).arg(entry).arg("PX").arg(lives);
                     set.query_async(&mut *connection).await
@@ -71,7 +71,7 @@ impl<T: Kept> LastKnown<T> {
         let key = self.key(id);
         let entry: Option<Option<String>> = self
             .redis
-            .call(context, move |mut connection| async move {
+            .call(context, "GET", move |mut connection| async move {
                 cmd("GET").arg(key).query_async(&mut *connection).await
             })
             .await;

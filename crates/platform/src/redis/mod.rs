@@ -21,9 +21,18 @@ use std::{
 use deadpool::managed::{Object, PoolError};
 use deadpool_redis::redis::{FromRedisValue, RedisError, Value};
 use resilience::{Breaker, BreakerSettings, BreakerState, Broken, Trip};
+use tracing::Instrument;
 
 use self::pool::{Connections, new_pool};
-use crate::{config, context::RequestContext, lifecycle::Lifecycle, telemetry::metrics::Metrics};
+use crate::{
+    config,
+    context::RequestContext,
+    lifecycle::Lifecycle,
+    telemetry::{self, client_span, metrics::Metrics},
+};
+
+/// How a call can end, as the metric says it.
+const OUTCOMES: [&str; 4] = ["ok", "error", "timeout", "skipped"];
 
 /// A connection for one call.
 pub(crate) type Connection = Object<Connections>;
@@ -75,6 +84,7 @@ impl Redis {
             trip: Trip::Consecutive(settings.breaker_failures),
             open_for: settings.breaker_open,
         };
+        metrics.dependencies.announce("redis", &OUTCOMES);
         let breaker = Breaker::new("redis", breaker).map_err(|error| anyhow::anyhow!(error))?;
         Ok(Self {
             pool,
@@ -89,6 +99,7 @@ impl Redis {
     pub(crate) async fn call<T, F>(
         &self,
         context: &RequestContext,
+        operation: &'static str,
         command: impl FnOnce(Connection) -> F + Send + 'static,
     ) -> Option<T>
     where
@@ -102,7 +113,7 @@ impl Redis {
             return None;
         }
         let started = Instant::now();
-        let answer = self.call_within(limit, command).await;
+        let answer = self.call_within(limit, operation, command).await;
         context.spent_on_redis(started.elapsed());
         answer
     }
@@ -110,18 +121,20 @@ impl Redis {
     /// Calls Redis for work that belongs to no single request.
     pub(crate) async fn call_in_background<T, F>(
         &self,
+        operation: &'static str,
         command: impl FnOnce(Connection) -> F + Send + 'static,
     ) -> Option<T>
     where
         T: FromRedisValue,
         F: Future<Output = Result<Value, RedisError>> + Send,
     {
-        self.call_within(self.allowance, command).await
+        self.call_within(self.allowance, operation, command).await
     }
 
     async fn call_within<T, F>(
         &self,
         limit: Duration,
+        operation: &'static str,
         command: impl FnOnce(Connection) -> F + Send + 'static,
     ) -> Option<T>
     where
@@ -129,6 +142,12 @@ impl Redis {
         F: Future<Output = Result<Value, RedisError>> + Send,
     {
         let started = Instant::now();
+        let span = client_span!(
+            "redis",
+            otel.name = operation,
+            db.system.name = "redis",
+            db.operation.name = operation,
+        );
         let pool = self.pool.clone();
         // The timeout is inside the breaker: a call dropped from outside would not be counted.
         let result = self.breaker.call(async move {
@@ -140,13 +159,15 @@ impl Redis {
                 .await
                 .unwrap_or(Err(RedisFault::TimedOut))
         });
-        let (answer, outcome) = match result.await {
+        let (answer, outcome) = match result.instrument(span.clone()).await {
             Ok(value) => (T::from_redis_value(value).ok(), "ok"),
             Err(Broken::Open) => (None, "skipped"),
             Err(Broken::Failed(fault)) => {
                 tracing::warn!(%fault, "redis gave no answer; going on without it");
                 self.judge(&fault);
-                (None, if fault.is_timeout() { "timeout" } else { "error" })
+                let outcome = if fault.is_timeout() { "timeout" } else { "error" };
+                telemetry::failed(&span, outcome);
+                (None, outcome)
             }
         };
         self.metrics
@@ -179,7 +200,7 @@ impl Redis {
 
     /// Whether Redis answers.
     pub async fn ping(&self) -> bool {
-        let pong = self.call_in_background::<String, _>(|mut connection| async move {
+        let pong = self.call_in_background::<String, _>("PING", |mut connection| async move {
             deadpool_redis::redis::cmd("PING")
                 .query_async(&mut *connection)
                 .await

@@ -87,7 +87,7 @@ impl RateLimiter {
         let (interval, burst) = (1_000_000 / u64::from(self.per_second), self.burst);
         let answer: Option<(u32, u32, u64, u64)> = self
             .redis
-            .call(context, move |mut connection| async move {
+            .call(context, "EVALSHA", move |mut connection| async move {
                 script
                     .key(key)
                     .arg(interval)

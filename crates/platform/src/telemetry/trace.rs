@@ -1,6 +1,6 @@
 //! Trace identity: the caller's `traceparent` is continued (W3C Trace Context).
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use actix_web::http::header::HeaderMap;
 use opentelemetry::{
@@ -11,6 +11,8 @@ use opentelemetry::{
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::config;
 
 struct Headers<'h>(&'h HeaderMap);
 
@@ -38,6 +40,37 @@ pub fn trace_id(span: &Span) -> String {
     } else {
         uuid::Uuid::new_v4().simple().to_string()
     }
+}
+
+/// A span for one call of something else, as part of a request or a job; none outside of both, where it would be a
+/// trace of its own that says nothing.
+macro_rules! client_span {
+    ($name:literal, $($fields:tt)*) => {
+        if tracing::Span::current().is_none() {
+            tracing::Span::none()
+        } else {
+            tracing::info_span!(
+                $name,
+                otel.kind = "client",
+                otel.status_code = tracing::field::Empty,
+                error.type = tracing::field::Empty,
+                $($fields)*
+            )
+        }
+    };
+}
+pub(crate) use client_span;
+
+/// Marks the span as failed in this way: one word of a known set, never a message.
+pub fn failed(span: &Span, error_type: &str) {
+    span.record("otel.status_code", "ERROR");
+    span.record("error.type", error_type);
+}
+
+/// Whether the trace of a request that ended like this is kept, so that an exemplar may name it.
+pub fn is_kept(span: &Span, traces: &config::Telemetry, failed: bool, took: Duration) -> bool {
+    let sampled = || span.context().span().span_context().is_sampled();
+    traces.endpoint.is_some() && (failed || took >= traces.slow || sampled())
 }
 
 /// The span as a `traceparent`, where a tracer is installed.

@@ -17,7 +17,25 @@ use serde_json::Value;
 use tracing::Instrument;
 
 use self::exchange::{Reply, exchange, inject};
-use crate::{config, context::RequestContext, telemetry::metrics::Metrics};
+use crate::{
+    config,
+    context::RequestContext,
+    telemetry::{self, client_span, metrics::Metrics},
+};
+
+/// How an attempt can end, as the metric says it.
+const OUTCOMES: [&str; 10] = [
+    "ok",
+    "refused",
+    "throttled",
+    "skipped",
+    "saturated",
+    "unreachable",
+    "error",
+    "unauthorized",
+    "invalid",
+    "timeout",
+];
 
 /// A client of one service. Clones share its breaker and bulkhead.
 #[derive(Clone, Debug)]
@@ -111,6 +129,8 @@ impl Upstream {
         settings: &config::Upstream,
         metrics: Arc<Metrics>,
     ) -> Self {
+        metrics.dependencies.announce(name, &OUTCOMES);
+        metrics.retries.announce(name);
         let trip = Trip::Share {
             failures: settings.breaker_share.into(),
             of_at_least: settings.breaker_calls,
@@ -177,12 +197,12 @@ impl Upstream {
     async fn attempt(&self, context: &RequestContext, call: &Call) -> Result<Reply, UpstreamFault> {
         context.count_attempt();
         let started = Instant::now();
-        let span = tracing::info_span!(
+        let span = client_span!(
             "upstream",
             otel.name = format!("{} {}", call.method, self.name),
-            otel.kind = "client",
             http.request.method = call.method.as_str(),
             server.address = self.base.host_str(),
+            server.port = self.base.port_or_known_default(),
             outcome = tracing::field::Empty,
         );
         let result = self.guarded(context, call, &span).instrument(span.clone()).await;
@@ -193,6 +213,9 @@ impl Upstream {
             Err(fault) => fault.outcome(),
         };
         span.record("outcome", outcome);
+        if result.is_err() {
+            telemetry::failed(&span, outcome);
+        }
         self.metrics
             .dependencies
             .called(self.name, outcome, started.elapsed());

@@ -2,6 +2,7 @@
 
 mod check;
 mod jobs;
+mod probe;
 mod token;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -50,6 +51,12 @@ enum Command {
     /// See and steer jobs.
     #[command(subcommand)]
     Jobs(jobs::Command),
+    /// Ask the process that runs here how it is; 0 when it is well. For images without a shell.
+    Probe {
+        /// What to ask for.
+        #[arg(value_enum, default_value = "readyz")]
+        probe: probe::Probe,
+    },
     /// Bring the database's schema up to date.
     Migrate,
     /// List everything wrong with the configuration; then ask the dependencies and look at the schema.
@@ -89,6 +96,10 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
         Command::Serve { with_worker: true } => platform::run(settings(cli)?, SERVICE, Role::Both),
         Command::Work => platform::run(settings(cli)?, SERVICE, Role::Worker),
         Command::Jobs(command) => in_runtime(jobs::run(command, settings(cli)?)),
+        Command::Probe { probe } => in_runtime(probe::run(
+            *probe,
+            &config::load(DEFAULT_TOML, &cli.config).settings,
+        )),
         Command::Migrate => in_runtime(migrate(settings(cli)?)),
         Command::Check => in_runtime(check::run(config::load(DEFAULT_TOML, &cli.config))),
         Command::Problems { json: true, .. } => {

@@ -20,7 +20,7 @@ async fn wrong_usage_is_2_and_help_is_0() {
     assert_eq!(environment.run(&["surve"]).status.code(), Some(2));
     let help = environment.run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    for command in ["serve", "migrate", "check", "problems", "openapi", "token"] {
+    for command in ["serve", "work", "migrate", "check", "probe", "problems", "openapi", "token"] {
         assert!(out(&help).contains(command), "{command}");
     }
 }
@@ -139,4 +139,20 @@ async fn a_port_in_use_is_told_with_its_key() {
         "{}",
         err(&output)
     );
+}
+
+#[tokio::test]
+async fn probe_tells_how_the_process_beside_it_is() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = port.local_addr().expect("bound").port().to_string();
+    let environment = environment().await.set("http.management_port", &port);
+    let alone = environment.run(&["probe"]);
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(err(&alone).contains("nobody answers"), "{}", err(&alone));
+    // Without a schema it lives, and is not ready.
+    let _server = environment.serve();
+    assert_eq!(environment.run(&["probe", "livez"]).status.code(), Some(0));
+    let unready = environment.run(&["probe"]);
+    assert_eq!(unready.status.code(), Some(1));
+    assert!(err(&unready).contains("starting"), "{}", err(&unready));
 }

@@ -1,5 +1,6 @@
 //! The binary as an operator meets it: commands, exit codes, signals.
 
+mod collectors;
 mod commands;
 mod drain;
 

@@ -12,7 +12,13 @@ use resilience::BreakerState;
 use super::{Counters, seconds};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolLabels {
+    pool: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
+    pool: &'static str,
     state: &'static str,
 }
 
@@ -47,7 +53,8 @@ struct OutcomeLabels {
 #[derive(Debug)]
 pub struct PoolMetrics {
     connections: Family<StateLabels, Gauge>,
-    pending: Gauge,
+    max: Family<PoolLabels, Gauge>,
+    pending: Family<PoolLabels, Gauge>,
     wait: Histogram,
     timeouts: Counter,
     errors: Counters<SqlstateLabels>,
@@ -57,7 +64,8 @@ impl PoolMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             connections: Family::default(),
-            pending: Gauge::default(),
+            max: Family::default(),
+            pending: Family::default(),
             wait: seconds(),
             timeouts: Counter::default(),
             errors: Family::default(),
@@ -66,6 +74,11 @@ impl PoolMetrics {
             "db_client_connection_count",
             "Connections by state",
             metrics.connections.clone(),
+        );
+        registry.register(
+            "db_client_connection_max",
+            "Connections that may be open",
+            metrics.max.clone(),
         );
         registry.register(
             "db_client_connection_pending_requests",
@@ -87,13 +100,23 @@ impl PoolMetrics {
         metrics
     }
 
-    pub(crate) fn set_connections(&self, used: usize, idle: usize, pending: usize) {
+    pub(crate) fn set_connections(
+        &self,
+        pool: &'static str,
+        used: usize,
+        idle: usize,
+        pending: usize,
+        max: usize,
+    ) {
+        self.max.get_or_create(&PoolLabels { pool }).set(max as i64);
         for (state, count) in [("used", used), ("idle", idle)] {
             self.connections
-                .get_or_create(&StateLabels { state })
+                .get_or_create(&StateLabels { pool, state })
                 .set(count as i64);
         }
-        self.pending.set(pending as i64);
+        self.pending
+            .get_or_create(&PoolLabels { pool })
+            .set(pending as i64);
     }
 
     pub(crate) fn waited(&self, time: Duration) {
@@ -139,6 +162,11 @@ impl RetryMetrics {
         metrics
     }
 
+    /// Creates the dependency's counters at 0.
+    pub(crate) fn announce(&self, dependency: &'static str) {
+        let _ = self.exhausted.get_or_create(&DependencyLabels { dependency });
+    }
+
     pub(crate) fn attempt(&self, dependency: &'static str, reason: &'static str) {
         self.attempts
             .get_or_create(&ReasonLabels { dependency, reason })
@@ -177,6 +205,13 @@ impl DependencyMetrics {
             metrics.breakers.clone(),
         );
         metrics
+    }
+
+    /// Creates the dependency's series at 0, one for each outcome.
+    pub(crate) fn announce(&self, dependency: &'static str, outcomes: &[&'static str]) {
+        for outcome in outcomes {
+            let _ = self.calls.get_or_create(&CallLabels { dependency, outcome });
+        }
     }
 
     pub(crate) fn called(&self, dependency: &'static str, outcome: &'static str, took: Duration) {

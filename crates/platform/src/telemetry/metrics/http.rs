@@ -1,14 +1,14 @@
 //! Metrics of requests and answers.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, exemplar::HistogramWithExemplars, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
 
-use super::{Counters, seconds};
+use super::{Counters, SECONDS};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -34,13 +34,25 @@ struct ProblemLabels {
     problem: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Exemplar {
+    trace_id: String,
+}
+
+type Seconds = HistogramWithExemplars<Exemplar>;
+
+fn seconds() -> Seconds {
+    Seconds::new(SECONDS.into_iter())
+}
+
 /// Metrics of requests and answers.
 #[derive(Debug)]
 pub struct HttpMetrics {
-    duration: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    duration: Family<RequestLabels, Seconds, fn() -> Seconds>,
     responses: Counters<ClassLabels>,
     problems: Counters<ProblemLabels>,
     active: Gauge,
+    active_limit: Gauge,
     abandoned: Counters<RouteLabels>,
     panics: Counter,
 }
@@ -58,10 +70,11 @@ impl Drop for Active {
 impl HttpMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
-            duration: Family::new_with_constructor(seconds as fn() -> Histogram),
+            duration: Family::new_with_constructor(seconds as fn() -> Seconds),
             responses: Family::default(),
             problems: Family::default(),
             active: Gauge::default(),
+            active_limit: Gauge::default(),
             abandoned: Family::default(),
             panics: Counter::default(),
         };
@@ -92,11 +105,21 @@ impl HttpMetrics {
             metrics.active.clone(),
         );
         registry.register(
+            "http_server_active_requests_limit",
+            "Requests that may be served at once; more are refused as overloaded",
+            metrics.active_limit.clone(),
+        );
+        registry.register(
             "panics",
             "Panics caught while serving a request",
             metrics.panics.clone(),
         );
         metrics
+    }
+
+    /// Tells how many requests may be served at once.
+    pub(crate) fn set_active_limit(&self, limit: usize) {
+        self.active_limit.set(limit as i64);
     }
 
     /// Creates the route's counters at 0: `rate()` cannot see a counter that is born above zero.
@@ -107,6 +130,11 @@ impl HttpMetrics {
                 code_class,
             });
         }
+        // The first bug must be seen, too.
+        let _ = self.problems.get_or_create(&ProblemLabels {
+            http_route: route.to_owned(),
+            problem: "internal",
+        });
     }
 
     /// Counts a request as active.
@@ -115,7 +143,7 @@ impl HttpMetrics {
         Active(self.active.clone())
     }
 
-    /// Counts an answer.
+    /// Counts an answer; `kept_trace` names its trace where that is kept, so that a slow bucket leads to one.
     pub fn answered(
         &self,
         method: &str,
@@ -123,13 +151,20 @@ impl HttpMetrics {
         status: u16,
         problem: Option<&'static str>,
         took: Duration,
+        kept_trace: Option<&str>,
     ) {
         let request = RequestLabels {
             http_request_method: method.to_owned(),
             http_route: route.to_owned(),
             http_response_status_code: status,
         };
-        self.duration.get_or_create(&request).observe(took.as_secs_f64());
+        let exemplar = kept_trace.map(|trace_id| Exemplar {
+            trace_id: trace_id.to_owned(),
+        });
+        let seen = exemplar.is_some().then(SystemTime::now);
+        self.duration
+            .get_or_create(&request)
+            .observe(took.as_secs_f64(), exemplar, seen);
         let code_class = match status {
             ..300 => "2xx",
             300..400 => "3xx",

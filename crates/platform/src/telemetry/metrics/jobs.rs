@@ -8,25 +8,45 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{Counters, seconds};
+use super::Counters;
+
+/// How an attempt can end.
+const OUTCOMES: [&str; 8] = [
+    "succeeded",
+    "retried",
+    "failed",
+    "dead",
+    "postponed",
+    "handed_back",
+    "fenced",
+    "unrecorded",
+];
+
+/// Bucket bounds in seconds: jobs take longer than requests may.
+fn seconds() -> Histogram {
+    Histogram::new([
+        0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+    ])
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct JobLabels {
-    job: &'static str,
+struct KindLabels {
+    // Not `job`: that is what Prometheus calls whom it scrapes.
+    kind: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
-    job: &'static str,
+    kind: &'static str,
     outcome: &'static str,
 }
 
 /// Jobs: how many wait, how each attempt ended.
 #[derive(Debug)]
 pub struct JobMetrics {
-    started: Counters<JobLabels>,
+    started: Counters<KindLabels>,
     finished: Counters<OutcomeLabels>,
-    duration: Family<JobLabels, Histogram, fn() -> Histogram>,
+    duration: Family<KindLabels, Histogram, fn() -> Histogram>,
     queued: Gauge,
     dead: Gauge,
     oldest: Gauge<f64, std::sync::atomic::AtomicU64>,
@@ -61,22 +81,25 @@ impl JobMetrics {
         metrics
     }
 
-    /// Creates a job's counters at 0.
-    pub(crate) fn announce(&self, job: &'static str) {
-        let _ = self.started.get_or_create(&JobLabels { job });
-        for outcome in ["succeeded", "retried", "failed", "dead"] {
-            let _ = self.finished.get_or_create(&OutcomeLabels { job, outcome });
+    /// Creates the counters of a kind of job at 0.
+    pub(crate) fn announce(&self, kind: &'static str) {
+        let _ = self.started.get_or_create(&KindLabels { kind });
+        let _ = self.duration.get_or_create(&KindLabels { kind });
+        for outcome in OUTCOMES {
+            let _ = self.finished.get_or_create(&OutcomeLabels { kind, outcome });
         }
     }
 
-    pub(crate) fn started(&self, job: &'static str) {
-        self.started.get_or_create(&JobLabels { job }).inc();
+    pub(crate) fn started(&self, kind: &'static str) {
+        self.started.get_or_create(&KindLabels { kind }).inc();
     }
 
-    pub(crate) fn finished(&self, job: &'static str, outcome: &'static str, took: Duration) {
-        self.finished.get_or_create(&OutcomeLabels { job, outcome }).inc();
+    pub(crate) fn finished(&self, kind: &'static str, outcome: &'static str, took: Duration) {
+        self.finished
+            .get_or_create(&OutcomeLabels { kind, outcome })
+            .inc();
         self.duration
-            .get_or_create(&JobLabels { job })
+            .get_or_create(&KindLabels { kind })
             .observe(took.as_secs_f64());
     }
 

@@ -4,14 +4,16 @@
 mod dependencies;
 mod http;
 mod jobs;
+mod traces;
 
 pub use dependencies::{CacheMetrics, DependencyMetrics, PoolMetrics, RetryMetrics};
 pub use http::HttpMetrics;
 pub use jobs::JobMetrics;
+pub(crate) use traces::dropped;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
@@ -57,14 +59,15 @@ impl Metrics {
     /// All metrics, for a service of this name and version.
     pub fn new(service: &str, version: &str) -> Self {
         let mut registry = Registry::default();
-        let build = Counters::<BuildLabels>::default();
-        registry.register("build", "Always 1; the labels tell what runs", build.clone());
+        let build = Family::<BuildLabels, Gauge>::default();
+        registry.register("build_info", "Always 1; the labels tell what runs", build.clone());
         build
             .get_or_create(&BuildLabels {
                 service: service.to_owned(),
                 version: version.to_owned(),
             })
-            .inc();
+            .set(1);
+        traces::register(&mut registry);
         Self {
             http: HttpMetrics::register(&mut registry),
             pool: PoolMetrics::register(&mut registry),

@@ -1,0 +1,44 @@
+# syntax=docker/dockerfile:1
+# docker build --target api .        the service (serve, work, migrate), which is also the default
+# docker build --target supplier .   the sample third party
+
+FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends cmake g++ make && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+
+# What the dependencies are made of, without our code: this layer is built again only when they change.
+FROM build AS manifests
+COPY . .
+RUN find . -name '*.rs' -exec sh -c 'case "$0" in */main.rs | */bin/*.rs | */examples/*.rs | */process.rs) echo "fn main() {}" ;; *) : ;; esac >"$0"' {} \; \
+ && find . -type f ! -name '*.rs' ! -name Cargo.toml ! -name Cargo.lock -delete
+
+FROM build AS dependencies
+COPY --from=manifests /build .
+RUN cargo build --release --locked -p api -p supplier
+
+FROM dependencies AS binaries
+COPY . .
+# Newer than what was built above, whatever the clock of the checkout says.
+RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \
+ && cargo build --release --locked -p api -p supplier
+# The binaries and the shared libraries that they name; DNS and users come from the image below.
+RUN for program in api supplier; do \
+      mkdir -p /out/$program && cp target/release/$program /out/$program/ \
+      && ldd target/release/$program | grep -o '/[^ ]*' | xargs -I{} cp --parents --dereference {} /out/$program; \
+    done
+
+FROM gcr.io/distroless/static-debian12:nonroot AS supplier
+COPY --from=binaries /out/supplier /
+ENV SUPPLIER_LISTEN=0.0.0.0:8090 SUPPLIER_MANAGEMENT=0.0.0.0:8091
+EXPOSE 8090 8091
+HEALTHCHECK --interval=5s --timeout=3s --start-period=5s CMD ["/supplier", "--probe"]
+ENTRYPOINT ["/supplier"]
+
+FROM gcr.io/distroless/static-debian12:nonroot AS api
+COPY --from=binaries /out/api /
+COPY services/api/config /config
+ENV CONFIG_DIR=/config
+EXPOSE 8080 8081
+HEALTHCHECK --interval=5s --timeout=3s --start-period=10s CMD ["/api", "probe", "readyz"]
+ENTRYPOINT ["/api"]
+CMD ["serve"]
