@@ -1,7 +1,7 @@
 # The only list of commands. `make` prints it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint deny fresh generate bench-quick soak-jobs clean
+.PHONY: help run test check format lint deny fresh generate bench-quick soak-jobs telemetry-check up down smoke drill drill-all rules clean
 
 # One folder for all builds, wherever CARGO_TARGET_DIR puts it.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -15,7 +15,7 @@ run: ## Build and serve the API on Postgres and Redis, started for it where need
 test: ## Run every test on Postgres and Redis, started for it where needed
 	@dev/with-services test cargo test --workspace --locked
 
-check: format lint deny test fresh ## What CI runs: format, lints, licences, tests, generated files
+check: format lint deny rules test fresh ## What CI runs: format, lints, licences, tests, generated files
 	@echo "check: all green"
 
 format: ## Fail where `cargo fmt` would change something
@@ -23,6 +23,9 @@ format: ## Fail where `cargo fmt` would change something
 
 lint: ## Clippy, with warnings as errors
 	@cargo clippy --workspace --all-targets --locked -- --deny warnings
+
+rules: ## Check and test the alert rules, where promtool is installed
+	@dev/rules
 
 deny: ## Check bans, licences and sources, where cargo-deny is installed
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
@@ -37,6 +40,25 @@ generate: ## Write the generated files: .sqlx, openapi.json, docs/PROBLEMS.md, d
 bench-quick: ## Print round trips per request, memory at rest and time to start, of the release build
 	@cargo build --release --locked -p api
 	@dev/with-services test cargo run --quiet --locked -p acceptance --example bench-quick -- $(TARGET)/release/api
+
+telemetry-check: ## Check rules, dashboards and runbooks against a real scrape; test the alerts, where promtool is installed
+	@dev/with-services test cargo test --quiet --workspace --locked -- telemetry::
+	@dev/rules
+
+up: ## Start the whole stack with docker compose, and wait until it is healthy (WITHOUT=grafana leaves it out)
+	@dev/stack up
+
+down: ## Stop the stack and remove its data
+	@dev/stack down
+
+smoke: ## Provoke each kind of answer from the stack, and print its trace
+	@dev/stack smoke
+
+drill: ## Bring a fault about in the stack, under load, and see what tells of it: make drill FAULT=postgres-down
+	@dev/stack drill $(FAULT)
+
+drill-all: ## Every drill; about an hour
+	@dev/stack drill-all
 
 soak-jobs: ## Place 10,000 orders while their worker is killed 20 times; each must be confirmed once
 	@cargo build --release --locked -p api

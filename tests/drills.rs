@@ -13,12 +13,18 @@ async fn switch(app: &TestApp, fault: &Value) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_strikes_where_it_is_told_and_spares_the_probes() {
     let app = TestApp::build().set("faults.enabled", "true").start().await;
-    assert_eq!(switch(&app, &json!({ "kind": "panic", "route": NOTES })).await, 204);
+    assert_eq!(
+        switch(&app, &json!({ "kind": "panic", "route": NOTES })).await,
+        204
+    );
     assert_problem(app.get(NOTES).await, NOTES, Method::GET, "internal").await;
     assert_eq!(app.get("/problems").await.status(), 200);
     assert_eq!(app.management("/readyz").await.status(), 200);
 
-    assert_eq!(switch(&app, &json!({ "kind": "latency", "ms": 10_000 })).await, 204);
+    assert_eq!(
+        switch(&app, &json!({ "kind": "latency", "ms": 10_000 })).await,
+        204
+    );
     let response = app.get(NOTES).await;
     assert_problem(response, NOTES, Method::GET, "deadline-exceeded").await;
 

@@ -21,6 +21,7 @@ mod redis_faults;
 mod reports;
 mod soak;
 mod supplier;
+mod telemetry;
 mod tokens;
 mod traces;
 mod way;

@@ -69,10 +69,9 @@ pub async fn soak(binary: &Path, orders: usize, kills: usize, tell: fn(&str)) ->
 
     let began = Instant::now();
     let placing = tokio::spawn(async move {
-        let place = stream::iter(0..orders).map(|_| async { client.create_order(&order()).await });
-        let placed = place
-            .buffer_unordered(IN_FLIGHT)
-            .map(|placed| placed.expect("the order is taken").id);
+        let placed = stream::iter(0..orders)
+            .map(|number| place(&client, number))
+            .buffer_unordered(IN_FLIGHT);
         placed.collect::<BTreeSet<Uuid>>().await
     });
     let mut worker = environment.work();
@@ -112,6 +111,20 @@ pub async fn soak(binary: &Path, orders: usize, kills: usize, tell: fn(&str)) ->
         recognised: accepted.values().filter(|count| **count > 1).count(),
         starts: environment.database.count(STARTS).await,
         took,
+    }
+}
+
+/// Places an order, again under its key where the service says that this may help.
+async fn place(client: &Client, number: usize) -> Uuid {
+    let (key, began) = (format!("soak-{number}"), Instant::now());
+    loop {
+        match client.create_order_with_key(&key, &order()).await {
+            Ok(order) => return order.id,
+            Err(error) => {
+                let retryable = error.problem().is_some_and(|problem| problem.retryable);
+                assert!(retryable && began.elapsed() < STUCK_AFTER, "{error}");
+            }
+        }
     }
 }
 

@@ -11,7 +11,11 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs `docker compose` with these arguments; gives its standard output.
 pub fn compose(arguments: &[&str]) -> Result<String, Failure> {
-    let output = Command::new("docker").arg("compose").args(arguments).stdin(Stdio::null()).output()?;
+    let output = Command::new("docker")
+        .arg("compose")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()?;
     if !output.status.success() {
         let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(format!("docker compose {}: {told}", arguments.join(" ")).into());

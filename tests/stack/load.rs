@@ -71,7 +71,9 @@ impl Caller {
             "items": [{ "sku": "ABC-1234", "quantity": 2, "unit_price_cents": 1999 }]
         });
         let key = uuid::Uuid::new_v4().to_string();
-        self.request(Method::POST, "/v1/orders").header("idempotency-key", key).json(&order)
+        self.request(Method::POST, "/v1/orders")
+            .header("idempotency-key", key)
+            .json(&order)
     }
 
     /// Asks for a price.
@@ -93,7 +95,10 @@ impl Caller {
                 let status = response.status().as_u16();
                 let body: Value = response.json().await.unwrap_or_default();
                 match body["code"].as_str() {
-                    Some(code) => (format!("{status} {code}"), body["trace_id"].as_str().map(str::to_owned)),
+                    Some(code) => (
+                        format!("{status} {code}"),
+                        body["trace_id"].as_str().map(str::to_owned),
+                    ),
                     None => (status.to_string(), None),
                 }
             }
@@ -136,7 +141,11 @@ impl Load {
     /// What was sent since then and has ended.
     pub fn since(&self, moment: Instant) -> Vec<Outcome> {
         let outcomes = self.outcomes.lock().expect("no panic");
-        outcomes.iter().filter(|outcome| outcome.sent >= moment).cloned().collect()
+        outcomes
+            .iter()
+            .filter(|outcome| outcome.sent >= moment)
+            .cloned()
+            .collect()
     }
 }
 
@@ -150,7 +159,9 @@ impl Drop for Load {
 pub fn tally(outcomes: &[Outcome]) -> BTreeMap<(&'static str, String), usize> {
     let mut tally = BTreeMap::new();
     for outcome in outcomes {
-        *tally.entry((outcome.operation, outcome.result.clone())).or_default() += 1;
+        *tally
+            .entry((outcome.operation, outcome.result.clone()))
+            .or_default() += 1;
     }
     tally
 }

@@ -45,5 +45,9 @@ async fn main() -> ExitCode {
 }
 
 fn names() -> String {
-    drills::ALL.iter().map(|drill| drill.name).collect::<Vec<_>>().join(" ")
+    drills::ALL
+        .iter()
+        .map(|drill| drill.name)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -10,7 +10,11 @@ use super::compose::{Failure, address};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 async fn get(url: &str) -> Result<Value, Failure> {
-    let response = Client::new().get(url).timeout(Duration::from_secs(5)).send().await?;
+    let response = Client::new()
+        .get(url)
+        .timeout(Duration::from_secs(5))
+        .send()
+        .await?;
     Ok(response.json().await?)
 }
 
@@ -33,12 +37,18 @@ impl Alert {
     pub async fn fires(&self) -> Result<bool, Failure> {
         let told = get(&format!("{}/api/v1/alerts", address("prometheus", 9090)?)).await?;
         let alerts = told["data"]["alerts"].as_array().cloned().unwrap_or_default();
-        Ok(alerts.iter().any(|alert| alert["state"] == "firing" && self.is(&alert["labels"])))
+        Ok(alerts
+            .iter()
+            .any(|alert| alert["state"] == "firing" && self.is(&alert["labels"])))
     }
 
     /// Whether Alertmanager has it.
     pub async fn is_known(&self) -> Result<bool, Failure> {
-        let told = get(&format!("{}/api/v2/alerts?active=true", address("alertmanager", 9093)?)).await?;
+        let told = get(&format!(
+            "{}/api/v2/alerts?active=true",
+            address("alertmanager", 9093)?
+        ))
+        .await?;
         let alerts = told.as_array().cloned().unwrap_or_default();
         Ok(alerts.iter().any(|alert| self.is(&alert["labels"])))
     }

@@ -188,7 +188,10 @@ fn not_instant(settings: &Settings, faults: &mut Vec<ConfigFault>) {
 
 fn drills(settings: &Settings, faults: &mut Vec<ConfigFault>) {
     if settings.faults.enabled && settings.service.environment == Environment::Production {
-        faults.push(ConfigFault::new("faults.enabled", "is for drills; production refuses it"));
+        faults.push(ConfigFault::new(
+            "faults.enabled",
+            "is for drills; production refuses it",
+        ));
     }
 }
 

@@ -97,7 +97,10 @@ fn rules_between_keys_are_checked_together() {
 fn the_development_secret_is_refused_elsewhere_and_no_message_repeats_a_secret() {
     let loaded = load_with(&[("APP__SERVICE__ENVIRONMENT", "production")]);
     assert_eq!(loaded.faults[0].key, "auth.secret");
-    let drill = [("APP__SERVICE__ENVIRONMENT", "production"), ("APP__FAULTS__ENABLED", "true")];
+    let drill = [
+        ("APP__SERVICE__ENVIRONMENT", "production"),
+        ("APP__FAULTS__ENABLED", "true"),
+    ];
     assert_eq!(faulty_keys(&drill), ["auth.secret", "faults.enabled"]);
     let message = load_with(&[("APP__AUTH__SECRET", "hunter2")])
         .valid()

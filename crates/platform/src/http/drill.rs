@@ -72,7 +72,9 @@ pub(super) async fn strike(
     let platform = request.app_data::<Data<Platform>>().expect("set by the server");
     if platform.settings.faults.enabled
         && let Some(fault) = platform.drill.fault()
-        && fault.route.is_none_or(|route| request.match_pattern().as_deref() == Some(&route))
+        && fault
+            .route
+            .is_none_or(|route| request.match_pattern().as_deref() == Some(&route))
         && fastrand::f64() < fault.share
     {
         match fault.kind {
@@ -86,7 +88,8 @@ pub(super) async fn strike(
 /// The fault that is switched on.
 #[get("/faults")]
 pub(super) async fn shown(platform: Data<Platform>) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "enabled": platform.settings.faults.enabled, "fault": platform.drill.fault() }))
+    HttpResponse::Ok()
+        .json(json!({ "enabled": platform.settings.faults.enabled, "fault": platform.drill.fault() }))
 }
 
 /// Switches a fault on, in place of the one before.

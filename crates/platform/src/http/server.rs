@@ -22,8 +22,8 @@ use utoipa_actix_web::{AppExt, service_config::ServiceConfig};
 use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
 use super::{
-    admit::admit, auth::authenticate, catalogue_pages as pages, deadline::deadline, drill::strike, management,
-    observe::observe, openapi, quota::quota, routing::unrouted,
+    admit::admit, auth::authenticate, catalogue_pages as pages, deadline::deadline, drill::strike,
+    management, observe::observe, openapi, quota::quota, routing::unrouted,
 };
 use crate::Platform;
 

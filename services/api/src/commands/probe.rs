@@ -27,7 +27,11 @@ pub(super) async fn run(probe: Probe, settings: &Settings) -> anyhow::Result<()>
     let response = client.get(&url).send().await;
     let response = response.with_context(|| format!("nobody answers at {url}"))?;
     if !response.status().is_success() {
-        bail!("{name} is {}: {}", response.status(), response.text().await.unwrap_or_default());
+        bail!(
+            "{name} is {}: {}",
+            response.status(),
+            response.text().await.unwrap_or_default()
+        );
     }
     Ok(())
 }

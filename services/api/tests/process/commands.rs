@@ -20,7 +20,9 @@ async fn wrong_usage_is_2_and_help_is_0() {
     assert_eq!(environment.run(&["surve"]).status.code(), Some(2));
     let help = environment.run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    for command in ["serve", "work", "migrate", "check", "probe", "problems", "openapi", "token"] {
+    for command in [
+        "serve", "work", "migrate", "check", "probe", "problems", "openapi", "token",
+    ] {
         assert!(out(&help).contains(command), "{command}");
     }
 }

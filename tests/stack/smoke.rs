@@ -1,0 +1,122 @@
+//! Whether the stack is up, and what it answers.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::json;
+
+use super::{
+    compose::{Failure, address},
+    load::Caller,
+    watch::{link, spans, until},
+};
+
+const TRACE_WITHIN: Duration = Duration::from_secs(60);
+
+/// Sends a request under a trace of its own; gives status and trace.
+async fn send(request: RequestBuilder) -> Result<(u16, String), Failure> {
+    let trace_id = uuid::Uuid::new_v4().simple().to_string();
+    let traceparent = format!("00-{trace_id}-00f067aa0ba902b7-01");
+    let response = request.header("traceparent", traceparent).send().await?;
+    Ok((response.status().as_u16(), trace_id))
+}
+
+/// Waits for the first trace in Jaeger, then tells where everything is.
+pub async fn ready() -> Result<(), Failure> {
+    let (status, trace_id) = send(Caller::new("ready")?.order()).await?;
+    if status != 201 {
+        return Err(format!("an order was answered with {status}; see `docker compose logs api`").into());
+    }
+    let arrived = async || Ok(!spans(&trace_id).await?.is_empty());
+    let Some(took) = until(true, TRACE_WITHIN, arrived).await? else {
+        return Err(format!("the order's trace {trace_id} is not in Jaeger after {TRACE_WITHIN:?}").into());
+    };
+    println!(
+        "the first trace was in Jaeger after {:.1} s: {}\n",
+        took.as_secs_f64(),
+        link(&trace_id)?
+    );
+    for (name, service, port, path) in [
+        ("API", "api", 8080, "/docs"),
+        ("Management", "api", 8081, "/status"),
+        ("Supplier's switches", "supplier", 8091, "/faults"),
+        ("Jaeger", "jaeger", 16686, ""),
+        ("Prometheus", "prometheus", 9090, "/alerts"),
+        ("Alertmanager", "alertmanager", 9093, ""),
+        ("Grafana", "grafana", 3000, "/dashboards"),
+    ] {
+        match address(service, port) {
+            Ok(address) => println!("  {name:<20} {address}{path}"),
+            Err(_) => println!("  {name:<20} left out"),
+        }
+    }
+    Ok(())
+}
+
+/// One answer of each kind, with its trace.
+pub async fn smoke() -> Result<(), Failure> {
+    let caller = Caller::new(&format!("smoke-{}", uuid::Uuid::new_v4().simple()))?;
+    let switches = format!("{}/faults/quotes", address("supplier", 8091)?);
+    let placed = caller.order().send().await?;
+    let cancelled = placed.headers()["location"].to_str()?.to_owned();
+    caller.request(Method::DELETE, &cancelled).send().await?;
+
+    let get = |path: &str| caller.request(Method::GET, path);
+    let invalid = caller
+        .request(Method::POST, "/v1/orders")
+        .header("idempotency-key", "smoke")
+        .json(&json!({}));
+    let mut wrong = Vec::new();
+    let mut show = async |expected: u16, what: &str, request: RequestBuilder| -> Result<(), Failure> {
+        let (status, trace_id) = send(request).await?;
+        if status != expected {
+            wrong.push(format!("{what}: {status} in place of {expected}"));
+        }
+        println!("{status}  {what:<44} {}", link(&trace_id)?);
+        Ok(())
+    };
+    show(201, "an order is placed", caller.order()).await?;
+    show(400, "an order that breaks the rules", invalid).await?;
+    show(
+        404,
+        "an order that is not there",
+        get("/v1/orders/01981f6e-7c1a-7a3e-9d55-3a0a2b6f6c10"),
+    )
+    .await?;
+    show(410, "an order that was cancelled", get(&cancelled)).await?;
+    show(422, "a quote that the supplier refuses", caller.quote("NONE-1")).await?;
+    exhaust(&caller).await?;
+    show(429, "more requests than the quota allows", get("/v1/orders")).await?;
+
+    let caller = Caller::new(&format!("smoke-{}", uuid::Uuid::new_v4().simple()))?;
+    let fault = json!({ "kind": "status", "status": 500 });
+    Client::new().put(&switches).json(&fault).send().await?;
+    show(502, "the supplier fails", caller.quote("ABC-1234")).await?;
+    let open = async || Ok(caller.quote("ABC-1234").send().await?.status() == 503);
+    until(true, Duration::from_secs(20), open).await?;
+    show(503, "the supplier is left alone", caller.quote("ABC-1234")).await?;
+    Client::new().delete(&switches).send().await?;
+    let closed = async || Ok(caller.quote("ABC-1234").send().await?.status() == 200);
+    until(true, Duration::from_secs(30), closed).await?;
+    show(200, "the supplier is well again", caller.quote("ABC-1234")).await?;
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(wrong.join("; ").into())
+    }
+}
+
+/// Asks, at once, for more than the burst of one subject.
+async fn exhaust(caller: &Caller) -> Result<(), Failure> {
+    for _ in 0..10 {
+        let asked = (0..60).map(|_| caller.request(Method::GET, "/v1/orders?limit=1").send());
+        if futures_util::future::join_all(asked)
+            .await
+            .into_iter()
+            .any(|answer| answer.is_ok_and(|answer| answer.status() == 429))
+        {
+            return Ok(());
+        }
+    }
+    Err("600 requests at once were all answered; is the quota off?".into())
+}
