@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # docker build --target api .        the service (serve, work, migrate), which is also the default
 # docker build --target supplier .   the sample third party
 

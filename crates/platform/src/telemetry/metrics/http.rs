@@ -130,11 +130,13 @@ impl HttpMetrics {
                 code_class,
             });
         }
-        // The first bug must be seen, too.
-        let _ = self.problems.get_or_create(&ProblemLabels {
-            http_route: route.to_owned(),
-            problem: "internal",
-        });
+        // Those that alerts ask for: the first one must be seen, too.
+        for problem in ["internal", "overloaded"] {
+            let _ = self.problems.get_or_create(&ProblemLabels {
+                http_route: route.to_owned(),
+                problem,
+            });
+        }
     }
 
     /// Counts a request as active.
