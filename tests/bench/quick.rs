@@ -2,7 +2,9 @@
 //! Prints what it saw; nothing here can fail a build.
 
 mod bystanders;
+mod collectors;
 mod orders;
+mod reads;
 
 use std::time::{Duration, Instant};
 
@@ -43,6 +45,7 @@ async fn main() {
 
     orders::print_jobs(&environment).await;
     let environment = bystanders::print(environment).await;
+    let environment = collectors::print(environment).await;
     orders::print(environment).await;
 }
 
