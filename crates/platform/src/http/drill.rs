@@ -36,7 +36,7 @@ enum Kind {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fault {
     kind: Kind,
-    /// Only here, such as `/v1/orders`; everywhere without it.
+    /// Only here, as the contract writes it, such as `/v1/things/{id}`; everywhere without it.
     route: Option<String>,
     /// Of so many requests, 0 to 1.
     #[serde(default = "all")]
