@@ -8,7 +8,7 @@ WORKDIR /build
 # What the dependencies are made of, without our code: this layer is built again only when they change.
 FROM build AS manifests
 COPY . .
-RUN find . -name '*.rs' -exec sh -c 'case "$0" in */main.rs | */bin/*.rs | */examples/*.rs | */process.rs) echo "fn main() {}" ;; *) : ;; esac >"$0"' {} \; \
+RUN find . -name '*.rs' -exec sh -c 'case "$0" in */main.rs | */bin/*.rs | */examples/*.rs | */process.rs) echo "fn main() { }" ;; *) : ;; esac >"$0"' {} \; \
  && find . -type f ! -name '*.rs' ! -name Cargo.toml ! -name Cargo.lock -delete
 
 FROM build AS dependencies

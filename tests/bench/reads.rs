@@ -32,7 +32,8 @@ impl Reader {
     /// Reads per second.
     pub async fn pace(&self) -> f64 {
         let began = Instant::now();
-        let reads = stream::iter(0..READS).map(|_| self.client.get(&self.list).bearer_auth(&self.token).send());
+        let reads =
+            stream::iter(0..READS).map(|_| self.client.get(&self.list).bearer_auth(&self.token).send());
         let answers = reads.buffer_unordered(IN_FLIGHT);
         answers
             .for_each(async |answer| assert_eq!(answer.expect("an answer").status(), 200))
