@@ -1,7 +1,7 @@
 # The only list of commands. `make` prints it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint deny fresh generate bench-quick soak-jobs telemetry-check up down smoke drill drill-all rules clean
+.PHONY: help run test check format lint deny fresh generate bench-quick soak-jobs telemetry-check up down smoke panels drill drill-all rules clean
 
 # One folder for all builds, wherever CARGO_TARGET_DIR puts it.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -53,6 +53,9 @@ down: ## Stop the stack and remove its data
 
 smoke: ## Provoke each kind of answer from the stack, and print its trace
 	@dev/stack smoke
+
+panels: ## Run the query of every dashboard panel against the stack; each must return data
+	@dev/stack panels
 
 drill: ## Bring a fault about in the stack, under load, and see what tells of it: make drill FAULT=postgres-down
 	@dev/stack drill $(FAULT)

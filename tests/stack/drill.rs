@@ -75,7 +75,11 @@ pub async fn run(drills: &[Drill]) -> Result<(), Failure> {
 
 async fn one(drill: &Drill) -> Result<Row, Failure> {
     let mut faults = Vec::new();
-    let load = Load::start(Caller::new(&format!("drill-{}", drill.name))?);
+    let load = Load::start(
+        Caller::new(&format!("drill-{}", drill.name))?
+            .with_an_order()
+            .await?,
+    );
     if until(false, RESOLVES_WITHIN, || drill.alert.fires())
         .await?
         .is_none()

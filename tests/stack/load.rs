@@ -46,6 +46,8 @@ pub struct Caller {
     client: Client,
     base: String,
     token: String,
+    /// An order of its own, to be read again and again.
+    placed: String,
 }
 
 impl Caller {
@@ -55,7 +57,15 @@ impl Caller {
             client: Client::builder().timeout(PATIENCE).build()?,
             base: address("api", 8080)?,
             token: token(subject)?,
+            placed: String::new(),
         })
+    }
+
+    /// Places the order that the load reads.
+    pub async fn with_an_order(mut self) -> Result<Self, Failure> {
+        let answer = self.order().send().await?.error_for_status()?;
+        self.placed = answer.headers()["location"].to_str()?.to_owned();
+        Ok(self)
     }
 
     /// A request to this path.
@@ -83,10 +93,11 @@ impl Caller {
     }
 
     async fn outcome(&self, turn: u64) -> Outcome {
-        let (operation, request) = match turn % 3 {
+        let (operation, request) = match turn % 4 {
             0 => ("POST /v1/orders", self.order()),
             1 => ("GET /v1/orders", self.request(Method::GET, "/v1/orders?limit=5")),
-            _ => ("POST /v1/quotes", self.quote("ABC-1234")),
+            2 => ("POST /v1/quotes", self.quote("ABC-1234")),
+            _ => ("GET /v1/orders/{id}", self.request(Method::GET, &self.placed)),
         };
         let sent = Instant::now();
         let (result, trace_id) = match request.send().await {

@@ -4,12 +4,16 @@ mod compose;
 mod drill;
 mod drills;
 mod load;
+mod panels;
+#[path = "../telemetry/queries.rs"]
+#[expect(dead_code, reason = "the check of the rules has more of it")]
+mod queries;
 mod smoke;
 mod watch;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: stack ready | smoke | drill FAULT | drill-all | drill-list";
+const USAGE: &str = "usage: stack ready | smoke | panels | drill FAULT | drill-all | drill-list";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -18,6 +22,7 @@ async fn main() -> ExitCode {
     let result = match words[..] {
         ["ready"] => smoke::ready().await,
         ["smoke"] => smoke::smoke().await,
+        ["panels"] => panels::run().await,
         ["drill-all"] => drill::run(drills::ALL).await,
         ["drill", name] => match drills::ALL.iter().find(|drill| drill.name == name) {
             Some(drill) => drill::run(std::slice::from_ref(drill)).await,

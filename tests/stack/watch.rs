@@ -18,6 +18,14 @@ async fn get(url: &str) -> Result<Value, Failure> {
     Ok(response.json().await?)
 }
 
+/// How many series a query yields.
+pub async fn query(promql: &str) -> Result<usize, Failure> {
+    let url = format!("{}/api/v1/query", address("prometheus", 9090)?);
+    let response = Client::new().get(url).query(&[("query", promql)]).send().await?;
+    let told: Value = response.json().await?;
+    Ok(told["data"]["result"].as_array().map_or(0, Vec::len))
+}
+
 /// An alert by name, and one label that it must have; an empty label name asks for none.
 #[derive(Clone, Copy, Debug)]
 pub struct Alert {

@@ -18,6 +18,8 @@ pub struct Query {
     pub text: String,
     /// The series that it records, where it does.
     pub records: Option<String>,
+    /// Whether a panel shows it; annotations may well be empty.
+    pub of_panel: bool,
 }
 
 /// One series that a query selects.
@@ -146,6 +148,7 @@ pub fn of_rules(rules: &[(String, Value)]) -> Vec<Query> {
                 .as_str()
                 .map_or_else(|| rule["expr"].to_string(), str::to_owned),
             records,
+            of_panel: false,
         }
     };
     rules.iter().map(query).collect()
@@ -180,6 +183,9 @@ fn find(value: &Value, place: &str, queries: &mut Vec<Query>) {
                     place: place.clone(),
                     text,
                     records: None,
+                    of_panel: object.contains_key("refId")
+                        && object.contains_key("datasource")
+                        && !object.contains_key("enable"),
                 });
             }
             object.values().for_each(|value| find(value, &place, queries));
