@@ -52,6 +52,7 @@ async fn a_5xx_is_kept_with_every_attempt_though_its_caller_does_not_sample() {
     ] {
         assert_eq!(attribute(root, key), value, "{key}");
     }
+    assert!(!attribute(root, "cause").is_empty(), "what the log says, too");
     let attempts: Vec<_> = spans
         .iter()
         .filter(|span| attribute(span, "db.system.name") == "postgresql")

@@ -89,6 +89,7 @@ pub(super) async fn observe(
     span.record("http.response.status_code", status);
     if status >= 500 {
         telemetry::failed(&span, code.unwrap_or("undesigned"));
+        span.record("cause", problem.and_then(Problem::cause_chain));
     }
     let kept = telemetry::is_kept(&span, &platform.settings.telemetry, status >= 500, took);
     let kept_trace = kept.then(|| context.trace_id());
@@ -160,6 +161,7 @@ fn identify(request: &ServiceRequest, platform: &Platform, method: &str, route: 
         http.response.status_code = tracing::field::Empty,
         error.type = tracing::field::Empty,
         otel.status_code = tracing::field::Empty,
+        cause = tracing::field::Empty,
     );
     // Before the span is first entered: afterwards its parent is fixed.
     let _ = span.set_parent(telemetry::remote_parent(request.headers()));
