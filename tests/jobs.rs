@@ -156,3 +156,16 @@ async fn expired_keys_and_old_runs_are_cleared_away_by_the_clock() {
         1
     );
 }
+
+/// An idle worker beats, sweeps and looks for jobs, a few times per second each.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_worker_leaves_the_database_alone() {
+    let app = TestApp::build().worker().postgres_proxy().start().await;
+    let postgres = app.postgres.as_ref().expect("asked for");
+    let works = app.database.enqueue_poison(Poison::Works).await;
+    app.database.wait_for_job(works, "succeeded").await;
+    let before = postgres.round_trips();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let asked = postgres.round_trips() - before;
+    assert!(asked < 200, "{asked} round trips in two seconds");
+}

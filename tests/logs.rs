@@ -101,7 +101,10 @@ async fn secrets_and_personal_data_are_in_no_line_no_metric_and_no_problem() {
     let token = app.token("planted-subject", "test:read test:write");
     let trace_id = uuid::Uuid::new_v4().simple().to_string();
     let traceparent = format!("00-{trace_id}-00f067aa0ba902b7-01");
-    let anonymous = |method, path: &str| app.anonymous(method, path).header("traceparent", &traceparent);
+    let anonymous = |method, path: &str| {
+        let request = app.anonymous(method, path).header("traceparent", &traceparent);
+        request.header("tracestate", "vendor=planted-state")
+    };
     let request = |method, path: &str| anonymous(method, path).bearer_auth(&token);
     let write = |key: &str, text: &str| {
         let request = request(Method::POST, NOTES).header("idempotency-key", key.to_owned());

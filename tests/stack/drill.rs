@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    compose::Failure,
+    compose::{Failure, address},
     drills::Drill,
     load::{Caller, Load, Outcome, tally},
     watch::{link, spans, until},
@@ -33,13 +33,29 @@ struct Row {
 
 /// Runs drills, and prints a table of what was seen. Fails when a cell of it is empty or a caller saw what it should not.
 pub async fn run(drills: &[Drill]) -> Result<(), Failure> {
-    let mut rows = Vec::new();
+    // Before anything is broken: what has to be asked is there.
+    for (service, port) in [("prometheus", 9090), ("alertmanager", 9093), ("jaeger", 16686)] {
+        address(service, port)?;
+    }
+    let (mut rows, mut faults) = (Vec::new(), Vec::new());
     for drill in drills {
         eprintln!("==> {}", drill.name);
-        let row = one(drill).await;
+        let seen = tokio::select! {
+            seen = one(drill) => Some(seen),
+            _ = tokio::signal::ctrl_c() => None,
+        };
         // Whatever went wrong, the stack is left well.
-        drill.remove.run().await.ok();
-        rows.push(row?);
+        if let Err(error) = drill.remove.run().await {
+            faults.push(format!("{}: the fault was not taken away: {error}", drill.name));
+        }
+        match seen {
+            Some(Ok(row)) => rows.push(row),
+            Some(Err(error)) => faults.push(format!("{}: {error}", drill.name)),
+            None => {
+                faults.push(format!("{}: interrupted; the fault was taken away", drill.name));
+                break;
+            }
+        }
     }
     println!(
         "| fault | what callers saw | alert | fires after | callers well after | resolved after | a trace of it |"
@@ -58,14 +74,13 @@ pub async fn run(drills: &[Drill]) -> Result<(), Failure> {
         } = row;
         println!("| {name} | {callers} | {alert} | {fired} | {recovered} | {resolved} | {trace} |");
     }
-    let faults: Vec<_> = rows
-        .iter()
-        .flat_map(|row| {
-            row.faults
-                .iter()
-                .map(move |fault| format!("{}: {fault}", row.name))
-        })
-        .collect();
+    let of_rows = |row: &Row| {
+        row.faults
+            .iter()
+            .map(|fault| format!("{}: {fault}", row.name))
+            .collect::<Vec<_>>()
+    };
+    faults.extend(rows.iter().flat_map(of_rows));
     if faults.is_empty() {
         Ok(())
     } else {
@@ -127,8 +142,8 @@ async fn one(drill: &Drill) -> Result<Row, Failure> {
             "callers are not well after {RECOVERS_WITHIN:?}: {recent:?}"
         ));
     }
-    until(false, RESOLVES_WITHIN, || drill.alert.fires()).await?;
-    let resolved = (!drill.alert.fires().await?).then(|| removed.elapsed());
+    let resolved = until(false, RESOLVES_WITHIN, || drill.alert.fires()).await?;
+    let resolved = resolved.map(|_| removed.elapsed());
     if resolved.is_none() {
         faults.push(format!(
             "{} does not resolve within {RESOLVES_WITHIN:?}",
@@ -167,7 +182,7 @@ fn judge(drill: &Drill, seen: &[Outcome], faults: &mut Vec<String>) {
     }
 }
 
-/// The trace of one failure, once it is in Jaeger with a failed span; a dash where no caller saw a failure.
+/// The trace of one failure, once it is in Jaeger with a failed span.
 async fn trace_of(seen: &[Outcome], faults: &mut Vec<String>) -> Result<String, Failure> {
     let failure = seen
         .iter()

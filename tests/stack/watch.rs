@@ -70,11 +70,12 @@ where
     let began = Instant::now();
     loop {
         // Prometheus or Alertmanager may be busy for a moment; only the limit ends this.
-        if ask().await.is_ok_and(|answer| answer == wanted) {
+        let answer = ask().await;
+        if answer.as_ref().is_ok_and(|answer| *answer == wanted) {
             return Ok(Some(began.elapsed()));
         }
         if began.elapsed() > limit {
-            return Ok(None);
+            return answer.map(|_| None);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

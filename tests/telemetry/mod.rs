@@ -118,7 +118,11 @@ async fn every_metric_and_label_of_rules_and_dashboards_is_there() {
     let text = scraped().await;
     let queries = all_queries();
     let panels = queries.iter().filter(|query| query.of_panel).count();
-    assert!(panels > 40 && queries.len() > panels, "{panels} of {}", queries.len());
+    assert!(
+        panels > 40 && queries.len() > panels,
+        "{panels} of {}",
+        queries.len()
+    );
     let dead_now = dead(&queries, &Scrape::of(&text));
     assert!(dead_now.is_empty(), "{}", dead_now.join("\n"));
 

@@ -145,7 +145,7 @@ async fn trace(
     let _ = span.set_parent(telemetry::remote_parent(request.headers()));
     let response = next.call(request).instrument(span.clone()).await?;
     let status = response.status().as_u16();
-    span.record("http.response.status_code", status);
+    span.record("http.response.status_code", i64::from(status));
     if status >= 500 {
         telemetry::failed(&span, response.status().as_str());
     }

@@ -86,7 +86,7 @@ pub(super) async fn observe(
     let problem = refused(error).map(Refused::problem);
     let code = problem.map(|problem| problem.problem_type.code);
     let (span, took) = (context.span(), context.elapsed());
-    span.record("http.response.status_code", status);
+    span.record("http.response.status_code", i64::from(status));
     if status >= 500 {
         telemetry::failed(&span, code.unwrap_or("undesigned"));
         span.record("cause", problem.and_then(Problem::cause_chain));

@@ -3,10 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -23,7 +20,7 @@ use opentelemetry_sdk::{
 
 use super::metrics::dropped;
 
-/// Spans held for one trace; a request that makes more is odd already, and its first ones tell.
+/// Spans held for one trace; a request that makes more is odd already.
 pub(super) const SPANS_PER_TRACE: usize = 128;
 /// Spans held in all: some megabytes at most.
 const SPANS_IN_ALL: usize = 8_192;
@@ -35,7 +32,6 @@ const REMEMBERED: usize = 1_024;
 pub(super) struct Keep<P> {
     next: P,
     slow: Duration,
-    held: AtomicUsize,
     traces: Mutex<Traces>,
 }
 
@@ -43,6 +39,8 @@ pub(super) struct Keep<P> {
 struct Traces {
     /// Those with a local root that has not ended. Requests in flight and jobs bound their number.
     open: HashMap<TraceId, Held>,
+    /// Spans in all of them.
+    held: usize,
     kept: HashSet<TraceId>,
     kept_in_order: VecDeque<TraceId>,
 }
@@ -52,6 +50,8 @@ struct Held {
     /// A caller may give several requests of its own the same trace.
     roots: usize,
     spans: Vec<SpanData>,
+    /// Those that there was no room for: lost, should the trace be kept.
+    missed: usize,
 }
 
 impl Traces {
@@ -73,7 +73,6 @@ impl<P: SpanProcessor> Keep<P> {
         Self {
             next,
             slow,
-            held: AtomicUsize::new(0),
             traces: Mutex::default(),
         }
     }
@@ -85,47 +84,55 @@ impl<P: SpanProcessor> Keep<P> {
     /// A child: held, unless its trace is decided.
     fn child(&self, span: SpanData) -> Vec<SpanData> {
         let mut traces = self.traces();
+        let traces = &mut *traces;
         let trace = span.span_context.trace_id();
         if traces.kept.contains(&trace) {
             return vec![span];
         }
         // Without a root that is open, its trace was decided against.
-        let Some(held) = traces.open.get_mut(&trace) else {
-            return Vec::new();
-        };
-        if held.spans.len() >= SPANS_PER_TRACE || self.held.load(Ordering::Relaxed) >= SPANS_IN_ALL {
-            dropped("held", 1);
-        } else {
-            self.held.fetch_add(1, Ordering::Relaxed);
-            held.spans.push(span);
+        if let Some(held) = traces.open.get_mut(&trace) {
+            if held.spans.len() < SPANS_PER_TRACE && traces.held < SPANS_IN_ALL {
+                traces.held += 1;
+                held.spans.push(span);
+            } else {
+                held.missed += 1;
+            }
         }
         Vec::new()
     }
 
-    /// A local root: it decides for itself and all that was held.
+    /// A local root: it decides for itself and what is below it.
     fn root(&self, span: SpanData) -> Vec<SpanData> {
         let mut traces = self.traces();
-        let trace = span.span_context.trace_id();
+        let traces = &mut *traces;
+        let (trace, id) = (span.span_context.trace_id(), span.span_context.span_id());
         let lasted = span.end_time.duration_since(span.start_time).unwrap_or_default();
-        let worth = matches!(span.status, Status::Error { .. }) || lasted >= self.slow;
-        if worth {
+        if matches!(span.status, Status::Error { .. }) || lasted >= self.slow {
             traces.keep(trace);
         }
+        let kept = traces.kept.contains(&trace);
         let mut released = Vec::new();
         if let Some(held) = traces.open.get_mut(&trace) {
+            let before = held.spans.len();
             held.roots = held.roots.saturating_sub(1);
-            if worth || held.roots == 0 {
+            if kept {
                 released = std::mem::take(&mut held.spans);
-                self.held.fetch_sub(released.len(), Ordering::Relaxed);
+                dropped("held", std::mem::take(&mut held.missed));
+            } else {
+                // Others of the same trace go on: what was this one's goes, or it would take their room.
+                held.spans.retain(|child| child.parent_span_id != id);
             }
+            if held.roots == 0 {
+                held.spans.clear();
+            }
+            traces.held -= before - held.spans.len();
             if held.roots == 0 {
                 traces.open.remove(&trace);
             }
         }
-        if !traces.kept.contains(&trace) {
-            return Vec::new();
+        if kept {
+            released.push(span);
         }
-        released.push(span);
         released
     }
 }

@@ -40,7 +40,7 @@ impl Telemetry {
     pub fn shut_down_within(self, limit: Duration) {
         let (done, flushed) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let _ = done.send(self.provider.shutdown());
+            let _ = done.send(self.provider.shutdown_with_timeout(limit));
         });
         match flushed.recv_timeout(limit) {
             Ok(Ok(())) => {}

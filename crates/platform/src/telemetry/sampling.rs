@@ -12,7 +12,8 @@ use crate::config;
 /// Without an exporter nothing is recorded; ids are made all the same.
 pub(super) fn sampler(traces: &config::Telemetry) -> Box<dyn ShouldSample> {
     if traces.endpoint.is_none() {
-        return Box::new(Sampler::AlwaysOff);
+        // A caller that samples is told on to whom we call.
+        return Box::new(ParentBasedSampler::new(Sampler::AlwaysOff));
     }
     let share = Recorded(Sampler::TraceIdRatioBased(traces.sample_ratio.into()));
     let undecided = Recorded(Sampler::AlwaysOff);

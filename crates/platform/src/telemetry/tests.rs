@@ -60,7 +60,7 @@ fn settings(sample_ratio: &str) -> config::Telemetry {
         .telemetry
 }
 
-fn tracer(sample_ratio: &str) -> (SdkTracer, Recorded) {
+fn tracer_of(sample_ratio: &str) -> (SdkTracer, Recorded) {
     let recorded = Recorded::default();
     let provider = SdkTracerProvider::builder()
         .with_sampler(sampler(&settings(sample_ratio)))
@@ -75,7 +75,7 @@ fn child(tracer: &SdkTracer, name: &'static str, parent: &Context) {
 
 #[test]
 fn a_failed_root_takes_its_children_along_the_late_ones_too() {
-    let (tracer, recorded) = tracer("0");
+    let (tracer, recorded) = tracer_of("0");
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     child(&tracer, "early", &root);
     assert!(recorded.names().is_empty(), "undecided");
@@ -87,7 +87,7 @@ fn a_failed_root_takes_its_children_along_the_late_ones_too() {
 
 #[test]
 fn what_went_well_leaves_nothing_behind_not_even_late() {
-    let (tracer, recorded) = tracer("0");
+    let (tracer, recorded) = tracer_of("0");
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     child(&tracer, "early", &root);
     root.span().end();
@@ -97,7 +97,7 @@ fn what_went_well_leaves_nothing_behind_not_even_late() {
 
 #[test]
 fn what_is_slow_is_kept() {
-    let (tracer, recorded) = tracer("0");
+    let (tracer, recorded) = tracer_of("0");
     let mut root = tracer.start_with_context("root", &Context::new());
     root.end_with_timestamp(SystemTime::now() + SLOW);
     assert_eq!(recorded.names(), ["root"]);
@@ -105,17 +105,15 @@ fn what_is_slow_is_kept() {
 
 #[test]
 fn everything_is_kept_where_everything_is_sampled() {
-    let (tracer, recorded) = tracer("1");
+    let (tracer, recorded) = tracer_of("1");
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     child(&tracer, "child", &root);
     root.span().end();
     assert_eq!(recorded.names(), ["child", "root"]);
 }
 
-/// The parent is in another process: this one decides for its own part, once per request.
-#[test]
-fn two_requests_of_one_trace_are_decided_one_by_one() {
-    let (tracer, recorded) = tracer("0");
+/// Somebody who calls again and again within one trace, and does not sample it.
+fn caller() -> Context {
     let caller = SpanContext::new(
         TraceId::from(7),
         SpanId::from(7),
@@ -123,18 +121,21 @@ fn two_requests_of_one_trace_are_decided_one_by_one() {
         true,
         TraceState::NONE,
     );
-    let caller = Context::new().with_remote_span_context(caller);
+    Context::new().with_remote_span_context(caller)
+}
+
+/// The parent is in another process: this one decides for its own part, once per request.
+#[test]
+fn two_requests_of_one_trace_are_decided_one_by_one() {
+    let (tracer, recorded) = tracer_of("0");
+    let caller = caller();
     let start = |name| Context::new().with_span(tracer.start_with_context(name, &caller));
     let (first, second) = (start("first"), start("second"));
     child(&tracer, "of the first", &first);
     first.span().end();
     second.span().set_status(Status::error(""));
     second.span().end();
-    assert_eq!(
-        recorded.names(),
-        ["of the first", "second"],
-        "held while a root of the trace was open"
-    );
+    assert_eq!(recorded.names(), ["second"], "the first one's part went with it");
     let third = start("third");
     child(&tracer, "of the third", &third);
     assert!(
@@ -146,7 +147,7 @@ fn two_requests_of_one_trace_are_decided_one_by_one() {
 
 #[test]
 fn one_trace_holds_only_so_many_spans() {
-    let (tracer, recorded) = tracer("0");
+    let (tracer, recorded) = tracer_of("0");
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     for _ in 0..SPANS_PER_TRACE + 50 {
         child(&tracer, "child", &root);
@@ -154,4 +155,19 @@ fn one_trace_holds_only_so_many_spans() {
     root.span().set_status(Status::error(""));
     root.span().end();
     assert_eq!(recorded.names().len(), SPANS_PER_TRACE + 1);
+
+    // A caller that never lets its trace end does not fill it up.
+    let (tracer, recorded) = tracer_of("0");
+    let caller = caller();
+    let _open = tracer.start_with_context("open", &caller);
+    for _ in 0..SPANS_PER_TRACE {
+        let fine = Context::new().with_span(tracer.start_with_context("fine", &caller));
+        child(&tracer, "of a fine one", &fine);
+        fine.span().end();
+    }
+    let failed = Context::new().with_span(tracer.start_with_context("failed", &caller));
+    child(&tracer, "of the failed one", &failed);
+    failed.span().set_status(Status::error(""));
+    failed.span().end();
+    assert_eq!(recorded.names(), ["of the failed one", "failed"]);
 }

@@ -6,7 +6,7 @@ use actix_web::http::header::HeaderMap;
 use opentelemetry::{
     Context,
     propagation::{Extractor, TextMapPropagator},
-    trace::{SpanContext, TraceContextExt},
+    trace::{SpanContext, TraceContextExt, TraceState},
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
@@ -26,9 +26,16 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// The caller's place in a trace, if it named a valid one.
+/// The caller's place in a trace, if it named a valid one. Not its `tracestate`: a caller puts there what it likes.
 pub fn remote_parent(headers: &HeaderMap) -> Context {
-    TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers))
+    let named = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
+    let caller = named.span().span_context().clone();
+    if !caller.is_valid() {
+        return Context::new();
+    }
+    let (trace, span, flags) = (caller.trace_id(), caller.span_id(), caller.trace_flags());
+    let caller = SpanContext::new(trace, span, flags, true, TraceState::NONE);
+    Context::new().with_remote_span_context(caller)
 }
 
 /// The span's trace id; a random one where no tracer is installed, so that bodies and logs always agree on one.

@@ -202,7 +202,7 @@ impl Upstream {
             otel.name = format!("{} {}", call.method, self.name),
             http.request.method = call.method.as_str(),
             server.address = self.base.host_str(),
-            server.port = self.base.port_or_known_default(),
+            server.port = self.base.port_or_known_default().map(i64::from),
             outcome = tracing::field::Empty,
         );
         let result = self.guarded(context, call, &span).instrument(span.clone()).await;
