@@ -1,13 +1,13 @@
 # The only list of commands. `make` prints it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint deny fresh generate bench-quick soak-jobs telemetry-check up down smoke panels drill drill-all rules clean
+.PHONY: help run test check format lint deny fresh generate bench-quick soak-jobs telemetry-check up down smoke panels drill drill-all rules k8s-validate clean
 
 # One folder for all builds, wherever CARGO_TARGET_DIR puts it.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build and serve the API on Postgres and Redis, started for it where needed
 	@dev/run
@@ -15,7 +15,7 @@ run: ## Build and serve the API on Postgres and Redis, started for it where need
 test: ## Run every test on Postgres and Redis, started for it where needed
 	@dev/with-services test cargo test --workspace --locked
 
-check: format lint deny rules test fresh ## What CI runs: format, lints, licences, tests, generated files
+check: format lint deny rules k8s-validate test fresh ## What CI runs: format, lints, licences, tests, generated files
 	@echo "check: all green"
 
 format: ## Fail where `cargo fmt` would change something
@@ -26,6 +26,10 @@ lint: ## Clippy, with warnings as errors
 
 rules: ## Check and test the alert rules, where promtool is installed
 	@dev/rules
+
+k8s-validate: ## Render every overlay; check schemas, network policies and the analysis, where kubectl and jq are installed
+	@if command -v kubectl >/dev/null && command -v jq >/dev/null; then k8s/validate.sh; \
+	else echo "k8s-validate: skipped, it needs kubectl (https://kubernetes.io/docs/tasks/tools/) and jq"; fi
 
 deny: ## Check bans, licences and sources, where cargo-deny is installed
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \

@@ -42,6 +42,7 @@ no_trace_of_the_own_name_is_left() {
   if grep -rIi --exclude-dir=.git "$OWN_NAME" . >&2; then die "the name $OWN_NAME is left in the generated project"; fi
   [ "$(service_name)" = my_long-name-2 ] || die "the generated service is named $(service_name)"
   grep -q 'POSTGRES_DB=my_long_name_2' .env.example || die "the database in .env.example is misnamed"
+  grep -q '^namespace: "my-long-name-2"$' k8s/components/names/kustomization.yaml || die "the namespace is misnamed"
   # shellcheck disable=SC2016
   grep -q '\${{ github.ref }}' .github/workflows/ci.yml || die "cargo-generate has eaten the braces of ci.yml"
   if has actionlint; then actionlint .github/workflows/ci.yml; else say "actionlint is not installed (go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12): skipped"; fi
