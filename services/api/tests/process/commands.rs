@@ -145,16 +145,18 @@ async fn a_port_in_use_is_told_with_its_key() {
 
 #[tokio::test]
 async fn probe_tells_how_the_process_beside_it_is() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = port.local_addr().expect("bound").port().to_string();
-    let environment = environment().await.set("http.management_port", &port);
-    let alone = environment.run(&["probe"]);
-    assert_eq!(alone.status.code(), Some(1));
-    assert!(err(&alone).contains("nobody answers"), "{}", err(&alone));
+    let environment = environment().await;
     // Without a schema it lives, and is not ready.
-    let _server = environment.serve();
-    assert_eq!(environment.run(&["probe", "livez"]).status.code(), Some(0));
+    let server = environment.serve();
+    let port = server.management.rsplit(':').next().expect("a port").to_owned();
+    let environment = environment.set("http.management_port", &port);
+    let lives = environment.run(&["probe", "livez"]);
+    assert_eq!(lives.status.code(), Some(0), "{}", err(&lives));
     let unready = environment.run(&["probe"]);
     assert_eq!(unready.status.code(), Some(1));
     assert!(err(&unready).contains("starting"), "{}", err(&unready));
+    let environment = environment.set("http.management_port", "1");
+    let alone = environment.run(&["probe"]);
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(err(&alone).contains("nobody answers"), "{}", err(&alone));
 }
