@@ -116,22 +116,11 @@ async fn trigger(code: &str) {
         }
         "idempotency-in-progress" => {
             let app = TestApp::start().await;
-            let mut lock = app.database.connect().await;
-            sqlx::query("BEGIN")
-                .execute(&mut lock)
-                .await
-                .expect("a transaction");
-            sqlx::query("LOCK TABLE test_notes")
-                .execute(&mut lock)
-                .await
-                .expect("a lock");
+            let lock = app.database.lock_notes().await;
             let first = tokio::spawn(app.write_request("same", &note()).send());
             app.database.wait_for_lock_waiter().await;
             assert_problem(app.write_with_key("same", &note()).await, NOTES, post, code).await;
-            sqlx::query("COMMIT")
-                .execute(&mut lock)
-                .await
-                .expect("the lock is given back");
+            lock.release().await;
             assert_eq!(first.await.expect("no panic").expect("an answer").status(), 201);
         }
         "content-too-large" => {

@@ -22,24 +22,13 @@ pub fn post(app: &TestApp, key: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_effect_that_began_is_completed_after_a_hang_up() {
     let app = TestApp::start().await;
-    let mut lock = app.database.connect().await;
-    sqlx::query("BEGIN")
-        .execute(&mut lock)
-        .await
-        .expect("a transaction");
-    sqlx::query("LOCK TABLE test_notes")
-        .execute(&mut lock)
-        .await
-        .expect("a lock");
+    let lock = app.database.lock_notes().await;
     let mut connection = RawConnection::open(app.address).await;
     connection.send(post(&app, "k")).await;
     app.database.wait_for_lock_waiter().await;
     connection.reset();
     app.wait_for_in_flight(0).await;
-    sqlx::query("COMMIT")
-        .execute(&mut lock)
-        .await
-        .expect("the lock is given back");
+    lock.release().await;
     app.database.wait_until(WRITTEN, |notes| notes == 1).await;
     assert_eq!(app.database.count(KEYS).await, 1);
 }

@@ -11,20 +11,6 @@ use crate::commits::post;
 
 const WRITTEN: &str = "SELECT count(*) FROM test_notes";
 
-/// Holds up every write until it is dropped.
-pub async fn hold_up(app: &TestApp) -> sqlx::PgConnection {
-    let mut lock = app.database.connect().await;
-    sqlx::query("BEGIN")
-        .execute(&mut lock)
-        .await
-        .expect("a transaction");
-    sqlx::query("LOCK TABLE test_notes")
-        .execute(&mut lock)
-        .await
-        .expect("a lock");
-    lock
-}
-
 /// Leaving does not end while something is left to finish.
 async fn waits(lifecycle: &Lifecycle, leaving: &mut JoinHandle<()>) {
     while lifecycle.phase() != Phase::Draining {
@@ -40,17 +26,14 @@ async fn a_request_in_flight_is_answered_before_the_process_ends() {
         .set("shutdown.readiness_wait", "0s")
         .start()
         .await;
-    let mut lock = hold_up(&app).await;
+    let lock = app.database.lock_notes().await;
     let writing = tokio::spawn(app.write_request("k", &note()).send());
     app.database.wait_for_lock_waiter().await;
 
     let lifecycle = app.app.platform.lifecycle.clone();
     let mut leaving = tokio::spawn(app.app.shut_down());
     waits(&lifecycle, &mut leaving).await;
-    sqlx::query("COMMIT")
-        .execute(&mut lock)
-        .await
-        .expect("the lock is given back");
+    lock.release().await;
     let response = writing.await.expect("no panic").expect("an answer");
     assert_eq!(response.status(), 201);
     leaving.await.expect("no panic");
@@ -62,7 +45,7 @@ async fn a_commit_section_whose_caller_is_gone_is_finished_too() {
         .set("shutdown.readiness_wait", "0s")
         .start()
         .await;
-    let mut lock = hold_up(&app).await;
+    let lock = app.database.lock_notes().await;
     let mut connection = RawConnection::open(app.address).await;
     connection.send(post(&app, "k")).await;
     app.database.wait_for_lock_waiter().await;
@@ -72,10 +55,7 @@ async fn a_commit_section_whose_caller_is_gone_is_finished_too() {
     let lifecycle = app.app.platform.lifecycle.clone();
     let mut leaving = tokio::spawn(app.app.shut_down());
     waits(&lifecycle, &mut leaving).await;
-    sqlx::query("COMMIT")
-        .execute(&mut lock)
-        .await
-        .expect("the lock is given back");
+    lock.release().await;
     leaving.await.expect("no panic");
     assert_eq!(app.database.count(WRITTEN).await, 1);
 }

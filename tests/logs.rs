@@ -6,7 +6,8 @@ use platform::config::{DEVELOPMENT_SECRET, ExposeSecret};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use testkit::{
-    Mode, NOTES, RawConnection, Span, TestApp, attribute, log_lines, log_lines_of, note, wait_for_spans,
+    Mode, NOTES, RawConnection, Span, TestApp, attribute, log_lines, log_lines_of, new_trace, note,
+    wait_for_spans,
 };
 
 async fn event_of(request: reqwest::RequestBuilder, id: &str) -> Value {
@@ -53,7 +54,7 @@ async fn the_event_of_a_request_has_its_fields() {
 async fn a_caller_that_hangs_up_leaves_its_event_and_its_failure_too() {
     let app = TestApp::start().await;
     app.database.fail_inserts("XX000", 1).await;
-    let mut lock = crate::drain::hold_up(&app).await;
+    let lock = app.database.lock_notes().await;
     let head =
         crate::commits::post(&app, "k").replacen("host: test", "host: test\r\nx-request-id: logs-hung-up", 1);
     let mut connection = RawConnection::open(app.address).await;
@@ -61,10 +62,7 @@ async fn a_caller_that_hangs_up_leaves_its_event_and_its_failure_too() {
     app.database.wait_for_lock_waiter().await;
     connection.reset();
     app.wait_for_in_flight(0).await;
-    sqlx::query("COMMIT")
-        .execute(&mut lock)
-        .await
-        .expect("the lock is given back");
+    lock.release().await;
     let lifecycle = &app.app.platform.lifecycle;
     assert!(lifecycle.finish_commit_sections(Duration::from_secs(5)).await);
     let lines = log_lines_of("logs-hung-up");
@@ -99,8 +97,7 @@ async fn a_5xx_is_an_error_with_its_cause() {
 async fn secrets_and_personal_data_are_in_no_line_no_metric_and_no_problem() {
     let app = TestApp::start().await;
     let token = app.token("planted-subject", "test:read test:write");
-    let trace_id = uuid::Uuid::new_v4().simple().to_string();
-    let traceparent = format!("00-{trace_id}-00f067aa0ba902b7-01");
+    let (trace_id, traceparent) = new_trace(true);
     let anonymous = |method, path: &str| {
         let request = app.anonymous(method, path).header("traceparent", &traceparent);
         request.header("tracestate", "vendor=planted-state")

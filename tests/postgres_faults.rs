@@ -100,15 +100,7 @@ async fn paused_in_mid_query_is_504_in_time_and_leaks_no_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_exhausted_by_locks_is_overloaded_quickly_and_not_retried() {
     let app = TestApp::start().await;
-    let mut lock = app.database.connect().await;
-    sqlx::query("BEGIN")
-        .execute(&mut lock)
-        .await
-        .expect("a transaction");
-    sqlx::query("LOCK TABLE test_notes")
-        .execute(&mut lock)
-        .await
-        .expect("a lock");
+    let _lock = app.database.lock_notes().await;
     let stuck: Vec<_> = (0..4)
         .map(|_| tokio::spawn(app.request(Method::GET, NOTES).send()))
         .collect();

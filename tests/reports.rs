@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use ::supplier::{Endpoint, Fault};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use testkit::{Span, TestApp, assert_problem, attribute, hex, spans as spans_so_far, wait_for_spans};
+use testkit::{
+    Span, TestApp, assert_problem, attribute, hex, new_trace, spans as spans_so_far, wait_for_spans,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -141,13 +143,13 @@ async fn rolled_back_it_was_never_queued_and_committed_it_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_its_job_and_the_supplier_can_be_followed_by_their_traces() {
     let shop = shop(TestApp::build().worker()).await;
-    let trace_id = Uuid::new_v4().simple().to_string();
+    let (trace_id, traceparent) = new_trace(true);
     let request = shop
         .request(Method::POST, "/v1/orders")
         .json(&crate::orders::order());
     let request = request
         .header("idempotency-key", "traced")
-        .header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"));
+        .header("traceparent", traceparent);
     assert_eq!(request.send().await.expect("an answer").status(), 201);
     let spans = wait_for_spans(&trace_id, |spans| {
         spans.iter().any(|span| span.name.starts_with("POST"))

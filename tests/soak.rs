@@ -62,10 +62,10 @@ pub async fn soak(binary: &Path, orders: usize, kills: usize, tell: fn(&str)) ->
         environment.run(&["migrate"]).status.success(),
         "the migrations run"
     );
-    let token = String::from_utf8(environment.run(&["token", "--subject", "alice"]).stdout).expect("a token");
     let api = environment.serve();
     api.wait_for_probe("/readyz", 200).await;
-    let client = Client::new(&api.public, token.trim(), Settings::default()).expect("an address");
+    let client =
+        Client::new(&api.public, environment.token("alice"), Settings::default()).expect("an address");
 
     let began = Instant::now();
     let placing = tokio::spawn(async move {

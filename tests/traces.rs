@@ -1,17 +1,9 @@
 //! Traces: what failed or was slow is kept whole though nothing is sampled here, the rest is not.
 
 use reqwest::{Method, RequestBuilder};
-use testkit::{Mode, NOTES, TestApp, assert_problem, attribute, hex, is_error, note, wait_for_spans};
-
-const CALLER: &str = "00f067aa0ba902b7";
-
-fn new_trace() -> String {
-    uuid::Uuid::new_v4().simple().to_string()
-}
-
-fn as_part_of(request: RequestBuilder, trace_id: &str, flags: &str) -> RequestBuilder {
-    request.header("traceparent", format!("00-{trace_id}-{CALLER}-{flags}"))
-}
+use testkit::{
+    CALLER, Mode, NOTES, TestApp, assert_problem, attribute, hex, is_error, new_trace, note, wait_for_spans,
+};
 
 async fn sent(request: RequestBuilder) -> u16 {
     request.send().await.expect("an answer").status().as_u16()
@@ -21,8 +13,8 @@ async fn sent(request: RequestBuilder) -> u16 {
 async fn a_5xx_is_kept_with_every_attempt_though_its_caller_does_not_sample() {
     let app = TestApp::build().postgres_proxy().start().await;
     app.postgres.as_ref().expect("asked for").set(Mode::Cut);
-    let trace_id = new_trace();
-    let request = as_part_of(app.request(Method::GET, NOTES), &trace_id, "00");
+    let (trace_id, traceparent) = new_trace(false);
+    let request = app.request(Method::GET, NOTES).header("traceparent", traceparent);
     let response = request
         .header("x-request-id", "traced-1")
         .send()
@@ -74,11 +66,11 @@ async fn a_5xx_is_kept_with_every_attempt_though_its_caller_does_not_sample() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_slow_is_kept_and_what_was_fast_is_not() {
     let app = TestApp::start().await;
-    let (fast, slow) = (new_trace(), new_trace());
+    let ((fast, as_fast), (slow, as_slow)) = (new_trace(false), new_trace(false));
     let request = app.request(Method::GET, "/v1/test/slow?millis=0");
-    assert_eq!(sent(as_part_of(request, &fast, "00")).await, 200);
+    assert_eq!(sent(request.header("traceparent", as_fast)).await, 200);
     let request = app.request(Method::GET, "/v1/test/slow?millis=1100");
-    assert_eq!(sent(as_part_of(request, &slow, "00")).await, 200);
+    assert_eq!(sent(request.header("traceparent", as_slow)).await, 200);
     // Spans are sent in order: where the later one is, the earlier one would be.
     wait_for_spans(&slow, |spans| {
         spans.iter().any(|span| span.name == "GET /v1/test/slow")
@@ -91,9 +83,13 @@ async fn what_was_slow_is_kept_and_what_was_fast_is_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_caller_samples_is_kept_and_its_bucket_leads_to_it() {
     let app = TestApp::start().await;
-    let (sampled, unsampled) = (new_trace(), new_trace());
+    let ((sampled, as_sampled), (unsampled, as_unsampled)) = (new_trace(true), new_trace(false));
     assert_eq!(
-        sent(as_part_of(app.write_request("k", &note()), &unsampled, "00")).await,
+        sent(
+            app.write_request("k", &note())
+                .header("traceparent", as_unsampled)
+        )
+        .await,
         201
     );
     let metrics = async || app.management("/metrics").await.text().await.expect("text");
@@ -102,7 +98,7 @@ async fn what_the_caller_samples_is_kept_and_its_bucket_leads_to_it() {
         "an exemplar without a trace"
     );
     assert_eq!(
-        sent(as_part_of(app.write_request("l", &note()), &sampled, "01")).await,
+        sent(app.write_request("l", &note()).header("traceparent", as_sampled)).await,
         201
     );
     let spans = wait_for_spans(&sampled, |spans| {

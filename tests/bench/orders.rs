@@ -75,14 +75,14 @@ pub async fn print(environment: Environment) {
         .set("cache.max_loads", "1")
         .set("rate_limit.burst", "1000000")
         .set("rate_limit.per_second", "1000000");
-    let token = String::from_utf8(environment.run(&["token", "--subject", "alice"]).stdout).expect("a token");
+    let token = environment.token("alice");
     let server = environment.serve();
     server.wait_for_probe("/readyz", 200).await;
     let client = Client::new();
     let request = |method: Method, path: &str| {
         client
             .request(method, format!("{}{path}", server.public))
-            .bearer_auth(token.trim())
+            .bearer_auth(&token)
     };
     let place = || {
         request(Method::POST, "/v1/orders")

@@ -21,10 +21,9 @@ pub struct Reader {
 impl Reader {
     /// Of this server.
     pub fn of(server: &Server, environment: &Environment) -> Self {
-        let token = environment.run(&["token", "--subject", "alice"]).stdout;
         Self {
             client: Client::new(),
-            token: String::from_utf8(token).expect("a token").trim().to_owned(),
+            token: environment.token("alice"),
             list: format!("{}/v1/orders", server.public),
         }
     }

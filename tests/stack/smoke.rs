@@ -15,8 +15,7 @@ const TRACE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Sends a request under a trace of its own; gives status and trace.
 async fn send(request: RequestBuilder) -> Result<(u16, String), Failure> {
-    let trace_id = uuid::Uuid::new_v4().simple().to_string();
-    let traceparent = format!("00-{trace_id}-00f067aa0ba902b7-01");
+    let (trace_id, traceparent) = testkit::new_trace(true);
     let response = request.header("traceparent", traceparent).send().await?;
     Ok((response.status().as_u16(), trace_id))
 }

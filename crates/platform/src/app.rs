@@ -69,6 +69,8 @@ impl App {
         let (lifecycle, limits) = (&self.platform.lifecycle, self.platform.settings.shutdown.clone());
         tracing::info!("leaving: not ready any more");
         lifecycle.advance(Phase::Leaving);
+        // One limit for all that was accepted: `api check` adds it up once.
+        let drain = Deadline::after(limits.readiness_wait + limits.drain);
         let stop_worker = async {
             if let Some(worker) = self.worker {
                 worker.stop().await;
@@ -79,13 +81,12 @@ impl App {
                 tokio::time::sleep(limits.readiness_wait).await;
                 tracing::info!(at_most = ?limits.drain, "draining: finishing what was accepted");
                 lifecycle.advance(Phase::Draining);
-                if Deadline::after(limits.drain).bound(public.stop()).await.is_err() {
+                if drain.bound(public.stop()).await.is_err() {
                     tracing::warn!("some requests did not finish in time");
                 }
             }
         };
         tokio::join!(stop_worker, stop_serving);
-        let drain = Deadline::after(limits.drain);
         if !lifecycle.finish_commit_sections(drain.remaining()).await {
             tracing::warn!("some commit sections did not finish in time");
         }

@@ -17,6 +17,8 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 
+/// The span of the caller in [`new_trace`].
+pub const CALLER: &str = "00f067aa0ba902b7";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The one collector of this test process.
@@ -96,6 +98,13 @@ async fn take(state: web::Data<State>, body: web::Bytes) -> HttpResponse {
     let mut spans = state.spans.lock().unwrap_or_else(PoisonError::into_inner);
     spans.extend(scopes.flat_map(|scope| scope.spans));
     HttpResponse::Ok().finish()
+}
+
+/// A trace of a caller's own: its id, and the `traceparent` that names it as sampled or not.
+pub fn new_trace(sampled: bool) -> (String, String) {
+    let trace_id = uuid::Uuid::new_v4().simple().to_string();
+    let traceparent = format!("00-{trace_id}-{CALLER}-{:02x}", u8::from(sampled));
+    (trace_id, traceparent)
 }
 
 /// Every span that this process has sent so far.

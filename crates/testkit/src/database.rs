@@ -121,6 +121,16 @@ impl TestDatabase {
         self.disconnect_everybody().await;
     }
 
+    /// Holds up every statement on the notes, until the lock is released or dropped.
+    pub async fn lock_notes(&self) -> Lock {
+        let mut connection = self.connect().await;
+        for statement in ["BEGIN", "LOCK TABLE test_notes"] {
+            let locked = sqlx::query(statement).execute(&mut connection).await;
+            locked.expect("the lock is free");
+        }
+        Lock(connection)
+    }
+
     /// Waits until a statement waits for a lock.
     pub async fn wait_for_lock_waiter(&self) {
         self.wait_for_lock_waiters(1).await;
@@ -165,6 +175,21 @@ impl TestDatabase {
         let others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
         self.count(others).await;
+    }
+}
+
+/// A lock on a table, held by a connection of its own.
+#[derive(Debug)]
+pub struct Lock(PgConnection);
+
+impl Lock {
+    /// Lets the statements that wait for it go on.
+    ///
+    /// # Panics
+    /// When the connection is gone.
+    pub async fn release(mut self) {
+        let released = sqlx::query("COMMIT").execute(&mut self.0).await;
+        released.expect("the lock was held");
     }
 }
 

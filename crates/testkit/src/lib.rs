@@ -17,8 +17,10 @@ mod routes;
 
 pub use app::{NOTES, TestApp, note};
 pub use app_builder::TestAppBuilder;
-pub use collector::{Collecting, Collector, attribute, hex, is_error, spans, wait_for_spans};
-pub use database::TestDatabase;
+pub use collector::{
+    CALLER, Collecting, Collector, attribute, hex, is_error, new_trace, spans, wait_for_spans,
+};
+pub use database::{Lock, TestDatabase};
 pub use jobs::Poison;
 pub use logs::{log_lines, log_lines_of};
 pub use opentelemetry_proto::tonic::trace::v1::Span;

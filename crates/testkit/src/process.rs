@@ -73,6 +73,16 @@ impl Environment {
         self.command(arguments).output().expect("the binary starts")
     }
 
+    /// A token of this subject, with every scope of the service.
+    ///
+    /// # Panics
+    /// When none is issued.
+    pub fn token(&self, subject: &str) -> String {
+        let output = self.run(&["token", "--subject", subject]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
     /// Starts `api serve` and waits until it says where it serves.
     ///
     /// # Panics

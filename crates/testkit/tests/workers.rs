@@ -58,24 +58,13 @@ async fn a_job_whose_worker_is_killed_runs_again_and_has_one_effect() {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_between_effect_and_completion_there_is_one_effect() {
     let environment = environment().await;
-    let mut lock = environment.database.connect().await;
-    sqlx::query("BEGIN")
-        .execute(&mut lock)
-        .await
-        .expect("a transaction");
-    sqlx::query("LOCK TABLE test_notes IN SHARE MODE")
-        .execute(&mut lock)
-        .await
-        .expect("a lock");
+    let lock = environment.database.lock_notes().await;
     let id = environment.database.enqueue_effect(0).await;
     let first = worker(&environment).await;
     environment.database.wait_for_lock_waiter().await;
     first.signal("KILL");
     drop(first);
-    sqlx::query("COMMIT")
-        .execute(&mut lock)
-        .await
-        .expect("the lock is given back");
+    lock.release().await;
     let _second = worker(&environment).await;
     environment.database.wait_for_job(id, "succeeded").await;
     assert_eq!(environment.database.count(NOTES).await, 1);

@@ -75,7 +75,7 @@ where
         .with_threads(false)
         .with_location(false)
         .with_tracked_inactivity(false);
-    let lines = filter.and(filter_fn(worth_a_line).with_max_level_hint(LevelFilter::TRACE));
+    let lines = filter.and(filter_fn(not_silenced).with_max_level_hint(LevelFilter::TRACE));
     let subscriber = tracing_subscriber::registry()
         .with(spans.with_filter(filter_fn(ours).with_max_level_hint(LevelFilter::INFO)))
         .with(log_layer(log.format, writer).with_filter(lines));
@@ -88,14 +88,14 @@ where
 
 /// The libraries of traces and jobs: the former log each lost batch, which [`export`] tells once and counts; the
 /// latter log whole payloads and trace each poll.
-const SPEAK_FOR_THEM: [&str; 2] = ["opentelemetry", "graphile_worker"];
+const SILENCED: [&str; 2] = ["opentelemetry", "graphile_worker"];
 
 fn ours(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::INFO && worth_a_line(metadata)
+    *metadata.level() <= Level::INFO && not_silenced(metadata)
 }
 
-fn worth_a_line(metadata: &Metadata<'_>) -> bool {
-    !SPEAK_FOR_THEM
+fn not_silenced(metadata: &Metadata<'_>) -> bool {
+    !SILENCED
         .iter()
         .any(|library| metadata.target().starts_with(library))
 }

@@ -5,8 +5,8 @@ use std::{collections::HashMap, time::Duration};
 use actix_web::http::header::HeaderMap;
 use opentelemetry::{
     Context,
-    propagation::{Extractor, TextMapPropagator},
-    trace::{SpanContext, TraceContextExt, TraceState},
+    propagation::TextMapPropagator,
+    trace::{SpanContext, TraceContextExt},
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
@@ -14,28 +14,13 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::config;
 
-struct Headers<'h>(&'h HeaderMap);
-
-impl Extractor for Headers<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(|name| name.as_str()).collect()
-    }
-}
-
 /// The caller's place in a trace, if it named a valid one. Not its `tracestate`: a caller puts there what it likes.
 pub fn remote_parent(headers: &HeaderMap) -> Context {
-    let named = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
-    let caller = named.span().span_context().clone();
-    if !caller.is_valid() {
-        return Context::new();
-    }
-    let (trace, span, flags) = (caller.trace_id(), caller.span_id(), caller.trace_flags());
-    let caller = SpanContext::new(trace, span, flags, true, TraceState::NONE);
-    Context::new().with_remote_span_context(caller)
+    let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    let caller = traceparent.and_then(span_context);
+    caller.map_or_else(Context::new, |caller| {
+        Context::new().with_remote_span_context(caller)
+    })
 }
 
 /// The span's trace id; a random one where no tracer is installed, so that bodies and logs always agree on one.
