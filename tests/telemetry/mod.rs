@@ -13,7 +13,7 @@ use reqwest::Method;
 use testkit::{Mode, NOTES, RawConnection, TestApp};
 
 use self::{
-    queries::{Query, names, of_dashboards, of_rules, rules, yaml_files},
+    queries::{Query, names, of_analyses, of_dashboards, of_rules, of_runbooks, rules, yaml_files},
     scrape::Scrape,
 };
 
@@ -28,6 +28,8 @@ fn all_rules() -> Vec<(String, serde_json::Value)> {
 fn all_queries() -> Vec<Query> {
     let mut queries = of_rules(&all_rules());
     queries.extend(of_dashboards(&project("observability/grafana/dashboards")));
+    queries.extend(of_runbooks(&project("docs/runbooks")));
+    queries.extend(of_analyses(&yaml_files(&project("k8s/analysis"))));
     queries
 }
 

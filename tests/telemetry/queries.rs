@@ -22,6 +22,18 @@ pub struct Query {
     pub of_panel: bool,
 }
 
+impl Query {
+    /// One that records nothing and is no panel's.
+    fn at(place: &str, text: String) -> Self {
+        Self {
+            place: place.to_owned(),
+            text,
+            records: None,
+            of_panel: false,
+        }
+    }
+}
+
 /// One series that a query selects.
 #[derive(Clone, Debug)]
 pub struct Selection {
@@ -142,16 +154,52 @@ pub fn of_rules(rules: &[(String, Value)]) -> Vec<Query> {
             .or(records.as_deref())
             .expect("a name")
             .to_owned();
+        let text = rule["expr"]
+            .as_str()
+            .map_or_else(|| rule["expr"].to_string(), str::to_owned);
         Query {
-            place: format!("{file}: {name}"),
-            text: rule["expr"]
-                .as_str()
-                .map_or_else(|| rule["expr"].to_string(), str::to_owned),
             records,
-            of_panel: false,
+            ..Query::at(&format!("{file}: {name}"), text)
         }
     };
     rules.iter().map(query).collect()
+}
+
+/// The queries by which a canary is judged, for any service and any release.
+pub fn of_analyses(files: &[(String, Value)]) -> Vec<Query> {
+    let mut queries = Vec::new();
+    for (file, template) in files {
+        for metric in template["spec"]["metrics"].as_array().into_iter().flatten() {
+            let text = metric["provider"]["prometheus"]["query"]
+                .as_str()
+                .unwrap_or_default();
+            // What the engine fills in is a label that Prometheus adds.
+            let text = text.replace("{{args.", "").replace("}}", "");
+            queries.push(Query::at(&format!("{file}: {}", metric["name"]), text));
+        }
+    }
+    queries
+}
+
+/// The queries that runbooks have people ask, in blocks of `promql`, a line each.
+pub fn of_runbooks(folder: &Path) -> Vec<Query> {
+    let mut queries = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("runbooks").flatten() {
+        let place = entry.file_name().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(entry.path()).expect("text");
+        let blocks = text
+            .split("```promql\n")
+            .skip(1)
+            .filter_map(|rest| rest.split("```").next());
+        for line in blocks.flat_map(str::lines).filter(|line| !line.trim().is_empty()) {
+            // The reader puts in a name here.
+            let text = line
+                .replace("=\"NAME\"", "=~\".+\"")
+                .replace("=\"ROUTE\"", "=~\".+\"");
+            queries.push(Query::at(&place, text));
+        }
+    }
+    queries
 }
 
 /// The queries of every panel, annotation and variable, with what Grafana puts in for its own words.
@@ -180,12 +228,9 @@ fn find(value: &Value, place: &str, queries: &mut Vec<Query>) {
                     .replace("$__range", "1h")
                     .replace("$route", ".*");
                 queries.push(Query {
-                    place: place.clone(),
-                    text,
-                    records: None,
-                    of_panel: object.contains_key("refId")
-                        && object.contains_key("datasource")
-                        && !object.contains_key("enable"),
+                    // Grafana's own name for the query of an annotation.
+                    of_panel: object["refId"] != "Anno",
+                    ..Query::at(&place, text)
                 });
             }
             object.values().for_each(|value| find(value, &place, queries));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use promql_parser::label::MatchOp;
 
 /// What Prometheus adds to every series of a scrape, or makes by itself.
-const ADDED: [&str; 3] = ["job", "instance", "service"];
+const ADDED: [&str; 4] = ["job", "instance", "service", "rollouts_pod_template_hash"];
 const BY_ITSELF: [&str; 2] = ["up", "ALERTS"];
 
 /// The series of a scrape, by metric.

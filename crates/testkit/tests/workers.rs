@@ -54,6 +54,28 @@ async fn a_job_whose_worker_is_killed_runs_again_and_has_one_effect() {
     assert_eq!(environment.database.count(NOTES).await, 1);
 }
 
+/// With one job at a time the second is claimed with the first, and waits in the worker.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_claimed_and_not_started_when_its_worker_was_killed_runs() {
+    let environment = environment().await.set("jobs.concurrency", "1");
+    let running = environment.database.enqueue_effect(3_000).await;
+    let waiting = environment.database.enqueue_effect(0).await;
+    let first = worker(&environment).await;
+    started(&environment, running, 1).await;
+    let claimed = "SELECT count(*) FROM graphile_worker._private_jobs WHERE locked_at IS NOT NULL";
+    environment
+        .database
+        .wait_until(claimed, |claimed| claimed == 2)
+        .await;
+    first.signal("KILL");
+    drop(first);
+    assert_eq!(environment.database.job(waiting).await.1, 0, "it was not started");
+    let _second = worker(&environment).await;
+    assert_eq!(environment.database.wait_for_job(waiting, "succeeded").await.0, 1);
+    environment.database.wait_for_job(running, "succeeded").await;
+    assert_eq!(environment.database.count(NOTES).await, 2);
+}
+
 /// The effect is in the transaction that is held up; killed there, it is rolled back, and the next attempt has it.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_between_effect_and_completion_there_is_one_effect() {

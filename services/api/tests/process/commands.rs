@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::environment;
 
@@ -159,4 +159,46 @@ async fn probe_tells_how_the_process_beside_it_is() {
     let alone = environment.run(&["probe"]);
     assert_eq!(alone.status.code(), Some(1));
     assert!(err(&alone).contains("nobody answers"), "{}", err(&alone));
+}
+
+#[tokio::test]
+async fn jobs_are_seen_and_steered() {
+    let environment = environment().await;
+    assert!(environment.run(&["migrate"]).status.success());
+    let id = environment
+        .database
+        .enqueue("of_nobody", json!({}), 1, 1)
+        .await
+        .to_string();
+    let die =
+        "UPDATE job_runs SET status = 'dead', attempt = 1, last_error = 'it broke', finished_at = now()";
+    environment.database.execute(die).await;
+    let run = |arguments: &[&str]| environment.run(&[&["jobs"], arguments].concat());
+
+    let listed = run(&["list", "--dead"]);
+    assert_eq!(listed.status.code(), Some(0), "{}", err(&listed));
+    for told in [&id, "of_nobody", "dead", "1/1", "it broke"] {
+        assert!(out(&listed).contains(told), "{told} in {}", out(&listed));
+    }
+    let shown: Value = serde_json::from_str(&out(&run(&["show", &id]))).expect("JSON");
+    assert_eq!(shown["last_error"], "it broke");
+
+    let retried = run(&["retry", &id]);
+    assert_eq!(retried.status.code(), Some(0), "{}", err(&retried));
+    assert!(err(&retried).contains("is queued again"), "{}", err(&retried));
+    assert!(!out(&run(&["list", "--dead"])).contains(&id));
+    let again = run(&["retry", &id]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        err(&again).contains("there is no dead or failed job"),
+        "{}",
+        err(&again)
+    );
+
+    let discarded = run(&["discard", &id]);
+    assert_eq!(discarded.status.code(), Some(0), "{}", err(&discarded));
+    for gone in ["show", "discard", "retry"] {
+        assert_eq!(run(&[gone, &id]).status.code(), Some(1), "{gone}");
+    }
+    assert_eq!(run(&["show", "17"]).status.code(), Some(2), "no id at all");
 }
