@@ -1,13 +1,13 @@
 # The only list of commands. `make` prints it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint deny fresh generate bench-quick soak-jobs telemetry-check up down smoke panels drill drill-all rules k8s-validate clean
+.PHONY: help run test check format lint deny fresh generate bench-quick soak-jobs telemetry-check up down smoke panels drill drill-all rules k8s-validate image deploy release rollback abort promote release-status drill-rollout test-compat clean
 
 # One folder for all builds, wherever CARGO_TARGET_DIR puts it.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build and serve the API on Postgres and Redis, started for it where needed
 	@dev/run
@@ -38,7 +38,7 @@ deny: ## Check bans, licences and sources, where cargo-deny is installed
 fresh: ## Fail where a generated file is stale
 	@dev/with-services test dev/generate --check
 
-generate: ## Write the generated files: .sqlx, openapi.json, docs/PROBLEMS.md, docs/CONFIGURATION.md, the client's codes
+generate: ## Write the generated files: .sqlx, openapi.json, docs/PROBLEMS.md, docs/CONFIGURATION.md, tests/payloads.json, the client's codes
 	@dev/with-services test dev/generate
 
 bench-quick: ## Print round trips per request, memory at rest and time to start, of the release build
@@ -66,6 +66,33 @@ drill: ## Bring a fault about in the stack, under load, and see what tells of it
 
 drill-all: ## Every drill; about an hour
 	@dev/stack drill-all
+
+image: ## Build the images, named by content (LOAD='kind load docker-image' or PUSH=registry/team brings them where they run)
+	@dev/image
+
+deploy: ## Put everything in the cluster of kubectl at once: make deploy ENV=local [IMAGE=…]
+	@k8s/release.sh deploy $(IMAGE)
+
+release: ## Release an image step by step, judged all the way: make release ENV=production IMAGE=…@sha256:…
+	@k8s/release.sh release $(IMAGE)
+
+rollback: ## Bring the last promoted release back, at once
+	@k8s/release.sh rollback
+
+abort: ## Stop the release that is under way
+	@k8s/release.sh abort
+
+promote: ## Skip what is left of a release's steps, unjudged: make promote ENV=… REASON='…'
+	@k8s/release.sh promote $(if $(REASON),'$(subst ','\'',$(REASON))')
+
+release-status: ## What serves in the cluster, what is under way, what was promoted
+	@k8s/release.sh status
+
+drill-rollout: ## Sick releases on the cluster of kubectl, under load: each must be taken back ([SCENARIO=…] [RUNS=3])
+	@cargo run --quiet --locked -p acceptance --example drill-rollout -- $(SCENARIO)
+
+test-compat: ## Prove that the release before works beside this one: its tests on this schema, and jobs both ways (RELEASE=v1.4)
+	@dev/compat
 
 soak-jobs: ## Place 10,000 orders while their worker is killed 20 times; each must be confirmed once
 	@cargo build --release --locked -p api

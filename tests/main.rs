@@ -3,6 +3,7 @@
 mod bodies;
 mod catalogue;
 mod commits;
+mod compat;
 mod contract;
 mod drain;
 mod drills;

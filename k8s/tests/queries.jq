@@ -9,7 +9,8 @@ def mutated:
 
 [ .[] | select(.kind == "AnalysisTemplate") | .spec.metrics[]
   | { record: (.name | gsub("-"; "_")), expr: .provider.prometheus.query }
-  | .expr |= (gsub("\\{\\{args\\.service\\}\\}"; "svc") | gsub("\\{\\{args\\.canary\\}\\}"; "new") | gsub("\\{\\{args\\.stable\\}\\}"; "old"))
+  | .expr |= (gsub("\\{\\{args\\.service\\}\\}"; "svc") | gsub("\\{\\{args\\.canary\\}\\}"; "new") | gsub("\\{\\{args\\.stable\\}\\}"; "old")
+    | gsub("\\{\\{args\\.window\\}\\}"; "1m"))
 ] as $rules
 | [ $rules[] | if .record == $of then .expr |= mutated else . end ]
 | select($without == "" or . != $rules)

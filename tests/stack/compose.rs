@@ -6,8 +6,7 @@ use std::{
     sync::{LazyLock, Mutex},
 };
 
-/// Why a step of the stack did not work, in words for whoever started it.
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+use super::{Failure, load::Caller};
 
 /// Runs `docker compose` with these arguments; gives its standard output.
 pub fn compose(arguments: &[&str]) -> Result<String, Failure> {
@@ -37,7 +36,11 @@ pub fn address(service: &str, port: u16) -> Result<String, Failure> {
     Ok(address)
 }
 
-/// A token of the running service, with every scope.
-pub fn token(subject: &str) -> Result<String, Failure> {
+fn token(subject: &str) -> Result<String, Failure> {
     compose(&["exec", "-T", "api", "/api", "token", "--subject", subject])
+}
+
+/// A caller of the running service, with a token of this subject.
+pub fn caller_of(subject: &str) -> Result<Caller, Failure> {
+    Caller::new(address("api", 8080)?, token(subject)?)
 }

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    compose::{Failure, address},
+    EVERY, Failure,
+    compose::{address, caller_of},
     drills::Drill,
-    load::{Caller, Load, Outcome, tally},
+    load::{Load, Outcome, tally},
     watch::{link, spans, until},
 };
 
@@ -90,11 +91,10 @@ pub async fn run(drills: &[Drill]) -> Result<(), Failure> {
 
 async fn one(drill: &Drill) -> Result<Row, Failure> {
     let mut faults = Vec::new();
-    let load = Load::start(
-        Caller::new(&format!("drill-{}", drill.name))?
-            .with_an_order()
-            .await?,
-    );
+    let caller = caller_of(&format!("drill-{}", drill.name))?
+        .with_an_order()
+        .await?;
+    let load = Load::start(caller, EVERY);
     if until(false, RESOLVES_WITHIN, || drill.alert.fires())
         .await?
         .is_none()

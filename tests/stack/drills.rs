@@ -4,7 +4,8 @@ use reqwest::Client;
 use serde_json::json;
 
 use super::{
-    compose::{Failure, address, compose},
+    Failure,
+    compose::{address, compose},
     watch::Alert,
 };
 

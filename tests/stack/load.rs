@@ -13,10 +13,8 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::compose::{Failure, address, token};
+use super::Failure;
 
-/// Below every quota, above every volume floor.
-const EVERY: Duration = Duration::from_millis(40);
 /// Longer than the service's own deadline: a request without an answer is a fault of the service.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -25,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub struct Outcome {
     /// When it was sent.
     pub sent: Instant,
+    /// How long its answer took.
+    pub took: Duration,
     /// Method and path, without ids.
     pub operation: &'static str,
     /// The status, and the problem's code where there is one; `lost` where no answer came.
@@ -40,25 +40,67 @@ impl Outcome {
     }
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum Call {
+    /// `POST /v1/orders`.
+    Order,
+    /// `GET /v1/orders`.
+    List,
+    /// `POST /v1/quotes`.
+    Quote,
+    /// `GET /v1/orders/{id}`.
+    Read,
+}
+
+/// As many of each.
+pub const EVERYTHING: &[Call] = &[Call::Order, Call::List, Call::Quote, Call::Read];
+
 /// Requests of one subject, one kind after the other.
 #[derive(Clone)]
 pub struct Caller {
     client: Client,
     base: String,
     token: String,
+    calls: &'static [Call],
+    /// Of how many requests one asks for its trace to be kept.
+    traced: Option<u64>,
     /// An order of its own, to be read again and again.
     placed: String,
 }
 
 impl Caller {
-    /// A caller with a token of the running service.
-    pub fn new(subject: &str) -> Result<Self, Failure> {
+    /// A caller of the service at `base`, with a token of it, that keeps its connections.
+    pub fn new(base: String, token: String) -> Result<Self, Failure> {
         Ok(Self {
             client: Client::builder().timeout(PATIENCE).build()?,
-            base: address("api", 8080)?,
-            token: token(subject)?,
+            base,
+            token,
+            calls: EVERYTHING,
+            traced: None,
             placed: String::new(),
         })
+    }
+
+    /// A new connection for each request, so that each may meet another pod.
+    pub fn without_keep_alive(mut self) -> Result<Self, Failure> {
+        self.client = Client::builder()
+            .timeout(PATIENCE)
+            .pool_max_idle_per_host(0)
+            .build()?;
+        Ok(self)
+    }
+
+    /// Asks for these in turn.
+    pub fn asking(mut self, calls: &'static [Call]) -> Self {
+        self.calls = calls;
+        self
+    }
+
+    /// One of so many requests has its trace kept, and its id told in the outcome.
+    pub fn traced(mut self, of: u64) -> Self {
+        self.traced = Some(of);
+        self
     }
 
     /// Places the order that the load reads.
@@ -93,15 +135,23 @@ impl Caller {
     }
 
     async fn outcome(&self, turn: u64) -> Outcome {
-        let (operation, request) = match turn % 4 {
-            0 => ("POST /v1/orders", self.order()),
-            1 => ("GET /v1/orders", self.request(Method::GET, "/v1/orders?limit=5")),
-            2 => ("POST /v1/quotes", self.quote("ABC-1234")),
-            _ => ("GET /v1/orders/{id}", self.request(Method::GET, &self.placed)),
+        let (operation, mut request) = match self.calls[turn as usize % self.calls.len()] {
+            Call::Order => ("POST /v1/orders", self.order()),
+            Call::List => ("GET /v1/orders", self.request(Method::GET, "/v1/orders?limit=5")),
+            Call::Quote => ("POST /v1/quotes", self.quote("ABC-1234")),
+            Call::Read => ("GET /v1/orders/{id}", self.request(Method::GET, &self.placed)),
         };
+        let kept = self
+            .traced
+            .filter(|of| turn.is_multiple_of(*of))
+            .map(|_| testkit::new_trace(true));
+        if let Some((_, traceparent)) = &kept {
+            request = request.header("traceparent", traceparent);
+        }
+        let kept = kept.map(|(trace_id, _)| trace_id);
         let sent = Instant::now();
         let (result, trace_id) = match request.send().await {
-            Err(_) => ("lost".to_owned(), None),
+            Err(_) => ("lost".to_owned(), kept),
             Ok(response) => {
                 let status = response.status().as_u16();
                 let body: Value = response.json().await.unwrap_or_default();
@@ -110,12 +160,13 @@ impl Caller {
                         format!("{status} {code}"),
                         body["trace_id"].as_str().map(str::to_owned),
                     ),
-                    None => (status.to_string(), None),
+                    None => (status.to_string(), kept),
                 }
             }
         };
         Outcome {
             sent,
+            took: sent.elapsed(),
             operation,
             result,
             trace_id,
@@ -130,12 +181,12 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts sending.
-    pub fn start(caller: Caller) -> Self {
+    /// Starts sending, one request `every` so often.
+    pub fn start(caller: Caller, every: Duration) -> Self {
         let outcomes = Arc::<Mutex<Vec<Outcome>>>::default();
         let collected = outcomes.clone();
         let sending = tokio::spawn(async move {
-            let mut ticks = interval(EVERY);
+            let mut ticks = interval(every);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             for turn in 0.. {
                 ticks.tick().await;

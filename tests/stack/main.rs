@@ -3,6 +3,7 @@
 mod compose;
 mod drill;
 mod drills;
+#[expect(dead_code, reason = "the drills of rollouts have more of it")]
 mod load;
 mod panels;
 #[path = "../telemetry/queries.rs"]
@@ -11,7 +12,13 @@ mod queries;
 mod smoke;
 mod watch;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
+
+/// Why a step of the stack did not work, in words for whoever started it.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The load: below every quota, above every volume floor.
+const EVERY: Duration = Duration::from_millis(40);
 
 const USAGE: &str = "usage: stack ready | smoke | panels | drill FAULT | drill-all | drill-list";
 

@@ -3,8 +3,9 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    compose::{Failure, address},
-    load::{Caller, Load},
+    EVERY, Failure,
+    compose::{address, caller_of},
+    load::Load,
     queries::of_dashboards,
     watch::{query, until},
 };
@@ -20,7 +21,7 @@ pub async fn run() -> Result<(), Failure> {
         .into_iter()
         .filter(|query| query.of_panel)
         .collect();
-    let _load = Load::start(Caller::new("panels")?.with_an_order().await?);
+    let _load = Load::start(caller_of("panels")?.with_an_order().await?, EVERY);
     let mut empty = Vec::new();
     for panel in &panels {
         let shows = async || Ok(query(&panel.text).await? > 0);

@@ -6,7 +6,8 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::json;
 
 use super::{
-    compose::{Failure, address},
+    Failure,
+    compose::{address, caller_of},
     load::Caller,
     watch::{link, spans, until},
 };
@@ -26,7 +27,7 @@ pub async fn ready() -> Result<(), Failure> {
         println!("Jaeger is left out, so no trace is waited for\n");
         return addresses();
     }
-    let (status, trace_id) = send(Caller::new("ready")?.order()).await?;
+    let (status, trace_id) = send(caller_of("ready")?.order()).await?;
     if status != 201 {
         return Err(format!("an order was answered with {status}; see `docker compose logs api`").into());
     }
@@ -62,7 +63,7 @@ fn addresses() -> Result<(), Failure> {
 
 /// One answer of each kind, with its trace.
 pub async fn smoke() -> Result<(), Failure> {
-    let caller = Caller::new(&format!("smoke-{}", uuid::Uuid::new_v4().simple()))?;
+    let caller = caller_of(&format!("smoke-{}", uuid::Uuid::new_v4().simple()))?;
     let switches = format!("{}/faults/quotes", address("supplier", 8091)?);
     let placed = caller.order().send().await?.error_for_status()?;
     let cancelled = placed.headers()["location"].to_str()?.to_owned();
@@ -98,7 +99,7 @@ pub async fn smoke() -> Result<(), Failure> {
         link(&over_the_quota(&caller).await?)?
     );
 
-    let caller = Caller::new(&format!("smoke-{}", uuid::Uuid::new_v4().simple()))?;
+    let caller = caller_of(&format!("smoke-{}", uuid::Uuid::new_v4().simple()))?;
     let fault = json!({ "kind": "status", "status": 500 });
     Client::new()
         .put(&switches)

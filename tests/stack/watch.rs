@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::Client;
 use serde_json::Value;
 
-use super::compose::{Failure, address};
+use super::{Failure, compose::address};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 

@@ -174,7 +174,10 @@ pub fn of_analyses(files: &[(String, Value)]) -> Vec<Query> {
                 .as_str()
                 .unwrap_or_default();
             // What the engine fills in is a label that Prometheus adds.
-            let text = text.replace("{{args.", "").replace("}}", "");
+            let text = text
+                .replace("{{args.window}}", "1m")
+                .replace("{{args.", "")
+                .replace("}}", "");
             queries.push(Query::at(&format!("{file}: {}", metric["name"]), text));
         }
     }

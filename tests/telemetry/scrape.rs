@@ -8,15 +8,27 @@ use promql_parser::label::MatchOp;
 const ADDED: [&str; 4] = ["job", "instance", "service", "rollouts_pod_template_hash"];
 const BY_ITSELF: [&str; 2] = ["up", "ALERTS"];
 
+/// What others tell: Argo Rollouts 1.10, with every phase that it knows (its `controller/metrics/rollouts.go`).
+const OF_OTHERS: [&str; 7] = [
+    r#"rollout_info{namespace="any",name="api",strategy="canary",phase="Abort"} 1"#,
+    r#"rollout_info{namespace="any",name="api",strategy="canary",phase="Completed"} 1"#,
+    r#"rollout_info{namespace="any",name="api",strategy="canary",phase="Error"} 1"#,
+    r#"rollout_info{namespace="any",name="api",strategy="canary",phase="InvalidSpec"} 1"#,
+    r#"rollout_info{namespace="any",name="api",strategy="canary",phase="Paused"} 1"#,
+    r#"rollout_info{namespace="any",name="api",strategy="canary",phase="Progressing"} 1"#,
+    r#"rollout_info{namespace="any",name="api",strategy="canary",phase="Timeout"} 1"#,
+];
+
 /// The series of a scrape, by metric.
 #[derive(Debug, Default)]
 pub struct Scrape(BTreeMap<String, Vec<BTreeMap<String, String>>>);
 
 impl Scrape {
-    /// Reads the text.
+    /// Reads the text, and adds what others tell.
     pub fn of(text: &str) -> Self {
         let mut scrape = Self::default();
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let lines = text.lines().chain(OF_OTHERS);
+        for line in lines.filter(|line| !line.starts_with('#')) {
             let name = line.split(['{', ' ']).next().unwrap_or_default().to_owned();
             let labels = line
                 .split_once('{')

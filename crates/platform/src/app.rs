@@ -47,6 +47,9 @@ impl App {
     /// When a setting cannot be used or a port is taken.
     pub fn start(settings: Settings, service: Service, role: Role) -> anyhow::Result<Self> {
         let platform = Platform::new(settings, service)?;
+        if let Some(fault) = platform.settings.faults.start.clone() {
+            platform.drill.switch_on(fault);
+        }
         let management = listen_management(platform.clone())?;
         let serve = || listen_public(platform.clone(), service.configure);
         let public = (role != Role::Worker).then(serve).transpose()?;

@@ -5,6 +5,7 @@
 mod app;
 pub mod config;
 pub mod context;
+pub mod drill;
 pub mod http;
 pub mod idempotency;
 pub mod jobs;

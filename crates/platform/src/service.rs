@@ -13,7 +13,8 @@ use resilience::{ConcurrencyLimit, Deadline, RetryPolicy};
 
 use crate::{
     config::{self, Settings},
-    http::{Configure, Drill, Routes, UNMATCHED, auth::Authenticator, document},
+    drill::Drill,
+    http::{Configure, Routes, UNMATCHED, auth::Authenticator, document},
     jobs::{HOUSEKEEPING, JobKind, Queue},
     lifecycle::Lifecycle,
     postgres::{Database, Fault, Schema, SchemaState},

@@ -193,6 +193,9 @@ fn drills(settings: &Settings, faults: &mut Vec<ConfigFault>) {
             "is for drills; production refuses it",
         ));
     }
+    if settings.faults.start.is_some() && !settings.faults.enabled {
+        faults.push(ConfigFault::new("faults.start", "needs faults.enabled"));
+    }
 }
 
 fn log_filter(settings: &Settings, faults: &mut Vec<ConfigFault>) {

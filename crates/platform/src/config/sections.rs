@@ -10,6 +10,7 @@ use super::{
     reader::{KeyDoc, Reader},
     setting::{Setting, choice},
 };
+use crate::drill::Fault;
 
 choice! {
     /// Where the service runs. Outside `development` the development secrets are refused.
@@ -302,6 +303,9 @@ section! {
     pub struct Faults in "faults" {
         /// Whether `PUT /faults` on the management port may make this process sick; production refuses it.
         enabled: bool = "false",
+        /// A fault that is there from the start, as `PUT /faults` takes it, such as {"kind": "latency", "ms": 400}:
+        /// how an image is made sick for a drill. Needs `faults.enabled`.
+        start: Option<Fault> = "",
     }
 }
 

@@ -102,6 +102,9 @@ fn the_development_secret_is_refused_elsewhere_and_no_message_repeats_a_secret()
         ("APP__FAULTS__ENABLED", "true"),
     ];
     assert_eq!(faulty_keys(&drill), ["auth.secret", "faults.enabled"]);
+    for fault in [r#"{"kind": "crash"}"#, r#"{"kind": "flu"}"#] {
+        assert_eq!(faulty_keys(&[("APP__FAULTS__START", fault)]), ["faults.start"]);
+    }
     let message = load_with(&[("APP__AUTH__SECRET", "hunter2")])
         .valid()
         .expect_err("too short")

@@ -9,7 +9,9 @@ use actix_web::{
 use serde_json::json;
 
 use super::drill;
-use crate::{Platform, config::Requirement, lifecycle::Phase, telemetry::metrics::OPEN_METRICS};
+use crate::{
+    Platform, config::Requirement, drill::FaultKind, lifecycle::Phase, telemetry::metrics::OPEN_METRICS,
+};
 
 /// A probe's patience with a dependency; probes themselves time out after a second by default.
 const CHECK_LIMIT: Duration = Duration::from_millis(800);
@@ -55,6 +57,13 @@ async fn readiness(platform: &Platform) -> Result<(), &'static str> {
     }
     if !platform.lifecycle.is_started() {
         return Err("starting");
+    }
+    if platform
+        .drill
+        .fault()
+        .is_some_and(|fault| fault.kind == FaultKind::NotReady)
+    {
+        return Err("a drill");
     }
     let working = platform.working.get();
     if working.is_some_and(|working| !working.load(Ordering::Acquire)) {

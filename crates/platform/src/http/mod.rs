@@ -20,7 +20,6 @@ mod routing;
 mod server;
 
 pub use catalogue_pages::Info;
-pub(crate) use drill::Drill;
 pub use refused::{Refused, refuse};
 pub use routes::{Routes, UNMATCHED};
 pub use server::{Configure, Running, document, listen_management, listen_public};

@@ -5,11 +5,13 @@
 mod attempt;
 mod deliver;
 mod housekeeping;
+mod payloads;
 mod queue;
 mod store;
 mod watched;
 mod worker;
 
+pub use payloads::{Payloads, payloads, unreadable};
 pub use queue::{Queue, QueueRefusal, enqueue};
 pub use store::{JobView, RunSummary, discard, find, list, retry, show};
 pub use worker::Worker;
@@ -29,7 +31,7 @@ use uuid::Uuid;
 
 use crate::{Platform, context::RequestContext};
 
-/// A kind of work. The value is its payload: small, and readable by the next release.
+/// A kind of work. The value is its payload: small, and readable by the releases before and after.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Names it in the database, metrics and logs; never changes.
     const KIND: &'static str;
@@ -39,6 +41,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const TIMEOUT: Duration = Duration::from_secs(30);
     /// What it yields, kept as its result.
     type Outcome: Serialize + Send + Sync + 'static;
+
+    /// What it may be queued with, every shape once: the releases before and after are asked whether they read it
+    /// (`make test-compat`). Only a job that is queued by the clock alone, with `{}`, has none.
+    fn samples() -> Vec<Self> {
+        Vec::new()
+    }
 
     /// Does the work. It may be done again after it was done: an effect outside Postgres carries
     /// [`Run::id`] as its key.
@@ -106,6 +114,8 @@ pub struct JobKind {
     every: Option<Duration>,
     execute: Execute,
     attempts: i32,
+    samples: fn() -> Vec<Value>,
+    reads: fn(Value) -> Result<(), String>,
 }
 
 impl JobKind {
@@ -117,6 +127,8 @@ impl JobKind {
             every: None,
             execute: execute::<J>,
             attempts: J::ATTEMPTS,
+            samples: payloads::samples::<J>,
+            reads: payloads::reads::<J>,
         }
     }
 
@@ -134,8 +146,7 @@ impl JobKind {
 fn execute<J: Job>(payload: Value, run: Run) -> BoxFuture<'static, Result<Done, JobFailure>> {
     async move {
         // A payload of a newer version waits for a worker that understands it.
-        let job: J = serde_json::from_value(payload)
-            .map_err(|error| format!("the payload cannot be read: {error}"))?;
+        let job: J = payloads::read(payload)?;
         let outcome = job.run(&run).await?;
         let result = serde_json::to_value(&outcome)?;
         let shared = std::sync::Arc::new((job, outcome));

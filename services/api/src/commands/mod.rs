@@ -14,6 +14,7 @@ use platform::{
     Role,
     config::{self, Settings},
     http::document,
+    jobs::payloads,
 };
 
 use crate::service::{DEFAULT_TOML, SERVICE};
@@ -74,6 +75,8 @@ enum Command {
     Openapi,
     /// Print the table of configuration keys.
     Configuration,
+    /// Print samples of what jobs are queued with.
+    Payloads,
     /// Print a token for development.
     Token(token::Args),
 }
@@ -112,6 +115,7 @@ fn execute(cli: &Cli) -> anyhow::Result<()> {
             print(&document(SERVICE.configure, SERVICE.catalogue, SERVICE.version).to_pretty_json()?)
         }
         Command::Configuration => print(config::as_markdown().trim_end()),
+        Command::Payloads => print(&serde_json::to_string_pretty(&payloads(SERVICE.jobs))?),
         Command::Token(args) => print(&token::issue(args, &settings(cli)?)?),
     }
 }

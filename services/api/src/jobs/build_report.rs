@@ -37,6 +37,11 @@ impl Job for BuildReport {
     const TIMEOUT: Duration = Duration::from_secs(60);
     type Outcome = Report;
 
+    fn samples() -> Vec<Self> {
+        let day = NaiveDate::default();
+        vec![Self { from: day, to: day }]
+    }
+
     async fn run(&self, run: &Run) -> Result<Report, JobFailure> {
         let totals = Totals {
             subject: run.subject.clone().unwrap_or_default(),

@@ -34,6 +34,12 @@ impl Job for SendConfirmation {
     const TIMEOUT: Duration = Duration::from_secs(10);
     type Outcome = Confirmation;
 
+    fn samples() -> Vec<Self> {
+        vec![Self {
+            order_id: Uuid::nil(),
+        }]
+    }
+
     async fn run(&self, run: &Run) -> Result<Confirmation, JobFailure> {
         let order = run
             .platform

@@ -1,6 +1,6 @@
 //! Subcommands: results on standard output, words for people on standard error, exit codes that tell.
 
-use std::process::Output;
+use std::{os::unix::process::ExitStatusExt, process::Output};
 
 use serde_json::{Value, json};
 
@@ -201,4 +201,21 @@ async fn jobs_are_seen_and_steered() {
         assert_eq!(run(&[gone, &id]).status.code(), Some(1), "{gone}");
     }
     assert_eq!(run(&["show", "17"]).status.code(), Some(2), "no id at all");
+}
+
+#[tokio::test]
+async fn a_crash_is_for_drills_alone() {
+    let crash = r#"{"kind": "crash"}"#;
+    let environment = environment().await.set("faults.start", crash);
+    let refused = environment.run(&["serve"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        err(&refused).contains("needs faults.enabled"),
+        "{}",
+        err(&refused)
+    );
+
+    let environment = environment.set("faults.enabled", "true");
+    let crashed = environment.run(&["serve"]);
+    assert_eq!(crashed.status.signal(), Some(6), "{}", err(&crashed));
 }

@@ -1,0 +1,216 @@
+# What release.sh asks the cluster, and tells it. Sourced, not run; bash 3.2 (macOS) must understand it.
+
+ROLLOUTS=https://github.com/argoproj/argo-rollouts/releases/download/v1.10.1/install.yaml
+
+k() { kubectl --namespace "$NAMESPACE" "$@"; }
+elapsed() { echo $((SECONDS - STARTED)); }
+left() { echo $((STARTED + DEADLINE - SECONDS)); }
+
+# COMMAND: what every command needs, and a folder to work in.
+begin() {
+  ENV=${ENV:-local} DEADLINE=${DEADLINE:-1800} STARTED=$SECONDS
+  has kubectl || die "kubectl is missing: install it from https://kubernetes.io/docs/tasks/tools/ (1.30 or later), then run this again"
+  [ -f "k8s/overlays/$ENV/kustomization.yaml" ] || die "there is no k8s/overlays/$ENV; ENV is one of: $(cd k8s/overlays && echo *)"
+  case $DEADLINE in *[!0-9]* | "") die "DEADLINE is a number of seconds, not '$DEADLINE'" ;; esac
+  NAMESPACE=$(sed -n 's/^namespace: "\(.*\)"$/\1/p' k8s/components/names/kustomization.yaml)
+  NAME=$(sed -n 's/.*name: api, newName: "\(.*\)-api".*/\1/p' k8s/components/names/kustomization.yaml)
+  kubectl get --raw /readyz >/dev/null 2>&1 || die "no cluster answers kubectl (context '$(kubectl config current-context 2>/dev/null)'); docs/ROLLOUTS.md says how to get one"
+  kubectl get crd rollouts.argoproj.io >/dev/null 2>&1 ||
+    die "Argo Rollouts is missing: kubectl create namespace argo-rollouts; kubectl apply --server-side --namespace argo-rollouts --filename $ROLLOUTS"
+  [ "$1" = deploy ] || [ -n "$(k get rollout api --ignore-not-found --output name)" ] ||
+    die "nothing is deployed in the namespace $NAMESPACE yet: make deploy ENV=$ENV"
+  WORK=$(mktemp -d) OVERLAY=$(mktemp -d k8s/overlays/.release-XXXXXX)
+  trap 'rm -rf "$WORK" "$OVERLAY"' EXIT
+  trap 'echo "not followed any more; in the cluster it goes on: make release-status ENV=$ENV, make abort ENV=$ENV" >&2; exit 130' INT TERM
+}
+
+# --- what is applied ------------------------------------------------------------------------------------------------
+
+# What `make image` built last, by the name that says its content.
+default_image() {
+  local id
+  [ "$ENV" = local ] && id=$(docker image inspect --format '{{.Id}}' "$NAME-api:local" 2>/dev/null) ||
+    die "which image? \`make image\` builds one and prints its name: make deploy ENV=$ENV IMAGE=…"
+  id=${id#sha256:}
+  echo "$NAME-api:${id:0:12}"
+}
+
+# A name that always means the same image.
+fixed_name() { # IMAGE
+  case $ENV/$1 in
+    */*@sha256:*) ;;
+    staging/* | production/*) die "$ENV takes an image by digest (name@sha256:…), not $1" ;;
+    */*:latest | */*:local) die "$1 means another image after each build; \`make image\` prints a name that does not" ;;
+  esac
+}
+
+# The overlay with this image, cut into what is applied in turn: needs, migrate, service, worker; release = the last two.
+render() { # IMAGE
+  local name=${1%@*} digest=${1##*@} tag=""
+  if [ "$name" = "$1" ]; then
+    digest="" tag=${1##*:} name=${1%:*}
+    case $tag in */* | "$1") die "$1 has neither tag nor digest" ;; esac
+  fi
+  cat >"$OVERLAY/kustomization.yaml" <<K
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [../$ENV]
+images: [{ name: "$NAME-api", newName: "$name", newTag: "$tag", digest: "$digest" }]
+K
+  kubectl kustomize "$OVERLAY" >"$WORK/all.yaml" || die "k8s/overlays/$ENV does not render; the reason is above"
+  local kind=app.kubernetes.io/component who=app.kubernetes.io/name
+  part needs "$kind!=service,$who!=migrate"
+  part migrate "$who=migrate"
+  part service "$kind=service,$who!=worker"
+  part worker "$kind=service,$who=worker"
+  part release "$kind=service"
+}
+
+part() { kubectl create --dry-run=client --output yaml --filename "$WORK/all.yaml" --selector "$2" >"$WORK/$1.yaml"; }
+
+wait_for_needs() {
+  local others='app.kubernetes.io/component!=service'
+  [ -n "$(k get deployments --selector "$others" --output name)" ] || return 0
+  k wait deployment --selector "$others" --for=condition=Available --timeout="$(left)s" >/dev/null ||
+    die "what the service needs did not come up in $DEADLINE s. $(hint_pods)"
+}
+
+# Gives 1 when the migration failed, 2 when it took too long.
+migrate() {
+  local state
+  say "the schema"
+  k delete job migrate --ignore-not-found >/dev/null
+  k apply --filename "$WORK/migrate.yaml" >/dev/null
+  while :; do
+    state=$(k get job migrate --output jsonpath='{.status.conditions[?(@.status=="True")].type}')
+    case $state in
+      *Complete*) k logs job/migrate --tail=1; return ;;
+      *Failed*) echo "the migration failed:" && k logs job/migrate --tail=5; return 1 ;;
+    esac
+    [ "$(left)" -gt 0 ] || { echo "the migration did not end in $DEADLINE s. $(hint_pods)"; return 2; }
+    sleep 1
+  done
+}
+
+# --- the Rollout ----------------------------------------------------------------------------------------------------
+
+# Reads what the loops below look at, in one question.
+look() {
+  IFS='|' read -r GENERATION OBSERVED PHASE ABORTED STEP PODS NEW AVAILABLE HASH STABLE ANALYSIS MESSAGE <<L
+$(k get rollout api --output jsonpath='{.metadata.generation}|{.status.observedGeneration}|{.status.phase}|{.status.abort}|{.status.currentStepIndex}|{.status.HPAReplicas}|{.status.updatedReplicas}|{.status.availableReplicas}|{.status.currentPodHash}|{.status.stableRS}|{.status.canary.currentStepAnalysisRunStatus.status}|{.status.message}' | tr '\n' ' ')
+L
+}
+
+observed() { [ "$GENERATION" = "$OBSERVED" ]; }
+is_healthy() { observed && [ "$PHASE" = Healthy ] && [ "$HASH" = "$STABLE" ]; }
+is_aborted() { observed && [ "$ABORTED" = true ]; }
+progress() { echo "$PHASE: ${STEP:-0} of $STEPS steps done, ${NEW:-0} of ${PODS:-0} pods are new, ${AVAILABLE:-0} available${ANALYSIS:+, evidence $ANALYSIS}"; }
+steps() { k get rollout api --output jsonpath='{range .spec.strategy.canary.steps[*]}x{end}' | wc -c | tr -d ' '; }
+image_of() { k get "$1" --output jsonpath='{.spec.template.spec.containers[0].image}'; }
+serving_image() { k get replicasets --selector "rollouts-pod-template-hash=$STABLE" --output jsonpath='{.items[0].spec.template.spec.containers[0].image}'; }
+patch_status() { k patch rollout api --subresource=status --type=merge --patch "{\"status\":$1}" >/dev/null; }
+
+# While somebody holds the Rollout (spec.paused), nothing moves, back neither.
+unpause() { k patch rollout api --type=merge --patch '{"spec":{"paused":false}}' >/dev/null; }
+
+# Without steps and analysis, until all pods are of the release that was applied.
+to_the_end_at_once() {
+  unpause
+  while look && ! is_healthy; do
+    [ "$(left)" -gt 0 ] || return 1
+    ! observed || [ "$HASH" = "$STABLE" ] || patch_status '{"promoteFull":true}'
+    sleep 1
+  done
+}
+
+# After an abort, until the pods of the release are gone and the old ones are all there.
+wait_until_old_serves() {
+  local until=$((SECONDS + 120))
+  while look && { [ "${NEW:-0}" -gt 0 ] || [ "${AVAILABLE:-0}" -lt "${PODS:-0}" ]; }; do
+    [ $SECONDS -lt $until ] || { echo "[$(elapsed) s] not every old pod is back yet: $(progress)"; return; }
+    sleep 1
+  done
+  echo "[$(elapsed) s] all ${AVAILABLE:-0} pods are of the old release"
+}
+
+# What the analyses of the release that is under way have found.
+reasons() {
+  k get analysisruns --selector "rollouts-pod-template-hash=$HASH" --sort-by=.metadata.creationTimestamp \
+    --output jsonpath='{range .items[*]}{range .status.metricResults[*]}{.name}|{.phase}|{.successful}|{.failed}|{.error}|{.measurements[-1:].value}{"\n"}{end}{end}' |
+    awk -F'|' 'NF { printf "  %-22s %-10s yes %d, no %d, no answer %d; last %s\n", $1, $2, $3, $4, $5, $6 }'
+}
+
+# --- the error budget -----------------------------------------------------------------------------------------------
+
+# Asks Prometheus as the analyses do. Says what there is to note, on standard output; refuses when it is spent.
+budget() {
+  local run phase="" tries=0 left seen problem service
+  service=$(k get rollout api --output jsonpath='{.metadata.labels.app\.kubernetes\.io/part-of}')
+  run=$(k create --output name --filename - <<A
+{ "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun", "metadata": { "generateName": "error-budget-" },
+  "spec": {
+    "args": [{ "name": "service", "value": "$service" }, { "name": "namespace", "value": "$NAMESPACE" }],
+    "metrics": $(k get analysistemplate error-budget --output jsonpath='{.spec.metrics}') } }
+A
+  )
+  until [ -n "$phase" ] || [ $tries -gt 60 ]; do
+    sleep 1
+    phase=$(k get "$run" --output jsonpath='{.status.phase}' | grep -E 'Successful|Failed|Error') || true
+    tries=$((tries + 1))
+  done
+  value() { k get "$run" --output jsonpath="{.status.metricResults[?(@.name==\"$1\")].measurements[-1:].value}" | tr -d '[]'; }
+  left=$(value budget-left) seen=$(value requests-seen)
+  k delete "$run" >/dev/null
+  case $phase in
+    Successful)
+      if [ "${seen%.*}" -lt 1000 ]; then say "warning: ${seen%.*} requests in 30 days are too few to know the error budget"; else say "error budget left: $left"; fi
+      return
+      ;;
+    Failed) problem="the error budget of 30 days is spent ($left left)" ;;
+    *) problem="Prometheus does not tell the error budget, so nobody could judge the release" ;;
+  esac
+  [ "${FORCE:-}" = 1 ] || die "$problem; FORCE=1 releases all the same, and is recorded"
+  say "FORCE=1: $problem"
+  echo "forced: $problem"
+}
+
+# --- the record of promoted releases --------------------------------------------------------------------------------
+# A ConfigMap for each of the last five holds what was applied, so that going back to one needs the cluster alone.
+
+recorded() { k get configmaps --selector release=promoted --sort-by=.metadata.name --output jsonpath='{range .items[*]}{.metadata.name} {.data.hash}{"\n"}{end}'; }
+
+record() { # NOTES
+  local name old
+  name=release-$(date -u +%Y%m%d%H%M%S)
+  look
+  k create configmap "$name" --from-literal=image="$(image_of rollout/api)" --from-literal=hash="$HASH" \
+    --from-literal=notes="$1" --from-file=manifests.yaml="$WORK/release.yaml" >/dev/null
+  k label configmap "$name" release=promoted >/dev/null
+  for old in $(k get configmaps --selector release --sort-by=.metadata.name --output name | awk '{ name[NR] = $1 } END { for (i = 1; i <= NR - 5; i++) print name[i] }'); do k delete "$old" >/dev/null; done
+}
+
+# The newest that is not what the Rollout names, or names in vain.
+record_before() { look; recorded | awk -v hash="$(is_healthy && echo "$HASH")" '$2 != hash { name = $1 } END { print name }'; }
+
+rollback_to() { # NAME
+  local later
+  k get configmap "$1" --output jsonpath='{.data.manifests\.yaml}' | k apply --filename - >/dev/null
+  to_the_end_at_once || return 1
+  k rollout status deployment/worker --timeout="$(left)s" >/dev/null || return 1
+  for later in $(recorded | awk -v name="$1" '$1 > name { print $1 }'); do k label configmap "$later" --overwrite release=withdrawn >/dev/null; done
+}
+
+# --- what to do next ------------------------------------------------------------------------------------------------
+
+hint_pods() { echo "See: kubectl --namespace $NAMESPACE get pods,events"; }
+
+hint_not_healthy() {
+  if is_aborted; then echo "a release was taken back; \`make rollback ENV=$ENV\` makes it Healthy"
+  else echo "a release is under way; \`make release-status ENV=$ENV\`, \`make abort ENV=$ENV\`"; fi
+}
+
+hint_after() {
+  look
+  echo "$(serving_image) serves"
+  ! is_aborted || echo "the Rollout still names $(image_of rollout/api) and is Degraded; \`make rollback ENV=$ENV\` makes it Healthy"
+}

@@ -1,0 +1,258 @@
+//! The cluster, asked through kubectl; and images made sick.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use super::Failure;
+
+/// The overlay that the drills make for themselves: `local` under another `service` label.
+pub const OVERLAY: &str = ".drill";
+
+/// Runs a program to its end; gives its standard output.
+pub fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, Failure> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .current_dir(project())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{program}: {error}"))?;
+    child.stdin.take().expect("piped").write_all(input.as_bytes())?;
+    let output = child.wait_with_output()?;
+    let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        return Ok(told(&output.stdout));
+    }
+    Err(format!("{program} {}: {}", arguments.join(" "), told(&output.stderr)).into())
+}
+
+/// The project's folder.
+pub fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The cluster that kubectl points at, with the service deployed in it.
+pub struct Cluster {
+    /// As kubectl names it.
+    pub context: String,
+    /// Pods of the service.
+    pub replicas: u32,
+    /// Where it answers from outside.
+    pub url: String,
+    namespace: String,
+    name: String,
+    load: String,
+    images: RefCell<HashMap<String, String>>,
+}
+
+impl Cluster {
+    /// Looks whether everything is there that the drills need, and builds the image that is released.
+    pub fn reach() -> Result<Self, Failure> {
+        let names = std::fs::read_to_string(project().join("k8s/components/names/kustomization.yaml"))?;
+        let named = |before: &str, after: &str| {
+            let rest = names.split(before).nth(1).unwrap_or_default();
+            rest.split(after).next().unwrap_or_default().to_owned()
+        };
+        let (namespace, name) = (
+            named("namespace: \"", "\""),
+            named("name: api, newName: \"", "-api\""),
+        );
+        let context = run("kubectl", &["config", "current-context"], "")?;
+        let load = std::env::var("LOAD").ok().or_else(|| {
+            let kind = context
+                .strip_prefix("kind-")
+                .map(|kind| format!("kind load docker-image --name {kind}"));
+            kind.or_else(|| {
+                context
+                    .strip_prefix("k3d-")
+                    .map(|k3d| format!("k3d image import --cluster {k3d}"))
+            })
+        });
+        let load =
+            load.ok_or("how does an image get to the nodes of this cluster? LOAD='kind load docker-image'")?;
+        let mut cluster = Self {
+            context,
+            replicas: 0,
+            url: String::new(),
+            namespace,
+            name,
+            load,
+            images: RefCell::default(),
+        };
+        let replicas = cluster.get("rollout/api", "{.status.HPAReplicas}");
+        cluster.replicas = replicas
+            .map_err(|error| format!("the service is not deployed (make deploy ENV=local): {error}"))?
+            .parse()?;
+        cluster.url = match std::env::var("URL") {
+            Ok(url) => url,
+            Err(_) => {
+                let address = r#"{.items[0].status.addresses[?(@.type=="InternalIP")].address}"#;
+                let address = run(
+                    "kubectl",
+                    &["get", "nodes", "--output", &format!("jsonpath={address}")],
+                    "",
+                )?;
+                let port = cluster.get("service/api", "{.spec.ports[0].nodePort}")?;
+                format!("http://{address}:{port}")
+            }
+        };
+        eprintln!("==> the image");
+        let output = Command::new("dev/image")
+            .current_dir(project())
+            .env("LOAD", &cluster.load)
+            .stderr(Stdio::inherit())
+            .output()?;
+        if !output.status.success() {
+            return Err("the image could not be built; the reason is above".into());
+        }
+        let base = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        cluster.images.borrow_mut().insert(String::new(), base);
+        Ok(cluster)
+    }
+
+    /// kubectl in the service's namespace.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String, Failure> {
+        run(
+            "kubectl",
+            &[&["--namespace", &self.namespace], arguments].concat(),
+            "",
+        )
+    }
+
+    /// One value of an object.
+    pub fn get(&self, object: &str, path: &str) -> Result<String, Failure> {
+        self.kubectl(&["get", object, "--output", &format!("jsonpath={path}")])
+    }
+
+    /// An image of its own that has these variables in its environment; none of them: the one of this project.
+    pub fn image(&self, variables: &str) -> Result<String, Failure> {
+        if let Some(known) = self.images.borrow().get(variables) {
+            return Ok(known.clone());
+        }
+        let base = self.image("")?;
+        let dockerfile = format!("FROM {base}\nENV {variables}\n");
+        let id = run("docker", &["build", "--quiet", "-"], &dockerfile)?;
+        let image = format!("{}-api:{}", self.name, &id.trim_start_matches("sha256:")[..12]);
+        run("docker", &["tag", &id, &image], "")?;
+        let mut load = self.load.split_whitespace().chain([image.as_str()]);
+        let program = load.next().unwrap_or_default();
+        run(program, &load.collect::<Vec<_>>(), "")?;
+        self.images
+            .borrow_mut()
+            .insert(variables.to_owned(), image.clone());
+        Ok(image)
+    }
+
+    /// One that has this fault from the start, as `PUT /faults` takes it.
+    pub fn sick_image(&self, fault: &str) -> Result<String, Failure> {
+        self.image(&format!("APP__FAULTS__START='{fault}'"))
+    }
+
+    /// A name that no image has.
+    pub fn missing_image(&self) -> String {
+        format!("{}-api:000000000000", self.name)
+    }
+
+    /// Writes the overlay of the drills: `local`, where the service is known to Prometheus as `label`.
+    pub fn relabel(&self, label: &str) -> Result<(), Failure> {
+        let folder = project().join("k8s/overlays").join(OVERLAY);
+        std::fs::create_dir_all(&folder)?;
+        let part_of = "labels/app.kubernetes.io~1part-of";
+        let patches = ["/metadata", "/spec/template/metadata"]
+            .map(|place| format!("      - {{ op: replace, path: {place}/{part_of}, value: {label} }}\n"))
+            .concat();
+        let overlay = format!(
+            "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../local]\npatches:\n  \
+             - target: {{ kind: Rollout|Deployment, name: api|worker }}\n    patch: |\n{patches}"
+        );
+        Ok(std::fs::write(folder.join("kustomization.yaml"), overlay)?)
+    }
+
+    /// Removes the overlay, and brings the service back under its own name.
+    pub fn restore(&self) {
+        let _ = std::fs::remove_dir_all(project().join("k8s/overlays").join(OVERLAY));
+        let restored = self
+            .image("")
+            .and_then(|image| release("local", "deploy", &image, &[("FORCE", "1")]));
+        if let Err(error) = restored {
+            eprintln!(
+                "the service is left as the last drill had it (FORCE=1 make deploy ENV=local): {error}"
+            );
+        }
+    }
+
+    /// A way to a port of something in the namespace, for as long as it is kept.
+    pub fn forward(&self, to: &str, port: u16) -> Result<Forward, Failure> {
+        let mut child = Command::new("kubectl")
+            .args([
+                "--namespace",
+                &self.namespace,
+                "port-forward",
+                to,
+                &format!(":{port}"),
+            ])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line)?;
+        let local = line
+            .split("127.0.0.1:")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next());
+        let Some(local) = local else {
+            let _ = child.kill();
+            return Err(format!("kubectl port-forward {to} {port} does not work").into());
+        };
+        Ok(Forward {
+            url: format!("http://127.0.0.1:{local}"),
+            child,
+        })
+    }
+}
+
+/// Runs `k8s/release.sh` to its end; a failure has what it said.
+pub fn release(
+    overlay: &str,
+    command: &str,
+    argument: &str,
+    variables: &[(&str, &str)],
+) -> Result<String, Failure> {
+    let mut script = Command::new("k8s/release.sh");
+    script
+        .current_dir(project())
+        .arg(command)
+        .env("ENV", overlay)
+        .envs(variables.iter().copied());
+    if !argument.is_empty() {
+        script.arg(argument);
+    }
+    let output = script.output()?;
+    let told = [output.stdout, output.stderr]
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .concat();
+    if output.status.success() {
+        return Ok(told);
+    }
+    Err(format!("release.sh {command} {argument}: {}", told.trim()).into())
+}
+
+/// A forwarded port.
+pub struct Forward {
+    /// Its address on this machine.
+    pub url: String,
+    child: Child,
+}
+
+impl Drop for Forward {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

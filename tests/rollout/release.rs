@@ -1,0 +1,98 @@
+//! A release that is under way: `k8s/release.sh release`, and what it says when.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use super::{
+    Failure,
+    cluster::{OVERLAY, project},
+};
+
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// One release.
+pub struct Release {
+    /// When it was begun.
+    pub began: Instant,
+    lines: Arc<Mutex<Vec<(Instant, String)>>>,
+    child: Child,
+}
+
+impl Release {
+    /// Begins to release an image.
+    pub fn begin(image: &str, deadline: Duration) -> Result<Self, Failure> {
+        let mut child = Command::new("k8s/release.sh")
+            .args(["release", image])
+            .current_dir(project())
+            .env("ENV", OVERLAY)
+            .env("DEADLINE", deadline.as_secs().to_string())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()?;
+        let lines = Arc::<Mutex<Vec<_>>>::default();
+        let collected = lines.clone();
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                eprintln!("    {line}");
+                collected.lock().expect("no panic").push((Instant::now(), line));
+            }
+        });
+        Ok(Self {
+            began: Instant::now(),
+            lines,
+            child,
+        })
+    }
+
+    /// When a line with this in it was said.
+    pub fn said(&self, words: &str) -> Option<Instant> {
+        let lines = self.lines.lock().expect("no panic");
+        lines
+            .iter()
+            .find(|(_, line)| line.contains(words))
+            .map(|(when, _)| *when)
+    }
+
+    /// Waits until so many steps of the nine are done.
+    pub async fn steps_done(&mut self, steps: u32) -> Result<(), Failure> {
+        let words = format!(": {steps} of 9 steps done");
+        while self.said(&words).is_none() {
+            if self.began.elapsed() > PATIENCE || self.child.try_wait()?.is_some() {
+                return Err(format!("the release did not come to its step {steps}").into());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits for its end; gives its exit code.
+    pub async fn end(&mut self) -> Result<i32, Failure> {
+        let status = loop {
+            match self.child.try_wait()? {
+                Some(status) => break status,
+                None if self.began.elapsed() > PATIENCE => {
+                    return Err(format!("the release did not end in {PATIENCE:?}").into());
+                }
+                None => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        };
+        // The last lines may still be on their way through the pipe.
+        let began = Instant::now();
+        while self.said("verdict: ").is_none() && began.elapsed() < Duration::from_secs(2) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(status.code().unwrap_or(-1))
+    }
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,461 @@
+//! Every scenario: what is released, what goes wrong, what must hold.
+
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    pin::Pin,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use super::{
+    Failure,
+    load::{Call, EVERYTHING, Outcome},
+    release::Release,
+    stage::{DEADLINE, PER_SECOND, Stage},
+};
+
+type Play = for<'a> fn(&'a mut Stage<'_>) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
+
+/// A scenario.
+pub struct Scenario {
+    /// As `SCENARIO=` takes it.
+    pub name: &'static str,
+    /// What must hold, for the reader; the scenario checks it.
+    pub expected: &'static str,
+    /// Plays it.
+    pub play: Play,
+}
+
+macro_rules! scenarios {
+    ($($name:literal: $expected:literal = $play:ident,)+) => {
+        /// Every scenario there is.
+        pub const SCENARIOS: &[Scenario] = &[$( Scenario {
+            name: $name,
+            expected: $expected,
+            play: |stage| Box::pin($play(stage)),
+        } ),+];
+    };
+}
+
+scenarios! {
+    "good": "every step in order, promoted, 0 failed" = good,
+    "all-5xx": "taken back at the first step, at most 30 s after the first bad answer; at most 1 % of 5 minutes failed" = all_5xx,
+    "route-8-percent": "8 % of one route fail: taken back" = route_8_percent,
+    "small-route-dead": "a route with 1 in 40 requests is dead: taken back" = small_route_dead,
+    "route-half-percent": "0.5 % of one route fail: promoted" = route_half_percent,
+    "slow": "+ 400 ms: taken back at most 60 s after the first slow answer" = slow,
+    "never-ready": "deadline, 0 failed; the next good release is promoted" = never_ready,
+    "image-missing": "deadline, 0 failed; the next good release is promoted" = image_missing,
+    "crash-loop": "deadline, 0 failed; the next good release is promoted" = crash_loop,
+    "no-traffic": "not judged; traffic that starts in time: promoted" = no_traffic,
+    "postgres-away": "not blamed, pods stay ready, typed 503; Postgres back: promoted" = postgres_away,
+    "prometheus-away": "2 minutes without Prometheus: not judged, 0 failed" = prometheus_away,
+    "good-bad-good": "after rollbacks the bad image never runs again" = good_bad_good,
+    "late-fault": "a fault that starts at 60 %: taken back" = late_fault,
+    "rolling-restart": "keep-alive clients: 0 failed; the traces of the last requests are in Jaeger" = rolling_restart,
+}
+
+/// Quotes are one request in 40.
+const FEW_QUOTES: &[Call] = &{
+    let mut calls = [Call::List; 40];
+    calls[0] = Call::Quote;
+    let mut other = 1;
+    while other < 40 {
+        calls[other] = [Call::Order, Call::List, Call::Read][other % 3];
+        other += 1;
+    }
+    calls
+};
+/// A release that cannot come up is given so long.
+const SHORT: Duration = Duration::from_secs(60);
+
+async fn good(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let good = stage.good.clone();
+    let release = stage.release(&good, DEADLINE, 0).await?;
+    for step in [1, 2, 4, 5, 7, 8] {
+        // Steps may follow each other between two looks; what takes time must have been seen.
+        let seen = release.said(&format!(": {step} of 9 steps done"));
+        stage.check(seen.is_some() || step != 1, || {
+            format!("step {step} was not seen")
+        });
+    }
+    stage.at_most_failed(0);
+    stage.serves(&good)
+}
+
+/// The fault is noticed and taken back; gives how long after the first answer that is bad.
+async fn taken_back(
+    stage: &mut Stage<'_>,
+    fault: &str,
+    bad: impl Fn(&Outcome) -> bool,
+) -> Result<Option<Duration>, Failure> {
+    let image = stage.cluster.sick_image(fault)?;
+    let release = stage.release(&image, DEADLINE, 2).await?;
+    let first = stage
+        .since(release.began)
+        .iter()
+        .find(|outcome| bad(outcome))
+        .map(|outcome| outcome.sent);
+    let took = first
+        .zip(release.said("aborted: "))
+        .map(|(first, aborted)| aborted - first);
+    match took {
+        Some(took) => stage.note(format!("aborted {} s after the first bad answer", took.as_secs())),
+        None => stage.check(false, || "no bad answer, or no abort, was seen".to_owned()),
+    }
+    let stable = stage.stable.clone();
+    stage.serves(&stable)?;
+    Ok(took)
+}
+
+fn failed(outcome: &Outcome) -> bool {
+    !outcome.is_ok()
+}
+
+async fn all_5xx(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let began = Instant::now();
+    let took = taken_back(stage, r#"{"kind":"panic"}"#, failed).await?;
+    stage.check(took.is_some_and(|took| took <= Duration::from_secs(30)), || {
+        format!("aborted after {took:?}")
+    });
+    let minutes = Duration::from_secs(300);
+    tokio::time::sleep(minutes.saturating_sub(began.elapsed())).await;
+    let all = stage.since(began);
+    let share = all.iter().filter(|outcome| failed(outcome)).count() as f64 / all.len() as f64;
+    stage.note(format!("{:.2} % of 5 minutes failed", share * 100.0));
+    stage.check(share <= 0.01, || format!("{share} of all requests failed"));
+    Ok(())
+}
+
+async fn route_8_percent(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    taken_back(
+        stage,
+        r#"{"kind":"panic","route":"/v1/orders","share":0.08}"#,
+        failed,
+    )
+    .await
+    .map(drop)
+}
+
+async fn small_route_dead(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    stage.load(FEW_QUOTES).await?;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    taken_back(stage, r#"{"kind":"panic","route":"/v1/quotes"}"#, failed)
+        .await
+        .map(drop)
+}
+
+async fn route_half_percent(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let image = stage
+        .cluster
+        .sick_image(r#"{"kind":"panic","route":"/v1/orders/{id}","share":0.005}"#)?;
+    stage.release(&image, DEADLINE, 0).await?;
+    stage.serves(&image)
+}
+
+async fn slow(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let late = |outcome: &Outcome| outcome.took >= Duration::from_millis(400);
+    let took = taken_back(stage, r#"{"kind":"latency","ms":400}"#, late).await?;
+    stage.check(took.is_some_and(|took| took <= Duration::from_secs(60)), || {
+        format!("aborted after {took:?}")
+    });
+    stage.at_most_failed(0);
+    Ok(())
+}
+
+/// What cannot come up is given up at the deadline, unnoticed; then a good release goes through.
+async fn given_up(stage: &mut Stage<'_>, image: &str) -> Result<(), Failure> {
+    stage.release(image, SHORT, 4).await?;
+    let (stable, good) = (stage.stable.clone(), stage.good.clone());
+    stage.serves(&stable)?;
+    if stage.cluster.get("rollout/api", "{.status.abort}")? == "true" {
+        stage.rollback(&stable)?;
+    }
+    stage.release(&good, DEADLINE, 0).await?;
+    stage.at_most_failed(0);
+    stage.serves(&good)
+}
+
+async fn never_ready(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let image = stage.cluster.sick_image(r#"{"kind":"not-ready"}"#)?;
+    given_up(stage, &image).await
+}
+
+async fn image_missing(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let image = stage.cluster.missing_image();
+    given_up(stage, &image).await
+}
+
+async fn crash_loop(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let image = stage.cluster.sick_image(r#"{"kind":"crash"}"#)?;
+    given_up(stage, &image).await
+}
+
+async fn no_traffic(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    stage.quiet();
+    let (stable, good) = (stage.stable.clone(), stage.good.clone());
+    let release = stage.release(&good, DEADLINE, 3).await?;
+    stage.check(release.said("no-evidence").is_some(), || {
+        "the reason is not told".to_owned()
+    });
+    stage.rollback(&stable)?;
+    let mut release = Release::begin(&good, DEADLINE)?;
+    release.steps_done(2).await?;
+    stage.load(EVERYTHING).await?;
+    stage.ends_with(&mut release, 0).await?;
+    stage.at_most_failed(0);
+    stage.serves(&good)
+}
+
+/// Nobody finds Postgres any more, and the connections that are open break.
+fn cut_postgres(stage: &Stage<'_>) -> Result<(), Failure> {
+    let nobody = r#"{"spec":{"selector":{"app.kubernetes.io/name":"nobody"}}}"#;
+    stage
+        .cluster
+        .kubectl(&["patch", "service", "postgres", "--patch", nobody])?;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_addr IS NOT NULL AND pid <> pg_backend_pid()";
+    let psql = [
+        "exec",
+        "deploy/postgres",
+        "--",
+        "psql",
+        "--username=app",
+        "--dbname=app",
+        "--command",
+        end,
+    ];
+    stage.cluster.kubectl(&psql).map(drop)
+}
+
+async fn postgres_away(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let good = stage.good.clone();
+    let mut release = Release::begin(&good, DEADLINE)?;
+    release.steps_done(1).await?;
+    cut_postgres(stage)?;
+    let cut = Instant::now();
+    let mut least = u32::MAX;
+    while cut.elapsed() < Duration::from_secs(60) {
+        let ready: u32 = stage
+            .cluster
+            .get("rollout/api", "{.status.readyReplicas}")?
+            .parse()?;
+        least = least.min(ready);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let back = r#"{"spec":{"selector":{"app.kubernetes.io/name":"postgres"}}}"#;
+    stage
+        .cluster
+        .kubectl(&["patch", "service", "postgres", "--patch", back])?;
+    let replicas = stage.cluster.replicas;
+    stage.check(least >= replicas, || {
+        format!("only {least} of {replicas} pods stayed ready")
+    });
+    let away = stage.since(cut);
+    let results: BTreeSet<&str> = away
+        .iter()
+        .filter(|outcome| failed(outcome))
+        .map(|outcome| outcome.result.as_str())
+        .collect();
+    stage.note(format!(
+        "while it was away: {}",
+        results.iter().copied().collect::<Vec<_>>().join(", ")
+    ));
+    let typed = [
+        "503 dependency-unavailable",
+        "503 overloaded",
+        "504 deadline-exceeded",
+    ];
+    stage.check(
+        !results.is_empty() && results.iter().all(|result| typed.contains(result)),
+        || format!("callers saw {results:?}"),
+    );
+    stage.ends_with(&mut release, 0).await?;
+    stage.serves(&good)
+}
+
+async fn prometheus_away(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let good = stage.good.clone();
+    let scale = |replicas: &str| {
+        let replicas = format!("--replicas={replicas}");
+        stage
+            .cluster
+            .kubectl(&["scale", "deployment/prometheus", &replicas])
+            .map(drop)
+    };
+    let mut release = Release::begin(&good, DEADLINE)?;
+    release.steps_done(1).await?;
+    scale("0")?;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    scale("1")?;
+    stage
+        .cluster
+        .kubectl(&["rollout", "status", "deployment/prometheus", "--timeout=120s"])?;
+    stage.ends_with(&mut release, 3).await?;
+    stage.at_most_failed(0);
+    let stable = stage.stable.clone();
+    stage.serves(&stable)
+}
+
+async fn good_bad_good(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let (stable, good) = (stage.stable.clone(), stage.good.clone());
+    let bad = stage.cluster.sick_image(r#"{"kind":"panic"}"#)?;
+    stage.release(&bad, DEADLINE, 2).await?;
+    stage.rollback(&stable)?;
+    let since = Instant::now();
+    stage.release(&good, DEADLINE, 0).await?;
+    stage.rollback(&stable)?;
+    let later = stage
+        .since(since)
+        .iter()
+        .filter(|outcome| failed(outcome))
+        .count();
+    stage.check(later == 0, || {
+        format!("{later} requests failed after the bad release")
+    });
+    let running = stage.cluster.kubectl(&[
+        "get",
+        "pods",
+        "--output",
+        r#"jsonpath={range .items[*]}{.spec.containers[0].image}{"\n"}{end}"#,
+    ])?;
+    stage.check(!running.lines().any(|image| image == bad), || {
+        "the bad image runs".to_owned()
+    });
+    stage.note("the rollback brought the first image");
+    Ok(())
+}
+
+async fn late_fault(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let good = stage.good.clone();
+    let mut release = Release::begin(&good, DEADLINE)?;
+    release.steps_done(7).await?;
+    let pods = stage.cluster.kubectl(&[
+        "get",
+        "pods",
+        "--selector",
+        "app.kubernetes.io/name=api",
+        "--output",
+        r#"jsonpath={range .items[*]}{.metadata.name} {.spec.containers[0].image}{"\n"}{end}"#,
+    ])?;
+    let client = reqwest::Client::new();
+    let canary = pods
+        .lines()
+        .filter_map(|line| line.strip_suffix(&format!(" {good}")));
+    for pod in canary {
+        let forward = stage.cluster.forward(&format!("pod/{pod}"), 8081)?;
+        let fault = client
+            .put(format!("{}/faults", forward.url))
+            .header("content-type", "application/json")
+            .body(r#"{"kind":"panic"}"#);
+        fault.send().await?.error_for_status()?;
+    }
+    stage.ends_with(&mut release, 2).await?;
+    let first = stage
+        .since(release.began)
+        .iter()
+        .find(|outcome| failed(outcome))
+        .map(|outcome| outcome.sent);
+    let took = first
+        .zip(release.said("aborted: "))
+        .map(|(first, aborted)| aborted - first);
+    let well = stage
+        .outcomes()
+        .iter()
+        .filter(|outcome| failed(outcome))
+        .map(|outcome| outcome.sent)
+        .max();
+    if let (Some(took), Some(first), Some(last)) = (took, first, well) {
+        stage.note(format!(
+            "aborted {} s after the first bad answer, the last one {} s after it",
+            took.as_secs(),
+            (last - first).as_secs()
+        ));
+    }
+    stage.check(took.is_some(), || {
+        "no bad answer, or no abort, was seen".to_owned()
+    });
+    let stable = stage.stable.clone();
+    stage.serves(&stable)
+}
+
+async fn rolling_restart(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    const TRACED: u64 = 5;
+    let caller = stage.caller()?.traced(TRACED);
+    stage.load_of(caller).await?;
+    let began = Instant::now();
+    let at = now()?;
+    let restart = format!(r#"{{"spec":{{"restartAt":"{at}"}}}}"#);
+    stage
+        .cluster
+        .kubectl(&["patch", "rollout", "api", "--type=merge", "--patch", &restart])?;
+    loop {
+        let state = stage
+            .cluster
+            .get("rollout/api", "{.status.restartedAt} {.status.phase}")?;
+        if state == format!("{at} Healthy") {
+            break;
+        }
+        if began.elapsed() > DEADLINE {
+            return Err(format!("the restart did not end: {state}").into());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    stage.note(format!(
+        "{} pods restarted in {} s",
+        stage.cluster.replicas,
+        began.elapsed().as_secs()
+    ));
+    // The last pods may still drain.
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    stage.quiet();
+    stage.at_most_failed(0);
+    let kept: Vec<String> = stage
+        .since(began)
+        .into_iter()
+        .filter_map(|outcome| outcome.trace_id)
+        .collect();
+    let jaeger = stage.cluster.forward("deploy/jaeger", 16686)?;
+    let mut missing = Vec::new();
+    for trace_id in &kept {
+        if !is_there(&jaeger.url, trace_id).await? {
+            missing.push(trace_id);
+        }
+    }
+    stage.note(format!(
+        "{} of {} traces are in Jaeger",
+        kept.len() - missing.len(),
+        kept.len()
+    ));
+    let enough = began.elapsed().as_secs() as usize * PER_SECOND as usize / TRACED as usize / 2;
+    stage.check(kept.len() >= enough, || {
+        format!("only {} requests were traced", kept.len())
+    });
+    stage.check(missing.is_empty(), || format!("traces are missing: {missing:?}"));
+    Ok(())
+}
+
+fn now() -> Result<String, Failure> {
+    super::cluster::run("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"], "")
+}
+
+async fn is_there(jaeger: &str, trace_id: &str) -> Result<bool, Failure> {
+    let began = Instant::now();
+    loop {
+        let told: Value = reqwest::get(format!("{jaeger}/api/traces/{trace_id}"))
+            .await?
+            .json()
+            .await?;
+        if told["data"][0]["spans"]
+            .as_array()
+            .is_some_and(|spans| !spans.is_empty())
+        {
+            return Ok(true);
+        }
+        if began.elapsed() > Duration::from_secs(10) {
+            return Ok(false);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
