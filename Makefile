@@ -64,7 +64,7 @@ panels: ## Run the query of every dashboard panel against the stack; each must r
 drill: ## Bring a fault about in the stack, under load, and see what tells of it: make drill FAULT=postgres-down
 	@dev/stack drill $(FAULT)
 
-drill-all: ## Every drill; about an hour
+drill-all: ## Every drill; some 35 minutes
 	@dev/stack drill-all
 
 image: ## Build the images, named by content (LOAD='kind load docker-image' or PUSH=registry/team brings them where they run)
