@@ -123,6 +123,16 @@ to_the_end_at_once() {
   done
 }
 
+# A Rollout is born with one pod, until the autoscaler has seen it.
+all_pods_are_there() {
+  local wanted
+  wanted=$(k get hpa api --output jsonpath='{.spec.minReplicas}')
+  until look && is_healthy && [ "${AVAILABLE:-0}" -ge "$wanted" ]; do
+    [ "$(left)" -gt 0 ] || return 1
+    sleep 1
+  done
+}
+
 # After an abort, until the pods of the release are gone and the old ones are all there.
 wait_until_old_serves() {
   local until=$((SECONDS + 120))

@@ -35,7 +35,7 @@ deploy() { # [IMAGE]
   migrate || die "the service was not deployed"
   say "the service and its worker"
   k apply --filename "$WORK/release.yaml" >/dev/null
-  to_the_end_at_once || die "the service did not come up in $DEADLINE s: $MESSAGE. $(hint_pods)"
+  { to_the_end_at_once && all_pods_are_there; } || die "the service did not come up in $DEADLINE s: $MESSAGE. $(hint_pods)"
   k rollout status deployment/worker --timeout="$(left)s" >/dev/null || die "the worker did not come up in $DEADLINE s. $(hint_pods)"
   record "deployed at once"
   say "$image serves in the namespace $NAMESPACE, after $(elapsed) s"

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use testkit::{Mode, RawConnection, TestApp, note};
+use testkit::{Mode, NOTES, RawConnection, TestApp, assert_problem, note};
 
 const WRITTEN: &str = "SELECT count(*) FROM test_notes";
 const KEYS: &str = "SELECT count(*) FROM idempotency_keys";
@@ -96,4 +96,40 @@ async fn a_read_that_was_given_up_does_not_disturb_the_next() {
             path
         );
     }
+}
+
+/// Commits that notify stand in line behind each other's flush to disk, and `lock_timeout` counts that as waiting for
+/// a lock. A slow disk must not turn it into `contention`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_waits_its_turn_for_as_long_as_the_request_may() {
+    let app = TestApp::build()
+        .set("database.lock_timeout", "50ms")
+        .set("database.statement_timeout", "100ms")
+        .start()
+        .await;
+    let line = app.database.hold_commits().await;
+    let written = tokio::spawn(app.write_request("in-line", &note()).send());
+    let longest =
+        "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - query_start) * 1000), 0)::bigint
+                   FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waited = app.database.wait_until(longest, |waited| waited > 300);
+    let early = tokio::time::timeout(Duration::from_secs(5), waited).await;
+    early.expect("the commit waits");
+    line.release().await;
+    let response = written.await.expect("no panic").expect("an answer");
+    assert_eq!(response.status(), 201);
+}
+
+/// It is the server that ends the wait, so that the caller knows: nothing was written.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_waits_too_long_has_no_effect() {
+    let app = TestApp::start().await;
+    let line = app.database.hold_commits().await;
+    let request = app
+        .write_request("too-long", &note())
+        .header("x-request-timeout-ms", "1000");
+    let response = request.send().await.expect("an answer");
+    assert_problem(response, NOTES, Method::POST, "contention").await;
+    line.release().await;
+    assert_eq!(app.database.count(WRITTEN).await, 0);
 }

@@ -123,12 +123,28 @@ impl TestDatabase {
 
     /// Holds up every statement on the notes, until the lock is released or dropped.
     pub async fn lock_notes(&self) -> Lock {
+        self.hold("LOCK TABLE test_notes").await
+    }
+
+    async fn hold(&self, lock: &'static str) -> Lock {
         let mut connection = self.connect().await;
-        for statement in ["BEGIN", "LOCK TABLE test_notes"] {
+        for statement in ["BEGIN", lock] {
             let locked = sqlx::query(statement).execute(&mut connection).await;
             locked.expect("the lock is free");
         }
         Lock(connection)
+    }
+
+    /// Holds up every commit that has written a note, as the line of those that notify does behind a slow disk.
+    pub async fn hold_commits(&self) -> Lock {
+        self.execute(
+            "CREATE FUNCTION stand_in_line() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
+             CREATE CONSTRAINT TRIGGER stand_in_line AFTER INSERT ON test_notes
+               DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stand_in_line();",
+        )
+        .await;
+        self.hold("SELECT pg_advisory_xact_lock(1)").await
     }
 
     /// Waits until a statement waits for a lock.
@@ -178,7 +194,7 @@ impl TestDatabase {
     }
 }
 
-/// A lock on a table, held by a connection of its own.
+/// A lock, held by a connection of its own.
 #[derive(Debug)]
 pub struct Lock(PgConnection);
 

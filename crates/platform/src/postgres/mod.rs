@@ -173,7 +173,7 @@ impl Database {
         deadline: Deadline,
     ) -> Result<W::Output, Attempt<W::Refusal>> {
         let mut session = self.pool.acquire(deadline).await?;
-        session.command("BEGIN", deadline).await?;
+        session.begin(deadline).await?;
         let result = deadline.bound(work.run(session.connection())).await;
         match session.settle(result) {
             Ok(output) => session

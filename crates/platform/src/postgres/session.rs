@@ -1,14 +1,19 @@
 //! A connection that goes back to the pool only when it is known to be clean.
 
+use std::time::Duration;
+
 use deadpool::managed::Object;
 use resilience::{Deadline, DeadlineExceeded};
-use sqlx::{Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, SqlSafeStr};
 
 use super::{
     Abort, Fault,
     pool::{ConnectionPool, Connections},
     unit_of_work::Attempt,
 };
+
+/// What is left for the answer when the server gives a commit up.
+const FOR_THE_ANSWER: Duration = Duration::from_millis(50);
 
 /// A checked-out connection. Dropped while a statement runs or a transaction is open, it is closed:
 /// the next user must not meet our leftovers (see transact-rs/sqlx#4393).
@@ -58,20 +63,34 @@ impl Session {
         }
     }
 
-    /// `BEGIN`, `COMMIT` or `ROLLBACK`.
-    pub(super) async fn command(&mut self, command: &'static str, deadline: Deadline) -> Result<(), Fault> {
+    /// Begins a transaction.
+    pub(super) async fn begin(&mut self, deadline: Deadline) -> Result<(), Fault> {
+        self.command("BEGIN", deadline).await?;
+        self.in_transaction = true;
+        Ok(())
+    }
+
+    async fn command(&mut self, command: impl SqlSafeStr, deadline: Deadline) -> Result<(), Fault> {
         let executed = deadline
             .bound(self.connection().execute(sqlx::raw_sql(command)))
             .await;
         let result = executed.map(|result| result.map(drop).map_err(Abort::<Fault>::Failed));
-        self.settle(result).map_err(Attempt::into_refusal)?;
-        self.in_transaction = command == "BEGIN";
-        Ok(())
+        self.settle(result).map_err(Attempt::into_refusal)
     }
 
     /// Ends the transaction with its effect. Only an error of the server itself proves that there is none.
+    ///
+    /// A commit that notifies (every job that is enqueued does) stands in line behind the flushes of others, and that
+    /// is waiting for a lock. It may wait as long as the request may; then the server gives it up, not we, so that the
+    /// outcome is known. `statement_timeout` does not count while a transaction commits.
     pub(super) async fn commit(&mut self, deadline: Deadline) -> Result<(), Fault> {
-        self.command("COMMIT", deadline)
+        let wait = deadline
+            .remaining()
+            .saturating_sub(FOR_THE_ANSWER)
+            .as_millis()
+            .max(1);
+        let commit = format!("SET LOCAL lock_timeout = {wait}; COMMIT");
+        self.command(AssertSqlSafe(commit), deadline)
             .await
             .map_err(|fault| match fault {
                 Fault::Unavailable(cause) => Fault::OutcomeUnknown(cause.into()),
@@ -79,13 +98,15 @@ impl Session {
                     Fault::OutcomeUnknown(std::sync::Arc::new(DeadlineExceeded).into())
                 }
                 fault => fault,
-            })
+            })?;
+        self.in_transaction = false;
+        Ok(())
     }
 
     /// Ends the transaction without effect; where that fails, closing the connection does it.
     pub(super) async fn roll_back(&mut self, deadline: Deadline) {
-        if self.clean {
-            let _ = self.command("ROLLBACK", deadline).await;
+        if self.clean && self.command("ROLLBACK", deadline).await.is_ok() {
+            self.in_transaction = false;
         }
     }
 }
