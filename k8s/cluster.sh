@@ -75,21 +75,23 @@ wait_for_needs() {
     die "what the service needs did not come up in $DEADLINE s. $(hint_pods)"
 }
 
-# Gives 1 when the migration failed, 2 when it took too long.
+# Gives 1 when the migration failed, 2 when it took too long. It must not leave an error to `set -e`: its callers ask.
 migrate() {
   local state
   say "the schema"
-  k delete job migrate --ignore-not-found >/dev/null
-  k apply --filename "$WORK/migrate.yaml" >/dev/null
+  k delete job migrate --ignore-not-found >/dev/null && k apply --filename "$WORK/migrate.yaml" >/dev/null || return 1
   while :; do
-    state=$(k get job migrate --output jsonpath='{.status.conditions[?(@.status=="True")].type}')
+    state=$(k get job migrate --output jsonpath='{range .status.conditions[?(@.status=="True")]}{.type} {.reason} {end}') || true
     case $state in
-      *Complete*) k logs job/migrate --tail=1; return ;;
-      *Failed*) echo "the migration failed:" && k logs job/migrate --tail=5; return 1 ;;
+      *Complete*) k logs job/migrate --tail=1 || true; return 0 ;;
+      *DeadlineExceeded*) break ;;
+      *Failed*) echo "the migration failed:"; k logs job/migrate --tail=5 || true; return 1 ;;
     esac
-    [ "$(left)" -gt 0 ] || { echo "the migration did not end in $DEADLINE s. $(hint_pods)"; return 2; }
+    [ "$(left)" -gt 0 ] || break
     sleep 1
   done
+  echo "the migration did not end in $(elapsed) s. $(hint_pods)"
+  return 2
 }
 
 # --- the Rollout ----------------------------------------------------------------------------------------------------
@@ -101,9 +103,12 @@ $(k get rollout api --output jsonpath='{.metadata.generation}|{.status.observedG
 L
 }
 
-observed() { [ "$GENERATION" = "$OBSERVED" ]; }
-is_healthy() { observed && [ "$PHASE" = Healthy ] && [ "$HASH" = "$STABLE" ]; }
+observed() { [ -n "$GENERATION" ] && [ "$GENERATION" = "$OBSERVED" ]; }
+# What the Rollout names serves; pods may come and go all the same.
+is_settled() { observed && [ "$HASH" = "$STABLE" ]; }
+is_healthy() { is_settled && [ "$PHASE" = Healthy ]; }
 is_aborted() { observed && [ "$ABORTED" = true ]; }
+take_back() { unpause; patch_status '{"abort":true}'; }
 progress() { echo "$PHASE: ${STEP:-0} of $STEPS steps done, ${NEW:-0} of ${PODS:-0} pods are new, ${AVAILABLE:-0} available${ANALYSIS:+, evidence $ANALYSIS}"; }
 steps() { k get rollout api --output jsonpath='{range .spec.strategy.canary.steps[*]}x{end}' | wc -c | tr -d ' '; }
 image_of() { k get "$1" --output jsonpath='{.spec.template.spec.containers[0].image}'; }
@@ -115,10 +120,9 @@ unpause() { k patch rollout api --type=merge --patch '{"spec":{"paused":false}}'
 
 # Without steps and analysis, until all pods are of the release that was applied.
 to_the_end_at_once() {
-  unpause
   while look && ! is_healthy; do
     [ "$(left)" -gt 0 ] || return 1
-    ! observed || [ "$HASH" = "$STABLE" ] || patch_status '{"promoteFull":true}'
+    ! observed || is_settled || patch_status '{"promoteFull":true}' || true
     sleep 1
   done
 }
@@ -135,34 +139,38 @@ all_pods_are_there() {
 
 # After an abort, until the pods of the release are gone and the old ones are all there.
 wait_until_old_serves() {
-  local until=$((SECONDS + 120))
-  while look && { [ "${NEW:-0}" -gt 0 ] || [ "${AVAILABLE:-0}" -lt "${PODS:-0}" ]; }; do
-    [ $SECONDS -lt $until ] || { echo "[$(elapsed) s] not every old pod is back yet: $(progress)"; return; }
+  local until=$((SECONDS + 180))
+  while look; [ -z "$GENERATION" ] || [ "${NEW:-0}" -gt 0 ] || [ "${AVAILABLE:-0}" -lt "${PODS:-0}" ]; do
+    [ $SECONDS -lt $until ] || { echo "[$(elapsed) s] not every old pod is back yet: $(progress). $(hint_pods)"; return 1; }
     sleep 1
   done
-  echo "[$(elapsed) s] all ${AVAILABLE:-0} pods are of the old release"
+  echo "[$(elapsed) s] all $AVAILABLE pods are of the old release"
 }
 
-# What the analyses of the release that is under way have found.
+# What the analyses of the release that is under way, or was aborted, have found.
 reasons() {
+  local revision
+  revision=$(k get rollout api --output jsonpath='{.metadata.annotations.rollout\.argoproj\.io/revision}') || return 0
   k get analysisruns --selector "rollouts-pod-template-hash=$HASH" --sort-by=.metadata.creationTimestamp \
-    --output jsonpath='{range .items[*]}{range .status.metricResults[*]}{.name}|{.phase}|{.successful}|{.failed}|{.error}|{.measurements[-1:].value}{"\n"}{end}{end}' |
-    awk -F'|' 'NF { printf "  %-22s %-10s yes %d, no %d, no answer %d; last %s\n", $1, $2, $3, $4, $5, $6 }'
+    --output jsonpath='{range .items[?(@.metadata.annotations.rollout\.argoproj\.io/revision=="'"$revision"'")]}{range .status.metricResults[*]}{.name}|{.phase}|{.successful}|{.failed}|{.error}|{.measurements[-1:].value}{"\n"}{end}{end}' |
+    awk -F'|' 'NF { printf "  %-22s %-10s yes %d, no %d, no answer %d; last %s\n", $1, $2, $3, $4, $5, $6 }' || true
 }
 
 # --- the error budget -----------------------------------------------------------------------------------------------
 
 # Asks Prometheus as the analyses do. Says what there is to note, on standard output; refuses when it is spent.
 budget() {
-  local run phase="" tries=0 left seen problem service
+  local run metrics phase="" tries=0 left seen problem service
   service=$(k get rollout api --output jsonpath='{.metadata.labels.app\.kubernetes\.io/part-of}')
+  metrics=$(kubectl create --dry-run=client --filename "$WORK/needs.yaml" --output jsonpath='{.kind}|{.metadata.name}|{.spec.metrics}{"\n"}' |
+    sed -n 's/^AnalysisTemplate|error-budget|//p')
   run=$(k create --output name --filename - <<A
 { "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun", "metadata": { "generateName": "error-budget-" },
   "spec": {
     "args": [{ "name": "service", "value": "$service" }, { "name": "namespace", "value": "$NAMESPACE" }],
-    "metrics": $(k get analysistemplate error-budget --output jsonpath='{.spec.metrics}') } }
+    "metrics": $metrics } }
 A
-  )
+  ) || die "the error budget could not be asked for; the reason is above"
   until [ -n "$phase" ] || [ $tries -gt 60 ]; do
     sleep 1
     phase=$(k get "$run" --output jsonpath='{.status.phase}' | grep -E 'Successful|Failed|Error') || true
@@ -185,30 +193,41 @@ A
 }
 
 # --- the record of promoted releases --------------------------------------------------------------------------------
-# A ConfigMap for each of the last five holds what was applied, so that going back to one needs the cluster alone.
+# A ConfigMap for each of the last five holds what was applied, so that going back to one needs the cluster alone. One
+# that was gone back from is withdrawn.
 
-recorded() { k get configmaps --selector release=promoted --sort-by=.metadata.name --output jsonpath='{range .items[*]}{.metadata.name} {.data.hash}{"\n"}{end}'; }
+recorded() { k get configmaps --selector "release=$1" --sort-by=.metadata.name --output jsonpath='{range .items[*]}{.metadata.name} {.data.hash}{"\n"}{end}'; }
+
+forget() { xargs -I{} kubectl --namespace "$NAMESPACE" delete configmap {} >/dev/null; }
 
 record() { # NOTES
-  local name old
+  local name
   name=release-$(date -u +%Y%m%d%H%M%S)
   look
+  recorded promoted | awk -v hash="$HASH" '$2 == hash { print $1 }' | forget
   k create configmap "$name" --from-literal=image="$(image_of rollout/api)" --from-literal=hash="$HASH" \
     --from-literal=notes="$1" --from-file=manifests.yaml="$WORK/release.yaml" >/dev/null
   k label configmap "$name" release=promoted >/dev/null
-  for old in $(k get configmaps --selector release --sort-by=.metadata.name --output name | awk '{ name[NR] = $1 } END { for (i = 1; i <= NR - 5; i++) print name[i] }'); do k delete "$old" >/dev/null; done
+  for state in promoted withdrawn; do
+    recorded $state | awk '{ name[NR] = $1 } END { for (i = 1; i <= NR - 5; i++) print name[i] }' | forget
+  done
 }
 
-# The newest that is not what the Rollout names, or names in vain.
-record_before() { look; recorded | awk -v hash="$(is_healthy && echo "$HASH")" '$2 != hash { name = $1 } END { print name }'; }
+# Where something is under way or was aborted: the release that serves. Otherwise: the one before that.
+record_before() {
+  if is_settled; then recorded promoted | awk -v hash="$HASH" '$2 == hash { exit } { name = $1 } END { print name }'
+  else recorded promoted | awk -v hash="$STABLE" '$2 == hash { name = $1 } END { print name }'; fi
+}
 
 rollback_to() { # NAME
   local later
-  k get configmap "$1" --output jsonpath='{.data.manifests\.yaml}' | k apply --filename - >/dev/null
-  to_the_end_at_once || return 1
-  k rollout status deployment/worker --timeout="$(left)s" >/dev/null || return 1
-  for later in $(recorded | awk -v name="$1" '$1 > name { print $1 }'); do k label configmap "$later" --overwrite release=withdrawn >/dev/null; done
+  unpause || return 1
+  k get configmap "$1" --output jsonpath='{.data.manifests\.yaml}' >"$WORK/rollback.yaml" && k apply --filename "$WORK/rollback.yaml" >/dev/null || return 1
+  for later in $(recorded promoted | awk -v name="$1" '$1 > name { print $1 }'); do k label configmap "$later" --overwrite release=withdrawn >/dev/null || return 1; done
+  to_the_end_at_once && worker_is_there
 }
+
+worker_is_there() { k rollout status deployment/worker --timeout="$(($(left) > 300 ? $(left) : 300))s" >/dev/null; }
 
 # --- what to do next ------------------------------------------------------------------------------------------------
 
@@ -216,6 +235,7 @@ hint_pods() { echo "See: kubectl --namespace $NAMESPACE get pods,events"; }
 
 hint_not_healthy() {
   if is_aborted; then echo "a release was taken back; \`make rollback ENV=$ENV\` makes it Healthy"
+  elif is_settled; then echo "its pods come and go ($MESSAGE). $(hint_pods)"
   else echo "a release is under way; \`make release-status ENV=$ENV\`, \`make abort ENV=$ENV\`"; fi
 }
 

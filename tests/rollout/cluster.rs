@@ -201,7 +201,8 @@ impl Cluster {
             .stderr(Stdio::null())
             .spawn()?;
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line)?;
+        let mut said = BufReader::new(child.stdout.take().expect("piped"));
+        said.read_line(&mut line)?;
         let local = line
             .split("127.0.0.1:")
             .nth(1)
@@ -210,6 +211,8 @@ impl Cluster {
             let _ = child.kill();
             return Err(format!("kubectl port-forward {to} {port} does not work").into());
         };
+        // It says something for each connection, and ends when nobody hears it.
+        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
         Ok(Forward {
             url: format!("http://127.0.0.1:{local}"),
             child,

@@ -24,11 +24,12 @@ pub struct Release {
 
 impl Release {
     /// Begins to release an image.
-    pub fn begin(image: &str, deadline: Duration) -> Result<Self, Failure> {
+    pub fn begin(image: &str, deadline: Duration, forced: bool) -> Result<Self, Failure> {
         let mut child = Command::new("k8s/release.sh")
             .args(["release", image])
             .current_dir(project())
             .env("ENV", OVERLAY)
+            .env("FORCE", if forced { "1" } else { "" })
             .env("DEADLINE", deadline.as_secs().to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

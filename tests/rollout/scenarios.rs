@@ -74,23 +74,29 @@ const SHORT: Duration = Duration::from_secs(60);
 async fn good(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let good = stage.good.clone();
     let release = stage.release(&good, DEADLINE, 0).await?;
-    for step in [1, 2, 4, 5, 7, 8] {
-        // Steps may follow each other between two looks; what takes time must have been seen.
-        let seen = release.said(&format!(": {step} of 9 steps done"));
-        stage.check(seen.is_some() || step != 1, || {
-            format!("step {step} was not seen")
-        });
-    }
+    // The pauses are longer than the time between two looks.
+    let pauses = [1, 4, 7].map(|step| release.said(&format!(": {step} of 9 steps done")));
+    let in_order = pauses.iter().all(Option::is_some) && pauses.is_sorted();
+    stage.check(in_order, || {
+        format!("steps were seen out of order, or not at all: {pauses:?}")
+    });
     stage.at_most_failed(0);
     stage.serves(&good)
 }
 
-/// The fault is noticed and taken back; gives how long after the first answer that is bad.
+/// How a release was taken back.
+struct TakenBack {
+    /// The first bad answer.
+    after: Duration,
+    at_the_first_step: bool,
+}
+
+/// The fault is noticed, and the release taken back.
 async fn taken_back(
     stage: &mut Stage<'_>,
     fault: &str,
     bad: impl Fn(&Outcome) -> bool,
-) -> Result<Option<Duration>, Failure> {
+) -> Result<Option<TakenBack>, Failure> {
     let image = stage.cluster.sick_image(fault)?;
     let release = stage.release(&image, DEADLINE, 2).await?;
     let first = stage
@@ -107,7 +113,10 @@ async fn taken_back(
     }
     let stable = stage.stable.clone();
     stage.serves(&stable)?;
-    Ok(took)
+    Ok(took.map(|took| TakenBack {
+        after: took,
+        at_the_first_step: release.said(": 3 of 9 steps done").is_none(),
+    }))
 }
 
 fn failed(outcome: &Outcome) -> bool {
@@ -116,9 +125,10 @@ fn failed(outcome: &Outcome) -> bool {
 
 async fn all_5xx(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let began = Instant::now();
-    let took = taken_back(stage, r#"{"kind":"panic"}"#, failed).await?;
-    stage.check(took.is_some_and(|took| took <= Duration::from_secs(30)), || {
-        format!("aborted after {took:?}")
+    let taken_back = taken_back(stage, r#"{"kind":"panic"}"#, failed).await?;
+    let quickly = |taken: &TakenBack| taken.after <= Duration::from_secs(30) && taken.at_the_first_step;
+    stage.check(taken_back.is_some_and(|taken| quickly(&taken)), || {
+        "not at the first step, or after more than 30 s".to_owned()
     });
     let minutes = Duration::from_secs(300);
     tokio::time::sleep(minutes.saturating_sub(began.elapsed())).await;
@@ -152,25 +162,32 @@ async fn route_half_percent(stage: &mut Stage<'_>) -> Result<(), Failure> {
         .cluster
         .sick_image(r#"{"kind":"panic","route":"/v1/orders/{id}","share":0.005}"#)?;
     stage.release(&image, DEADLINE, 0).await?;
+    let failed = stage.outcomes().iter().filter(|outcome| failed(outcome)).count();
+    stage.check(failed > 0, || {
+        "no request failed, so nothing was tried".to_owned()
+    });
     stage.serves(&image)
 }
 
 async fn slow(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let late = |outcome: &Outcome| outcome.took >= Duration::from_millis(400);
-    let took = taken_back(stage, r#"{"kind":"latency","ms":400}"#, late).await?;
-    stage.check(took.is_some_and(|took| took <= Duration::from_secs(60)), || {
-        format!("aborted after {took:?}")
-    });
+    let taken_back = taken_back(stage, r#"{"kind":"latency","ms":400}"#, late).await?;
+    let quickly = taken_back.is_some_and(|taken| taken.after <= Duration::from_secs(60));
+    stage.check(quickly, || "not aborted within 60 s".to_owned());
     stage.at_most_failed(0);
     Ok(())
 }
 
 /// What cannot come up is given up at the deadline, unnoticed; then a good release goes through.
-async fn given_up(stage: &mut Stage<'_>, image: &str) -> Result<(), Failure> {
+async fn given_up(stage: &mut Stage<'_>, image: &str, reaches_pods: bool) -> Result<(), Failure> {
     stage.release(image, SHORT, 4).await?;
     let (stable, good) = (stage.stable.clone(), stage.good.clone());
     stage.serves(&stable)?;
-    if stage.cluster.get("rollout/api", "{.status.abort}")? == "true" {
+    let aborted = stage.cluster.get("rollout/api", "{.status.abort}")? == "true";
+    stage.check(aborted == reaches_pods, || {
+        "the wrong part of the release was given up".to_owned()
+    });
+    if aborted {
         stage.rollback(&stable)?;
     }
     stage.release(&good, DEADLINE, 0).await?;
@@ -180,28 +197,28 @@ async fn given_up(stage: &mut Stage<'_>, image: &str) -> Result<(), Failure> {
 
 async fn never_ready(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let image = stage.cluster.sick_image(r#"{"kind":"not-ready"}"#)?;
-    given_up(stage, &image).await
+    given_up(stage, &image, true).await
 }
 
 async fn image_missing(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let image = stage.cluster.missing_image();
-    given_up(stage, &image).await
+    given_up(stage, &image, false).await
 }
 
 async fn crash_loop(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let image = stage.cluster.sick_image(r#"{"kind":"crash"}"#)?;
-    given_up(stage, &image).await
+    given_up(stage, &image, true).await
 }
 
 async fn no_traffic(stage: &mut Stage<'_>) -> Result<(), Failure> {
     stage.quiet();
     let (stable, good) = (stage.stable.clone(), stage.good.clone());
     let release = stage.release(&good, DEADLINE, 3).await?;
-    stage.check(release.said("no-evidence").is_some(), || {
+    stage.check(release.said("no-evidence            Failed").is_some(), || {
         "the reason is not told".to_owned()
     });
     stage.rollback(&stable)?;
-    let mut release = Release::begin(&good, DEADLINE)?;
+    let mut release = Release::begin(&good, DEADLINE, false)?;
     release.steps_done(2).await?;
     stage.load(EVERYTHING).await?;
     stage.ends_with(&mut release, 0).await?;
@@ -231,7 +248,7 @@ fn cut_postgres(stage: &Stage<'_>) -> Result<(), Failure> {
 
 async fn postgres_away(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let good = stage.good.clone();
-    let mut release = Release::begin(&good, DEADLINE)?;
+    let mut release = Release::begin(&good, DEADLINE, false)?;
     release.steps_done(1).await?;
     cut_postgres(stage)?;
     let cut = Instant::now();
@@ -244,6 +261,8 @@ async fn postgres_away(stage: &mut Stage<'_>) -> Result<(), Failure> {
         least = least.min(ready);
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
+    let held = release.said(": 3 of 9 steps done").is_none();
+    stage.check(held, || "the release went on without Postgres".to_owned());
     let back = r#"{"spec":{"selector":{"app.kubernetes.io/name":"postgres"}}}"#;
     stage
         .cluster
@@ -284,7 +303,7 @@ async fn prometheus_away(stage: &mut Stage<'_>) -> Result<(), Failure> {
             .kubectl(&["scale", "deployment/prometheus", &replicas])
             .map(drop)
     };
-    let mut release = Release::begin(&good, DEADLINE)?;
+    let mut release = Release::begin(&good, DEADLINE, false)?;
     release.steps_done(1).await?;
     scale("0")?;
     tokio::time::sleep(Duration::from_secs(120)).await;
@@ -303,6 +322,8 @@ async fn good_bad_good(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let bad = stage.cluster.sick_image(r#"{"kind":"panic"}"#)?;
     stage.release(&bad, DEADLINE, 2).await?;
     stage.rollback(&stable)?;
+    // The bad one has spent the error budget.
+    stage.forced = true;
     let since = Instant::now();
     stage.release(&good, DEADLINE, 0).await?;
     stage.rollback(&stable)?;
@@ -329,7 +350,7 @@ async fn good_bad_good(stage: &mut Stage<'_>) -> Result<(), Failure> {
 
 async fn late_fault(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let good = stage.good.clone();
-    let mut release = Release::begin(&good, DEADLINE)?;
+    let mut release = Release::begin(&good, DEADLINE, false)?;
     release.steps_done(7).await?;
     let pods = stage.cluster.kubectl(&[
         "get",
@@ -382,8 +403,10 @@ async fn late_fault(stage: &mut Stage<'_>) -> Result<(), Failure> {
 
 async fn rolling_restart(stage: &mut Stage<'_>) -> Result<(), Failure> {
     const TRACED: u64 = 5;
-    let caller = stage.caller()?.traced(TRACED);
-    stage.load_of(caller).await?;
+    // Each with connections of its own, so that every pod has some.
+    let callers = (0..20).map(|_| Ok(stage.caller()?.traced(TRACED)));
+    let callers = callers.collect::<Result<Vec<_>, Failure>>()?;
+    stage.load_of(callers).await?;
     let began = Instant::now();
     let at = now()?;
     let restart = format!(r#"{{"spec":{{"restartAt":"{at}"}}}}"#);
@@ -411,15 +434,14 @@ async fn rolling_restart(stage: &mut Stage<'_>) -> Result<(), Failure> {
     tokio::time::sleep(Duration::from_secs(30)).await;
     stage.quiet();
     stage.at_most_failed(0);
-    let kept: Vec<String> = stage
-        .since(began)
-        .into_iter()
-        .filter_map(|outcome| outcome.trace_id)
+    let sent = stage.since(began).into_iter();
+    let kept: Vec<_> = sent
+        .filter_map(|outcome| Some((outcome.trace_id?, outcome.operation)))
         .collect();
     let jaeger = stage.cluster.forward("deploy/jaeger", 16686)?;
     let mut missing = Vec::new();
-    for trace_id in &kept {
-        if !is_there(&jaeger.url, trace_id).await? {
+    for (trace_id, operation) in &kept {
+        if !is_there(&jaeger.url, trace_id, operation).await? {
             missing.push(trace_id);
         }
     }
@@ -440,17 +462,16 @@ fn now() -> Result<String, Failure> {
     super::cluster::run("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"], "")
 }
 
-async fn is_there(jaeger: &str, trace_id: &str) -> Result<bool, Failure> {
+/// Whether the API's own span is in Jaeger; the supplier's and the worker's may be there without it.
+async fn is_there(jaeger: &str, trace_id: &str, operation: &str) -> Result<bool, Failure> {
     let began = Instant::now();
     loop {
         let told: Value = reqwest::get(format!("{jaeger}/api/traces/{trace_id}"))
             .await?
             .json()
             .await?;
-        if told["data"][0]["spans"]
-            .as_array()
-            .is_some_and(|spans| !spans.is_empty())
-        {
+        let spans = told["data"][0]["spans"].as_array().cloned().unwrap_or_default();
+        if spans.iter().any(|span| span["operationName"] == operation) {
             return Ok(true);
         }
         if began.elapsed() > Duration::from_secs(10) {

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use super::{
@@ -28,7 +28,9 @@ pub struct Stage<'a> {
     pub stable: String,
     /// Another good one.
     pub good: String,
-    load: Option<Load>,
+    load: Vec<Load>,
+    /// Whether it is released without an error budget.
+    pub forced: bool,
     began: Instant,
     earlier: Vec<Outcome>,
     seen: Vec<String>,
@@ -86,7 +88,8 @@ pub async fn play(cluster: &Cluster, scenario: &'static Scenario) -> Row {
         cluster,
         stable: String::new(),
         good: String::new(),
-        load: None,
+        load: Vec::new(),
+        forced: false,
         began: Instant::now(),
         earlier: Vec::new(),
         seen: Vec::new(),
@@ -122,8 +125,9 @@ pub async fn play(cluster: &Cluster, scenario: &'static Scenario) -> Row {
 
 impl Stage<'_> {
     async fn set(&mut self, name: &str) -> Result<(), Failure> {
-        let label = format!("drill-{name}-{}", std::process::id());
-        self.cluster.relabel(&label[..label.len().min(60)])?;
+        // Of its own each time: what an earlier drill has spent of its budget is none of this one's.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        self.cluster.relabel(&format!("drill-{name}-{now}"))?;
         self.stable = self.cluster.image("")?;
         self.good = self.cluster.image("RELEASE=2")?;
         self.deploy()?;
@@ -170,21 +174,23 @@ impl Stage<'_> {
     /// Starts the load, in place of the one before.
     pub async fn load(&mut self, calls: &'static [Call]) -> Result<(), Failure> {
         let caller = self.caller()?.without_keep_alive()?.asking(calls);
-        self.load_of(caller).await
+        self.load_of(vec![caller]).await
     }
 
-    /// The same with this caller.
-    pub async fn load_of(&mut self, caller: Caller) -> Result<(), Failure> {
+    /// The same load, of these callers together.
+    pub async fn load_of(&mut self, callers: Vec<Caller>) -> Result<(), Failure> {
         self.quiet();
-        let caller = caller.with_an_order().await?;
-        self.load = Some(Load::start(caller, Duration::from_secs(1) / PER_SECOND));
+        let every = Duration::from_secs(1) / PER_SECOND * callers.len() as u32;
+        for caller in callers {
+            self.load.push(Load::start(caller.with_an_order().await?, every));
+        }
         Ok(())
     }
 
     /// Ends the load.
     pub fn quiet(&mut self) {
         self.earlier = self.outcomes();
-        self.load = None;
+        self.load.clear();
     }
 
     /// Every request that has ended.
@@ -198,12 +204,13 @@ impl Stage<'_> {
     pub fn since(&self, moment: Instant) -> Vec<Outcome> {
         let mut outcomes = self.outcomes();
         outcomes.retain(|outcome| outcome.sent >= moment);
+        outcomes.sort_by_key(|outcome| outcome.sent);
         outcomes
     }
 
     /// Releases an image to the end; it must end with this exit code.
     pub async fn release(&mut self, image: &str, deadline: Duration, code: i32) -> Result<Release, Failure> {
-        let mut release = Release::begin(image, deadline)?;
+        let mut release = Release::begin(image, deadline, self.forced)?;
         self.ends_with(&mut release, code).await?;
         Ok(release)
     }
@@ -229,20 +236,20 @@ impl Stage<'_> {
         self.serves(image)
     }
 
-    /// Every pod must be of this image.
+    /// Every pod must be of this image, and as many as there should be.
     pub fn serves(&mut self, image: &str) -> Result<(), Failure> {
         let pods = self.cluster.kubectl(&[
-            "get", "pods", "--selector", "app.kubernetes.io/name=api", "--output",
+            "get",
+            "pods",
+            "--selector",
+            "app.kubernetes.io/name=api",
+            "--output",
             r#"jsonpath={range .items[*]}{.metadata.deletionTimestamp}|{.spec.containers[0].image}{"\n"}{end}"#,
         ])?;
-        let others: Vec<_> = pods
-            .lines()
-            .filter_map(|line| line.strip_prefix('|'))
-            .filter(|serving| *serving != image)
-            .collect();
-        self.check(others.is_empty(), || {
-            format!("pods of another image serve: {others:?}")
-        });
+        let serving: Vec<_> = pods.lines().filter_map(|line| line.strip_prefix('|')).collect();
+        let all =
+            serving.len() == self.cluster.replicas as usize && serving.iter().all(|other| *other == image);
+        self.check(all, || format!("in place of {image} there are {serving:?}"));
         Ok(())
     }
 
