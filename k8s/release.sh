@@ -96,7 +96,7 @@ follow() {
       verdict not-judged 3
     fi
     now=$(progress)
-    [ "$now" = "$last" ] || echo "[$(elapsed) s] $now"
+    [ "$now" = "$last" ] || ! observed || is_healthy || echo "[$(elapsed) s] $now"
     last=$now
     if is_aborted; then
       local why=$MESSAGE

@@ -17,7 +17,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const USAGE: &str = "usage: drill-rollout [SCENARIO]
 
 Releases real images, good and sick ones, to a service of its own label on the cluster that kubectl points at, with
-a constant load from outside, and checks what becomes of them. Without SCENARIO all of them, some 40 minutes.
+a constant load from outside, and checks what becomes of them. Without SCENARIO all of them, some 55 minutes.
 
   RUNS=3                            so many times
   LOAD='kind load docker-image'     how an image gets to the nodes (found out for kind and k3d)
