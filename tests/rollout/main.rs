@@ -4,8 +4,10 @@ mod cluster;
 #[path = "../stack/load.rs"]
 mod load;
 mod release;
+mod restart;
 mod scenarios;
 mod stage;
+mod surroundings;
 
 use std::process::ExitCode;
 

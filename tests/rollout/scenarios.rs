@@ -1,19 +1,18 @@
 //! Every scenario: what is released, what goes wrong, what must hold.
 
 use std::{
-    collections::BTreeSet,
     future::Future,
     pin::Pin,
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
-
 use super::{
     Failure,
-    load::{Call, EVERYTHING, Outcome},
+    load::{Call, Outcome},
     release::Release,
-    stage::{DEADLINE, PER_SECOND, Stage},
+    restart::rolling_restart,
+    stage::{DEADLINE, Stage},
+    surroundings::{no_traffic, postgres_away, prometheus_away},
 };
 
 type Play = for<'a> fn(&'a mut Stage<'_>) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
@@ -119,7 +118,8 @@ async fn taken_back(
     }))
 }
 
-fn failed(outcome: &Outcome) -> bool {
+/// Whether a request did not go well.
+pub fn failed(outcome: &Outcome) -> bool {
     !outcome.is_ok()
 }
 
@@ -210,113 +210,6 @@ async fn crash_loop(stage: &mut Stage<'_>) -> Result<(), Failure> {
     given_up(stage, &image, true).await
 }
 
-async fn no_traffic(stage: &mut Stage<'_>) -> Result<(), Failure> {
-    stage.quiet();
-    let (stable, good) = (stage.stable.clone(), stage.good.clone());
-    let release = stage.release(&good, DEADLINE, 3).await?;
-    stage.check(release.said("no-evidence            Failed").is_some(), || {
-        "the reason is not told".to_owned()
-    });
-    stage.rollback(&stable)?;
-    let mut release = Release::begin(&good, DEADLINE, false)?;
-    release.steps_done(2).await?;
-    stage.load(EVERYTHING).await?;
-    stage.ends_with(&mut release, 0).await?;
-    stage.at_most_failed(0);
-    stage.serves(&good)
-}
-
-/// Nobody finds Postgres any more, and the connections that are open break.
-fn cut_postgres(stage: &Stage<'_>) -> Result<(), Failure> {
-    let nobody = r#"{"spec":{"selector":{"app.kubernetes.io/name":"nobody"}}}"#;
-    stage
-        .cluster
-        .kubectl(&["patch", "service", "postgres", "--patch", nobody])?;
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_addr IS NOT NULL AND pid <> pg_backend_pid()";
-    let psql = [
-        "exec",
-        "deploy/postgres",
-        "--",
-        "psql",
-        "--username=app",
-        "--dbname=app",
-        "--command",
-        end,
-    ];
-    stage.cluster.kubectl(&psql).map(drop)
-}
-
-async fn postgres_away(stage: &mut Stage<'_>) -> Result<(), Failure> {
-    let good = stage.good.clone();
-    let mut release = Release::begin(&good, DEADLINE, false)?;
-    release.steps_done(1).await?;
-    cut_postgres(stage)?;
-    let cut = Instant::now();
-    let mut least = u32::MAX;
-    while cut.elapsed() < Duration::from_secs(60) {
-        let ready: u32 = stage
-            .cluster
-            .get("rollout/api", "{.status.readyReplicas}")?
-            .parse()?;
-        least = least.min(ready);
-        tokio::time::sleep(Duration::from_secs(2)).await;
-    }
-    let held = release.said(": 3 of 9 steps done").is_none();
-    stage.check(held, || "the release went on without Postgres".to_owned());
-    let back = r#"{"spec":{"selector":{"app.kubernetes.io/name":"postgres"}}}"#;
-    stage
-        .cluster
-        .kubectl(&["patch", "service", "postgres", "--patch", back])?;
-    let replicas = stage.cluster.replicas;
-    stage.check(least >= replicas, || {
-        format!("only {least} of {replicas} pods stayed ready")
-    });
-    let away = stage.since(cut);
-    let results: BTreeSet<&str> = away
-        .iter()
-        .filter(|outcome| failed(outcome))
-        .map(|outcome| outcome.result.as_str())
-        .collect();
-    stage.note(format!(
-        "while it was away: {}",
-        results.iter().copied().collect::<Vec<_>>().join(", ")
-    ));
-    let typed = [
-        "503 dependency-unavailable",
-        "503 overloaded",
-        "504 deadline-exceeded",
-    ];
-    stage.check(
-        !results.is_empty() && results.iter().all(|result| typed.contains(result)),
-        || format!("callers saw {results:?}"),
-    );
-    stage.ends_with(&mut release, 0).await?;
-    stage.serves(&good)
-}
-
-async fn prometheus_away(stage: &mut Stage<'_>) -> Result<(), Failure> {
-    let good = stage.good.clone();
-    let scale = |replicas: &str| {
-        let replicas = format!("--replicas={replicas}");
-        stage
-            .cluster
-            .kubectl(&["scale", "deployment/prometheus", &replicas])
-            .map(drop)
-    };
-    let mut release = Release::begin(&good, DEADLINE, false)?;
-    release.steps_done(1).await?;
-    scale("0")?;
-    tokio::time::sleep(Duration::from_secs(120)).await;
-    scale("1")?;
-    stage
-        .cluster
-        .kubectl(&["rollout", "status", "deployment/prometheus", "--timeout=120s"])?;
-    stage.ends_with(&mut release, 3).await?;
-    stage.at_most_failed(0);
-    let stable = stage.stable.clone();
-    stage.serves(&stable)
-}
-
 async fn good_bad_good(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let (stable, good) = (stage.stable.clone(), stage.good.clone());
     let bad = stage.cluster.sick_image(r#"{"kind":"panic"}"#)?;
@@ -399,84 +292,4 @@ async fn late_fault(stage: &mut Stage<'_>) -> Result<(), Failure> {
     });
     let stable = stage.stable.clone();
     stage.serves(&stable)
-}
-
-async fn rolling_restart(stage: &mut Stage<'_>) -> Result<(), Failure> {
-    const TRACED: u64 = 5;
-    // Each with connections of its own, so that every pod has some.
-    let callers = (0..20).map(|_| Ok(stage.caller()?.traced(TRACED)));
-    let callers = callers.collect::<Result<Vec<_>, Failure>>()?;
-    stage.load_of(callers).await?;
-    let began = Instant::now();
-    let at = now()?;
-    let restart = format!(r#"{{"spec":{{"restartAt":"{at}"}}}}"#);
-    stage
-        .cluster
-        .kubectl(&["patch", "rollout", "api", "--type=merge", "--patch", &restart])?;
-    loop {
-        let state = stage
-            .cluster
-            .get("rollout/api", "{.status.restartedAt} {.status.phase}")?;
-        if state == format!("{at} Healthy") {
-            break;
-        }
-        if began.elapsed() > DEADLINE {
-            return Err(format!("the restart did not end: {state}").into());
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    stage.note(format!(
-        "{} pods restarted in {} s",
-        stage.cluster.replicas,
-        began.elapsed().as_secs()
-    ));
-    // The last pods may still drain.
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    stage.quiet();
-    stage.at_most_failed(0);
-    let sent = stage.since(began).into_iter();
-    let kept: Vec<_> = sent
-        .filter_map(|outcome| Some((outcome.trace_id?, outcome.operation)))
-        .collect();
-    let jaeger = stage.cluster.forward("deploy/jaeger", 16686)?;
-    let mut missing = Vec::new();
-    for (trace_id, operation) in &kept {
-        if !is_there(&jaeger.url, trace_id, operation).await? {
-            missing.push(trace_id);
-        }
-    }
-    stage.note(format!(
-        "{} of {} traces are in Jaeger",
-        kept.len() - missing.len(),
-        kept.len()
-    ));
-    let enough = began.elapsed().as_secs() as usize * PER_SECOND as usize / TRACED as usize / 2;
-    stage.check(kept.len() >= enough, || {
-        format!("only {} requests were traced", kept.len())
-    });
-    stage.check(missing.is_empty(), || format!("traces are missing: {missing:?}"));
-    Ok(())
-}
-
-fn now() -> Result<String, Failure> {
-    super::cluster::run("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"], "")
-}
-
-/// Whether the API's own span is in Jaeger; the supplier's and the worker's may be there without it.
-async fn is_there(jaeger: &str, trace_id: &str, operation: &str) -> Result<bool, Failure> {
-    let began = Instant::now();
-    loop {
-        let told: Value = reqwest::get(format!("{jaeger}/api/traces/{trace_id}"))
-            .await?
-            .json()
-            .await?;
-        let spans = told["data"][0]["spans"].as_array().cloned().unwrap_or_default();
-        if spans.iter().any(|span| span["operationName"] == operation) {
-            return Ok(true);
-        }
-        if began.elapsed() > Duration::from_secs(10) {
-            return Ok(false);
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
 }
