@@ -37,6 +37,16 @@ pub fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// A pod.
+pub struct Pod {
+    /// Its label `app.kubernetes.io/name`: `api`, `worker`, `postgres` and so on.
+    pub role: String,
+    /// As kubectl names it.
+    pub name: String,
+    /// That of its container.
+    pub image: String,
+}
+
 /// The cluster that kubectl points at, with the service deployed in it.
 pub struct Cluster {
     /// As kubectl names it.
@@ -128,6 +138,26 @@ impl Cluster {
     /// One value of an object.
     pub fn get(&self, object: &str, path: &str) -> Result<String, Failure> {
         self.kubectl(&["get", object, "--output", &format!("jsonpath={path}")])
+    }
+
+    /// Every pod of the namespace that is not on its way out.
+    pub fn pods(&self) -> Result<Vec<Pod>, Failure> {
+        let fields = r#"{.metadata.deletionTimestamp}|{.metadata.labels.app\.kubernetes\.io/name}|{.metadata.name}|{.spec.containers[0].image}"#;
+        let told = self.kubectl(&[
+            "get",
+            "pods",
+            "--output",
+            &format!(r#"jsonpath={{range .items[*]}}{fields}{{"\n"}}{{end}}"#),
+        ])?;
+        let pods = told.lines().filter_map(|line| {
+            let mut fields = line.strip_prefix('|')?.split('|').map(str::to_owned);
+            Some(Pod {
+                role: fields.next()?,
+                name: fields.next()?,
+                image: fields.next()?,
+            })
+        });
+        Ok(pods.collect())
     }
 
     /// An image of its own that has these variables in its environment; none of them: the one of this project.

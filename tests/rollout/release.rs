@@ -59,6 +59,15 @@ impl Release {
             .map(|(when, _)| *when)
     }
 
+    /// Whether it said that this metric of an analysis ended as `Failed`.
+    pub fn found_failed(&self, metric: &str) -> bool {
+        let lines = self.lines.lock().expect("no panic");
+        lines.iter().any(|(_, line)| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            words.windows(2).any(|pair| pair == [metric, "Failed"])
+        })
+    }
+
     /// Waits until so many steps of the nine are done.
     pub async fn steps_done(&mut self, steps: u32) -> Result<(), Failure> {
         let words = format!(": {steps} of 9 steps done");

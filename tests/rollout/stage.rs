@@ -238,17 +238,13 @@ impl Stage<'_> {
 
     /// Every pod must be of this image, and as many as there should be.
     pub fn serves(&mut self, image: &str) -> Result<(), Failure> {
-        let pods = self.cluster.kubectl(&[
-            "get",
-            "pods",
-            "--selector",
-            "app.kubernetes.io/name=api",
-            "--output",
-            r#"jsonpath={range .items[*]}{.metadata.deletionTimestamp}|{.spec.containers[0].image}{"\n"}{end}"#,
-        ])?;
-        let serving: Vec<_> = pods.lines().filter_map(|line| line.strip_prefix('|')).collect();
+        let pods = self.cluster.pods()?.into_iter();
+        let serving: Vec<_> = pods
+            .filter(|pod| pod.role == "api")
+            .map(|pod| pod.image)
+            .collect();
         let all =
-            serving.len() == self.cluster.replicas as usize && serving.iter().all(|other| *other == image);
+            serving.len() == self.cluster.replicas as usize && serving.iter().all(|other| other == image);
         self.check(all, || format!("in place of {image} there are {serving:?}"));
         Ok(())
     }

@@ -17,7 +17,7 @@ pub async fn no_traffic(stage: &mut Stage<'_>) -> Result<(), Failure> {
     stage.quiet();
     let (stable, good) = (stage.stable.clone(), stage.good.clone());
     let release = stage.release(&good, DEADLINE, 3).await?;
-    stage.check(release.said("no-evidence            Failed").is_some(), || {
+    stage.check(release.found_failed("no-evidence"), || {
         "the reason is not told".to_owned()
     });
     stage.rollback(&stable)?;

@@ -32,7 +32,7 @@ pub struct Fault {
     /// Of so many requests, 0 to 1.
     #[serde(default = "all")]
     pub share: f64,
-    /// For `latency`.
+    /// For `latency`: so many milliseconds later.
     #[serde(default)]
     pub ms: u64,
 }
@@ -70,6 +70,11 @@ impl Drill {
 
     fn set(&self, fault: Option<Fault>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// Whether a fault of this kind is switched on.
+    pub(crate) fn is(&self, kind: FaultKind) -> bool {
+        self.fault().is_some_and(|fault| fault.kind == kind)
     }
 
     /// What is switched on.

@@ -58,11 +58,7 @@ async fn readiness(platform: &Platform) -> Result<(), &'static str> {
     if !platform.lifecycle.is_started() {
         return Err("starting");
     }
-    if platform
-        .drill
-        .fault()
-        .is_some_and(|fault| fault.kind == FaultKind::NotReady)
-    {
+    if platform.drill.is(FaultKind::NotReady) {
         return Err("a drill");
     }
     let working = platform.working.get();
