@@ -14,7 +14,8 @@ use futures_util::{
 };
 use tokio::runtime::Handle;
 
-type Flights<K, V> = HashMap<K, Shared<BoxFuture<'static, Option<V>>>>;
+/// Under its key, each with a mark that tells it from the one that comes after it.
+type Flights<K, V> = HashMap<K, (Arc<()>, Shared<BoxFuture<'static, Option<V>>>)>;
 
 /// Lets one load serve everybody who asks for the same key while it runs.
 ///
@@ -55,10 +56,11 @@ where
         let flight = {
             let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
             match flights.get(&key) {
-                Some(flight) => flight.clone(),
+                Some((_, flight)) => flight.clone(),
                 None => {
-                    let flight = self.start(key.clone(), load());
-                    flights.insert(key, flight.clone());
+                    let mark = Arc::default();
+                    let flight = self.start(key.clone(), Arc::clone(&mark), load());
+                    flights.insert(key, (mark, flight.clone()));
                     flight
                 }
             }
@@ -77,10 +79,12 @@ where
     fn start(
         &self,
         key: K,
+        mark: Arc<()>,
         load: impl Future<Output = V> + Send + 'static,
     ) -> Shared<BoxFuture<'static, Option<V>>> {
         let landing = Landing {
             key,
+            mark,
             flights: self.flights.clone(),
         };
         let task = self.runtime.spawn(async move {
@@ -91,18 +95,22 @@ where
     }
 }
 
-/// Removes the flight when its task ends, also by panic.
+/// Removes the flight when its task ends, also by panic; not another one that has taken its place.
 struct Landing<K: Eq + Hash, V> {
     key: K,
+    mark: Arc<()>,
     flights: Arc<Mutex<Flights<K, V>>>,
 }
 
 impl<K: Eq + Hash, V> Drop for Landing<K, V> {
     fn drop(&mut self) {
-        self.flights
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.key);
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if flights
+            .get(&self.key)
+            .is_some_and(|(mark, _)| Arc::ptr_eq(mark, &self.mark))
+        {
+            flights.remove(&self.key);
+        }
     }
 }
 
@@ -131,6 +139,26 @@ mod tests {
         assert_eq!(results, vec![0; 100]);
         gate.notify_one();
         assert_eq!(flights.run("key", load()).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_load_that_was_forgotten_does_not_take_the_next_one_along() {
+        let flights = SingleFlight::new(Handle::current());
+        let (first_gate, second_gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let waiting = |gate: &Arc<Notify>| {
+            let gate = gate.clone();
+            move || async move { gate.notified().await }
+        };
+        let mut first = Box::pin(flights.run("key", waiting(&first_gate)));
+        assert!((&mut first).now_or_never().is_none());
+        flights.forget(&"key");
+        let mut second = Box::pin(flights.run("key", waiting(&second_gate)));
+        assert!((&mut second).now_or_never().is_none());
+        first_gate.notify_one();
+        first.await;
+        second_gate.notify_one();
+        let third = flights.run("key", || async { panic!("must join the second load") });
+        tokio::join!(second, third);
     }
 
     #[tokio::test]
