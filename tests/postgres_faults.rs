@@ -41,6 +41,25 @@ async fn killed_and_back_is_503_and_2xx_without_a_restart() {
     assert_eq!(app.write(&note()).await.status(), 201);
 }
 
+/// A server that answers nobody is not asked by more and more connections.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lets_nobody_in_is_not_stormed() {
+    let app = TestApp::build().postgres_away().start().await;
+    let proxy = app.postgres.as_ref().expect("asked for");
+    proxy.set(Mode::Pause);
+    let before = proxy.accepted();
+    let asking = async || {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(1_500) {
+            assert_eq!(app.get(NOTES).await.status(), 503);
+        }
+    };
+    join_all((0..8).map(|_| asking())).await;
+    let opened = proxy.accepted() - before;
+    // Four for requests; the others are those that look after the server.
+    assert!((1..=8).contains(&opened), "{opened} connections while 8 callers asked");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_died_while_idle_cost_no_request() {
     let app = TestApp::start().await;

@@ -37,6 +37,7 @@ pub struct Proxy {
     pub address: SocketAddr,
     mode: watch::Sender<Mode>,
     round_trips: Arc<AtomicU64>,
+    accepted: Arc<AtomicU64>,
 }
 
 impl Proxy {
@@ -45,10 +46,11 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let (mode, watched) = watch::channel(Mode::Pass);
-        let round_trips = Arc::new(AtomicU64::new(0));
-        let counter = round_trips.clone();
+        let (round_trips, accepted) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (counter, arrived) = (round_trips.clone(), accepted.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                arrived.fetch_add(1, Ordering::SeqCst);
                 if *watched.borrow() != Mode::Cut {
                     tokio::spawn(connect(client, server, watched.clone(), counter.clone()));
                 }
@@ -58,7 +60,13 @@ impl Proxy {
             address,
             mode,
             round_trips,
+            accepted,
         }
+    }
+
+    /// How many connections have been opened to it.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::SeqCst)
     }
 
     /// From now on, for open and new connections.

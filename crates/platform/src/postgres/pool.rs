@@ -11,13 +11,16 @@ use deadpool::managed::{Manager, Metrics as Usage, Pool, PoolError, RecycleResul
 use resilience::Deadline;
 use secrecy::ExposeSecret;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, oneshot},
+};
 
 use super::{Fault, fault::sqlstate, session::Session};
 use crate::{config, telemetry::metrics::Metrics};
 
 /// Nobody waits that long for a connection, but the next one may find it ready.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// As many as that wait for somebody to ask for them.
 const MAX_LATE: usize = 4;
 
@@ -49,6 +52,7 @@ impl ConnectionPool {
             ping_after_idle: settings.ping_after_idle,
             runtime,
             late: Arc::default(),
+            connecting: Arc::new(Semaphore::new(size)),
         };
         let pool = Pool::builder(connections).max_size(size).build()?;
         Ok(Self {
@@ -90,19 +94,14 @@ impl ConnectionPool {
         let fault = Fault::from(error);
         if matches!(fault, Fault::Unavailable(_)) {
             self.pool.retain(|_, _| false);
+            self.pool.manager().forget_late();
         }
         fault
     }
 
     pub(super) fn close(&self) {
         self.pool.close();
-        let mut late = self
-            .pool
-            .manager()
-            .late
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        late.clear();
+        self.pool.manager().forget_late();
     }
 
     pub(super) fn update_metrics(&self, name: &'static str) {
@@ -148,8 +147,22 @@ pub(super) struct Connections {
     options: PgConnectOptions,
     ping_after_idle: Duration,
     runtime: Handle,
-    /// Connections that were ready only after whoever asked for them had given up.
-    late: Arc<Mutex<Vec<PgConnection>>>,
+    /// Connections that were ready only after whoever asked for them had given up, and since when.
+    late: Arc<Mutex<Vec<(Instant, PgConnection)>>>,
+    /// As many as the pool has, also of those that nobody waits for any more.
+    connecting: Arc<Semaphore>,
+}
+
+impl Connections {
+    fn late(&self) -> Option<PgConnection> {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        late.retain(|(since, _)| since.elapsed() < self.ping_after_idle);
+        late.pop().map(|(_, connection)| connection)
+    }
+
+    fn forget_late(&self) {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 impl Manager for Connections {
@@ -159,18 +172,24 @@ impl Manager for Connections {
     /// Connects on the runtime that outlives every server thread, so that no connection dies with one. Where
     /// connecting takes longer than anybody waits, the next one finds it done: giving up would never get there.
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
-        if let Some(connection) = self.late.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+        if let Some(connection) = self.late() {
+            return Ok(connection);
+        }
+        let place = self.connecting.clone().acquire_owned().await;
+        let place = place.map_err(|_| sqlx::Error::PoolClosed)?;
+        if let Some(connection) = self.late() {
             return Ok(connection);
         }
         let (options, late) = (self.options.clone(), self.late.clone());
         let (send, receive) = oneshot::channel();
         self.runtime.spawn(async move {
+            let _place = place;
             let connected = tokio::time::timeout(CONNECT_LIMIT, PgConnection::connect_with(&options)).await;
             let connected = connected.unwrap_or_else(|_| Err(connect_timed_out()));
             if let Err(Ok(connection)) = send.send(connected) {
                 let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
                 if late.len() < MAX_LATE {
-                    late.push(connection);
+                    late.push((Instant::now(), connection));
                 }
             }
         });
