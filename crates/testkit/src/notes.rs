@@ -208,6 +208,7 @@ pub(crate) async fn remove_note(
     let remove = RemoveNote {
         id: id.0,
         cache: platform.cache(),
+        context: context.clone(),
     };
     platform.database.transaction(remove, &context).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -216,6 +217,7 @@ pub(crate) async fn remove_note(
 struct RemoveNote {
     id: Uuid,
     cache: ReadCache<Stored>,
+    context: RequestContext,
 }
 
 impl UnitOfWork for RemoveNote {
@@ -232,6 +234,6 @@ impl UnitOfWork for RemoveNote {
     }
 
     async fn committed(&self, removed: &Stored) {
-        self.cache.put(&self.id.to_string(), removed).await;
+        self.cache.put(&self.context, &self.id.to_string(), removed).await;
     }
 }

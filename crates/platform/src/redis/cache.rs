@@ -132,25 +132,33 @@ impl<T: Cacheable> ReadCache<T> {
         }
     }
 
-    /// Puts a new version in place, after the transaction that made it. Where that fails, this process does not
-    /// believe what was stored before.
-    pub async fn put(&self, id: &str, value: &T) {
+    /// Puts a new version in place, after the transaction that made it, in what is left of the request's time for
+    /// Redis. Where that fails, this process does not believe what was stored before.
+    pub async fn put(&self, context: &RequestContext, id: &str, value: &T) {
         // Whoever reads from now on must not join a load that began before the change.
         self.flights.forget(&id.to_owned());
-        if !self.store(id, value).await {
+        if !self.store(Some(context), id, value).await {
             self.redis.missed_a_change();
+            // The caller waits no longer; other processes may still be told.
+            self.store_later(id, value);
         }
     }
 
-    /// Stores a value unless a newer one is there; tells whether Redis answered.
-    async fn store(&self, id: &str, value: &T) -> bool {
+    fn store_later(&self, id: &str, value: &T) {
+        let (cache, id, value) = (self.clone(), id.to_owned(), value.clone());
+        self.lifecycle.in_background(async move {
+            cache.store(None, &id, &value).await;
+        });
+    }
+
+    /// Stores a value unless a newer one is there, for a request or for none; tells whether Redis answered.
+    async fn store(&self, context: Option<&RequestContext>, id: &str, value: &T) -> bool {
         let (script, key, entry) = (self.script.clone(), self.key(id), self.entry(value));
-        let stored: Option<i64> = self
-            .redis
-            .call_in_background("EVALSHA", |mut connection| async move {
-                entry.store(&script, key, &mut connection).await
-            })
-            .await;
+        let store = move |mut connection| async move { entry.store(&script, key, &mut connection).await };
+        let stored: Option<i64> = match context {
+            Some(context) => self.redis.call(context, "EVALSHA", store).await,
+            None => self.redis.call_in_background("EVALSHA", store).await,
+        };
         stored.is_some()
     }
 
@@ -205,10 +213,7 @@ impl<T: Cacheable> ReadCache<T> {
             .one_statement(&load, Deadline::after(self.load_deadline), count_attempt)
             .await?;
         if let Some(value) = &value {
-            let (cache, id, value) = (self.clone(), id.to_owned(), value.clone());
-            self.lifecycle.in_background(async move {
-                cache.store(&id, &value).await;
-            });
+            self.store_later(id, value);
         }
         Ok(value)
     }

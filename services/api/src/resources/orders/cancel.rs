@@ -46,6 +46,7 @@ pub async fn cancel_order(
         id: id.0,
         subject: caller.subject,
         cache: platform.cache(),
+        context: context.clone(),
     };
     platform.database.transaction(cancel, &context).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -55,6 +56,7 @@ struct CancelOrder {
     id: Uuid,
     subject: String,
     cache: ReadCache<StoredOrder>,
+    context: RequestContext,
 }
 
 impl UnitOfWork for CancelOrder {
@@ -93,6 +95,8 @@ impl UnitOfWork for CancelOrder {
     }
 
     async fn committed(&self, cancelled: &StoredOrder) {
-        self.cache.put(&self.id.to_string(), cancelled).await;
+        self.cache
+            .put(&self.context, &self.id.to_string(), cancelled)
+            .await;
     }
 }
