@@ -132,6 +132,12 @@ async fn expired_keys_and_old_runs_are_cleared_away_by_the_clock() {
         "INSERT INTO idempotency_keys (subject, route, key, fingerprint, status, body, expires_at)
          VALUES ('a', 'r', 'old', '', 201, '', now() - interval '1 s'), ('a', 'r', 'new', '', 201, '', now() + interval '1 h')",
     ).await;
+    // By the clock, less often than runs are kept: without the newest, its period would get a second one.
+    app.database.execute(
+        "INSERT INTO job_runs (id, kind, slot, payload, attempts_allowed, status, finished_at)
+         SELECT ('00000000-0000-7000-8000-00000000000' || slot)::uuid, 'monthly', slot, '{}', 1, 'succeeded', now() - interval '30 days'
+         FROM generate_series(6, 7) AS slot",
+    ).await;
     // The clock may have struck before the rows were there: let it strike once more.
     app.database
         .execute("DELETE FROM job_runs WHERE kind = 'clear_away' AND status = 'succeeded'")
@@ -155,6 +161,8 @@ async fn expired_keys_and_old_runs_are_cleared_away_by_the_clock() {
             .await,
         1
     );
+    let left = "SELECT coalesce(sum(slot), 0)::bigint FROM job_runs WHERE kind = 'monthly'";
+    assert_eq!(app.database.count(left).await, 7, "the newest alone");
 }
 
 /// An idle worker beats, sweeps and looks for jobs, a few times per second each.

@@ -48,12 +48,16 @@ impl Job for ClearAway {
         )
         .execute(&mut *connection)
         .await?;
-        // Dead runs stay: somebody has to look at them.
+        // Dead runs stay: somebody has to look at them. So does the newest by the clock: without it, its period
+        // would get a second one.
         sqlx::query!(
             "/* clear_runs */
             DELETE FROM job_runs WHERE ctid IN
               (SELECT ctid FROM job_runs
                WHERE status IN ('succeeded', 'failed') AND finished_at < now() - make_interval(secs => $1)
+                 AND (slot IS NULL OR EXISTS
+                   (SELECT FROM job_runs AS later
+                    WHERE later.kind = job_runs.kind AND later.slot IS NOT NULL AND later.id > job_runs.id))
                LIMIT 10000)",
             cleared.keep_runs_seconds
         )
