@@ -93,7 +93,7 @@ impl Client {
         let (path, query) = path
             .split_once('?')
             .map_or((path, None), |(path, query)| (path, Some(query)));
-        url.set_path(path);
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
         url.set_query(query);
         self.http.request(method.clone(), url).bearer_auth(&self.token)
     }

@@ -9,6 +9,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::oneshot,
 };
 
 /// A connection whose bytes the test chooses.
@@ -43,6 +44,26 @@ pub async fn canned_server(answer: &'static str) -> u16 {
         }
     });
     port
+}
+
+/// As [`canned_server`], for one request; gives its address, and what was asked.
+///
+/// # Panics
+/// When no port is free.
+pub async fn recording_server(answer: &'static str) -> (SocketAddr, oneshot::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let (send, receive) = oneshot::channel();
+    tokio::spawn(async move {
+        let Ok((mut stream, _)) = listener.accept().await else {
+            return;
+        };
+        let mut asked = [0; 4096];
+        let length = stream.read(&mut asked).await.unwrap_or_default();
+        let _ = send.send(String::from_utf8_lossy(&asked[..length]).into_owned());
+        let _ = stream.write_all(answer.as_bytes()).await;
+    });
+    (address, receive)
 }
 
 impl RawConnection {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use opentelemetry::propagation::{Injector, TextMapPropagator};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use reqwest::{
-    Client, Request, Response, StatusCode,
+    Client, Request, Response,
     header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
 };
 use serde_json::Value;
@@ -61,9 +61,6 @@ pub(super) async fn exchange(
 }
 
 async fn read(mut response: Response, max_bytes: usize) -> Result<Value, UpstreamFault> {
-    if response.status() == StatusCode::NO_CONTENT {
-        return Ok(Value::Null);
-    }
     let mut body = Vec::new();
     while let Some(chunk) = response
         .chunk()
@@ -76,6 +73,9 @@ async fn read(mut response: Response, max_bytes: usize) -> Result<Value, Upstrea
             ));
         }
         body.extend_from_slice(&chunk);
+    }
+    if body.is_empty() {
+        return Ok(Value::Null);
     }
     // The parser's message tells line and column, not the text.
     serde_json::from_slice(&body).map_err(|error| UpstreamFault::Invalid(error.into()))

@@ -70,7 +70,7 @@ pub enum Answer<T> {
 }
 
 impl Call {
-    /// A read.
+    /// A read of this path, which goes behind that of the address; it begins with `/` and may have a query.
     pub fn get(path: impl Into<String>) -> Self {
         Self {
             method: Method::GET,
@@ -229,7 +229,7 @@ impl Upstream {
         span: &tracing::Span,
     ) -> Result<Reply, UpstreamFault> {
         let place = self.bulkhead.try_enter().ok_or(UpstreamFault::Saturated)?;
-        let request = self.request(context, call, span)?;
+        let request = self.request(context, call, span);
         let (client, max_bytes) = (self.client.clone(), self.settings.max_response_bytes);
         let (left, full) = (context.deadline().remaining(), self.settings.attempt_timeout);
         // The timeout is inside the breaker: a call dropped from outside is not counted. That is just what a caller
@@ -254,14 +254,14 @@ impl Upstream {
             })
     }
 
-    fn request(
-        &self,
-        context: &RequestContext,
-        call: &Call,
-        span: &tracing::Span,
-    ) -> Result<Request, UpstreamFault> {
-        let invalid = |_| UpstreamFault::Invalid("the path cannot be joined to the address".into());
-        let url = self.base.join(&call.path).map_err(invalid)?;
+    fn request(&self, context: &RequestContext, call: &Call, span: &tracing::Span) -> Request {
+        let (path, query) = match call.path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (call.path.as_str(), None),
+        };
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url.set_query(query);
         let mut request = Request::new(call.method.clone(), url);
         let headers = request.headers_mut();
         let mut set = |name: &'static str, value: &str| {
@@ -279,6 +279,6 @@ impl Upstream {
         }
         inject(span, request.headers_mut());
         *request.body_mut() = call.body.as_ref().map(|body| body.to_string().into());
-        Ok(request)
+        request
     }
 }
