@@ -66,6 +66,19 @@ pub async fn trigger(code: &str) -> bool {
     true
 }
 
+/// A day that the database cannot hold would only fail later, as a job.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_out_of_reach_is_refused_at_once() {
+    let app = TestApp::start().await;
+    for (from, to) in [("-9999-01-01", "-9999-01-02"), ("+10000-01-01", "+10000-01-02")] {
+        let request = app.request(Method::POST, "/v1/reports");
+        let response = request.json(&json!({ "from": from, "to": to })).send().await;
+        let response = response.expect("an answer");
+        assert_problem(response, "/v1/reports", Method::POST, "invalid-request").await;
+    }
+    assert_eq!(app.database.count(QUEUED).await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_is_accepted_built_and_read_by_its_owner_alone() {
     let app = TestApp::build().worker().start().await;

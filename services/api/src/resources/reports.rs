@@ -1,7 +1,7 @@
 //! `POST /v1/reports`
 
 use actix_web::{HttpResponse, http::header, post, web::Data};
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use platform::{
     Platform,
     context::RequestContext,
@@ -20,6 +20,8 @@ use crate::jobs::BuildReport;
 
 /// Longer than a year is not one report.
 const LONGEST_DAYS: i64 = 366;
+/// What every system that reads dates agrees on; Postgres begins in 4713 BC.
+const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
 /// What a report is wanted about.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -35,6 +37,12 @@ pub struct CreateReport {
 fn is_a_period(report: &CreateReport) -> Result<(), ValidationError> {
     let days = (report.to - report.from).num_days();
     let broken = |code, message: &'static str| Err(ValidationError::new(code).with_message(message.into()));
+    if [report.from, report.to]
+        .iter()
+        .any(|day| !YEARS.contains(&day.year()))
+    {
+        return broken("range", "must be in the years 1 to 9999");
+    }
     match days {
         ..0 => broken("range", "`to` must not be before `from`"),
         LONGEST_DAYS.. => broken("range", "must not be longer than a year"),
