@@ -95,8 +95,12 @@ impl Problem {
         let mut error: &dyn Error = self.cause.as_deref()?;
         let mut chain = error.to_string();
         while let Some(source) = error.source() {
-            chain.push_str(": ");
-            chain.push_str(&source.to_string());
+            let text = source.to_string();
+            // Many put their source into their own words as well.
+            if !chain.ends_with(&text) {
+                chain.push_str(": ");
+                chain.push_str(&text);
+            }
             error = source;
         }
         Some(chain)

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use platform::{Platform, config::Loaded, postgres::SchemaState};
+use outcome::Refusal;
+use platform::{
+    Platform,
+    config::Loaded,
+    postgres::{Fault, SchemaState},
+};
 
 use crate::service::SERVICE;
 
@@ -32,15 +37,11 @@ pub(super) async fn run(loaded: Loaded) -> anyhow::Result<()> {
             println!("FAULT  {name}: {words}");
         }
     };
-    let reached = platform.checks.ping(LIMIT).await.is_ok();
-    report(
-        "postgres",
-        if reached {
-            Ok("reached".into())
-        } else {
-            Err("cannot be reached; check database.url".into())
-        },
-    );
+    let ping = platform.checks.ping(LIMIT).await;
+    let reached = ping.is_ok();
+    // The server's own words: a wrong password is not an unreachable server.
+    let told = |fault: Fault| format!("{}; check database.url", fault.into_problem());
+    report("postgres", ping.map(|()| "reached".to_owned()).map_err(told));
     if reached {
         report(
             "schema",
@@ -50,7 +51,7 @@ pub(super) async fn run(loaded: Loaded) -> anyhow::Result<()> {
                     "found {}, needed {needed}; run `api migrate`",
                     found.unwrap_or(0)
                 )),
-                Err(fault) => Err(format!("cannot be read: {fault:?}")),
+                Err(fault) => Err(format!("cannot be read: {}", fault.into_problem())),
             },
         );
     }

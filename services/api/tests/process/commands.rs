@@ -76,6 +76,18 @@ async fn an_unreachable_database_fails_check_and_migrate_without_its_password() 
     }
 }
 
+/// A server that answers is not one that cannot be reached.
+#[tokio::test]
+async fn check_tells_what_the_database_said() {
+    let environment = environment().await;
+    let gone = format!("{}_gone", environment.database.url);
+    let environment = environment.set("database.url", &gone);
+    let output = environment.run(&["check"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = out(&output);
+    assert!(told.contains("does not exist"), "{told}");
+}
+
 #[tokio::test]
 async fn a_lost_redis_is_told_but_fails_nothing() {
     let environment = environment().await;
