@@ -55,7 +55,8 @@ pub(super) async fn quota(
 /// everything before it was written by somebody we do not know.
 fn client_address(request: &ServiceRequest, trusted: &[IpNet]) -> Option<IpAddr> {
     let is_ours = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-    let mut nearest = request.peer_addr()?.ip();
+    // A listener for both families sees IPv4 as part of IPv6.
+    let mut nearest = request.peer_addr()?.ip().to_canonical();
     let forwarded: Vec<&str> = request
         .headers()
         .get_all("x-forwarded-for")
@@ -65,8 +66,10 @@ fn client_address(request: &ServiceRequest, trusted: &[IpNet]) -> Option<IpAddr>
         if !is_ours(&nearest) {
             break;
         }
-        let Ok(address) = hop.trim().parse() else { break };
-        nearest = address;
+        let Ok(address) = hop.trim().parse::<IpAddr>() else {
+            break;
+        };
+        nearest = address.to_canonical();
     }
     Some(nearest)
 }
@@ -110,6 +113,8 @@ mod tests {
             "198.51.100.1"
         );
         assert_eq!(address("10.0.0.1", &["nonsense"]), "10.0.0.1");
+        let both_families = address("[::ffff:10.0.0.1]", &["::ffff:198.51.100.1"]);
+        assert_eq!(both_families, "198.51.100.1");
     }
 
     #[test]
