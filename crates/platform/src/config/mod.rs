@@ -15,7 +15,7 @@ pub use reader::{ConfigFault, KeyDoc};
 pub use sections::*;
 pub use setting::Setting;
 
-use std::path::Path;
+use std::{ffi::OsString, path::Path};
 
 use self::reader::Reader;
 
@@ -52,8 +52,14 @@ impl Loaded {
 /// Reads the configuration. `built_in` is the service's own `default.toml`; `folder` holds
 /// `{environment}.toml`, which may be missing.
 pub fn load(built_in: &str, folder: &Path) -> Loaded {
-    let environment = std::env::vars().filter(|(name, _)| name.starts_with("APP__"));
-    load_from(built_in, folder, environment)
+    // Variables of others may hold anything.
+    let words = |word: OsString| word.to_string_lossy().into_owned();
+    let variables = std::env::vars_os().map(|(name, value)| (words(name), words(value)));
+    load_from(
+        built_in,
+        folder,
+        variables.filter(|(name, _)| name.starts_with("APP__")),
+    )
 }
 
 /// As [`load`], with the environment variables given.

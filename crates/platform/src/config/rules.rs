@@ -151,6 +151,14 @@ fn positive(settings: &Settings, faults: &mut Vec<ConfigFault>) {
     }
 }
 
+/// Those that the server enforces: a number of milliseconds that fits into 32 bits.
+const POSTGRES_LIMITS: [&str; 4] = [
+    "database.statement_timeout",
+    "database.lock_timeout",
+    "database.idle_in_transaction_timeout",
+    "jobs.statement_timeout",
+];
+
 /// Limits of no time at all would refuse everything, or, in Postgres, switch the limit off.
 fn not_instant(settings: &Settings, faults: &mut Vec<ConfigFault>) {
     let (http, database, redis, retry) = (
@@ -173,6 +181,9 @@ fn not_instant(settings: &Settings, faults: &mut Vec<ConfigFault>) {
         ("retry.first_backoff", retry.first_backoff),
         ("redis.timeout", redis.timeout),
         ("redis.breaker_open", redis.breaker_open),
+        ("cache.stale", settings.cache.stale),
+        ("cache.last_known", settings.cache.last_known),
+        ("jobs.statement_timeout", settings.jobs.statement_timeout),
         ("upstream.attempt_timeout", settings.upstream.attempt_timeout),
         ("upstream.breaker_window", settings.upstream.breaker_window),
         ("upstream.breaker_open", settings.upstream.breaker_open),
@@ -184,6 +195,12 @@ fn not_instant(settings: &Settings, faults: &mut Vec<ConfigFault>) {
         .iter()
         .filter(|(_, limit)| *limit < Duration::from_millis(1));
     faults.extend(instant.map(|(key, _)| ConfigFault::new(*key, "must be at least 1ms")));
+    let longest = Duration::from_millis(i32::MAX as u64);
+    let of_postgres = limits.iter().filter(|(key, _)| POSTGRES_LIMITS.contains(key));
+    let too_long = of_postgres.filter(|(_, limit)| *limit > longest);
+    faults.extend(
+        too_long.map(|(key, _)| ConfigFault::new(*key, "must be at most 24days, as Postgres has it")),
+    );
 }
 
 fn drills(settings: &Settings, faults: &mut Vec<ConfigFault>) {

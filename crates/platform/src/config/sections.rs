@@ -115,7 +115,7 @@ section! {
         acquire_timeout: Duration = "250ms",
         /// `statement_timeout` of every connection.
         statement_timeout: Duration = "700ms",
-        /// `lock_timeout` of every connection; a commit may wait as long as its request.
+        /// `lock_timeout` of every connection, but for a commit, which may wait for as long as its request has time.
         lock_timeout: Duration = "500ms",
         /// `idle_in_transaction_session_timeout` of every connection.
         idle_in_transaction_timeout: Duration = "5s",

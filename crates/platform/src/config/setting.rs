@@ -52,7 +52,8 @@ impl Setting for Url {
     fn parse(text: &str) -> Result<Self, String> {
         let url = text.parse::<Self>().ok();
         let url = url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
-        url.ok_or_else(|| "expected an address such as https://supplier.example".to_owned())
+        let url = url.filter(|url| url.query().is_none() && url.fragment().is_none());
+        url.ok_or_else(|| "expected an address such as https://supplier.example, without ? and #".to_owned())
     }
 }
 

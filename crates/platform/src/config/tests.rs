@@ -127,6 +127,28 @@ fn a_public_key_that_is_none_is_a_fault() {
 }
 
 #[test]
+fn limits_that_postgres_or_redis_would_take_for_something_else_are_faults() {
+    let variables = [
+        ("APP__JOBS__STATEMENT_TIMEOUT", "0s"),
+        ("APP__CACHE__FRESH", "0s"),
+        ("APP__CACHE__STALE", "0s"),
+        ("APP__CACHE__LAST_KNOWN", "0s"),
+        ("APP__DATABASE__IDLE_IN_TRANSACTION_TIMEOUT", "30days"),
+    ];
+    assert_eq!(
+        faulty_keys(&variables),
+        [
+            "cache.stale",
+            "cache.last_known",
+            "jobs.statement_timeout",
+            "database.idle_in_transaction_timeout",
+        ]
+    );
+    let supplier = [("APP__SUPPLIER__URL", "https://gate.example/?key=1")];
+    assert_eq!(faulty_keys(&supplier), ["supplier.url"]);
+}
+
+#[test]
 fn every_default_parses_and_every_key_is_in_the_table() {
     let mut reader = Reader::new("", &PathBuf::from("/nonexistent"), Default::default());
     let _ = Settings::read(&mut reader);
