@@ -24,13 +24,7 @@ use super::{
     refused::{Complete, Refused, bug, undesigned},
     routes::UNMATCHED,
 };
-use crate::{
-    Platform,
-    context::RequestContext,
-    lifecycle::Phase,
-    redis::Quota,
-    telemetry::{self, metrics::Metrics},
-};
+use crate::{Platform, context::RequestContext, lifecycle::Phase, redis::Quota, telemetry};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -53,7 +47,7 @@ pub(super) async fn observe(
     let _active = platform.metrics.http.started();
     let unanswered = Unanswered {
         context: &context,
-        metrics: &platform.metrics,
+        platform: &platform,
         method,
         route: &route,
     };
@@ -118,18 +112,24 @@ pub(super) async fn observe(
     }
 }
 
-/// Dropped when the caller hangs up before there is an answer: that is an event too.
+/// Dropped when the connection ends before there is an answer: that is an event too.
 struct Unanswered<'r> {
     context: &'r RequestContext,
-    metrics: &'r Metrics,
+    platform: &'r Platform,
     method: &'r str,
     route: &'r str,
 }
 
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
-        self.metrics.http.abandoned(self.route);
+        self.platform.metrics.http.abandoned(self.route);
+        let reason = if self.platform.lifecycle.phase() > Phase::Serving {
+            "the caller hung up, or the drain was over"
+        } else {
+            "the caller hung up"
+        };
         tracing::info!(
+            reason,
             method = self.method,
             route = self.route,
             subject = self.context.subject(),
@@ -137,7 +137,7 @@ impl Drop for Unanswered<'_> {
             trace_id = self.context.trace_id(),
             duration_ms = self.context.elapsed().as_secs_f64() * 1_000.0,
             attempts = self.context.attempts(),
-            "abandoned: the caller hung up before the answer"
+            "abandoned before the answer"
         );
     }
 }

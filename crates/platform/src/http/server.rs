@@ -113,7 +113,7 @@ pub fn listen_public(platform: Data<Platform>, configure: Configure) -> anyhow::
         .workers(threads)
         .max_connections(http.max_connections.div_ceil(threads))
         .client_request_timeout(HEAD_TIMEOUT)
-        .shutdown_timeout(shutdown.as_secs().max(1))
+        .shutdown_timeout(shutdown.as_secs_f64().ceil() as u64)
         .disable_signals()
         .listen(listener)?
         .run();
