@@ -106,7 +106,7 @@ pub mod common {
         /// The body is larger than allowed.
         CONTENT_TOO_LARGE: 413 "content-too-large" {
             title: "The body is too large", actor: Caller, retry: Never,
-            advice: "Send less at once; the limit is stated in `detail`.",
+            advice: "Send less at once.",
             user_message: "This is too much at once.",
             runbook: "A caller's fault. The limit is `http.max_body_bytes`.",
         }
@@ -213,7 +213,7 @@ pub mod common {
             title: "The answer would have come too late", actor: Dependency, retry: SameKey,
             advice: "Retry reads; retry writes only with the same idempotency key. Allow more with `X-Request-Timeout-Ms` where it makes sense.",
             user_message: "This took too long. Please try again.",
-            runbook: "A slow dependency. The log line names the time spent; look at the database's slow statements and locks.",
+            runbook: "Something was slow: the trace says whether a statement or a lock in Postgres, or another service.",
         }
     }
 }
