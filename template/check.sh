@@ -33,6 +33,8 @@ generated_under_the_own_name_is_the_same() {
   # Two twins say the same under the own name; the README is another one.
   grep -v '^[<>0-9-]' "$WORK/difference" | grep -v '^diff .*/README.md ' >"$WORK/unexpected" || true
   [ ! -s "$WORK/unexpected" ] || { cat "$WORK/difference" >&2; die "a generated project differs in more than its twins"; }
+  both() { sed -n '/^## The first 15 minutes/,/^Where to look next/p' "$1"; }
+  diff <(both "$WORK/export/README.md") <(both "$WORK/$OWN_NAME/README.md") >&2 || die "the READMEs differ after \"The first 15 minutes\""
 }
 
 no_trace_of_the_own_name_is_left() {
