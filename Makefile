@@ -15,7 +15,7 @@ run: ## Build and serve the API on Postgres and Redis, started for it where need
 test: ## Run every test on Postgres and Redis, started for it where needed
 	@dev/with-services test cargo test --workspace --locked
 
-check: format lint deny rules k8s-validate test fresh ## What CI runs: format, lints, licences, tests, generated files
+check: format lint deny rules k8s-validate test fresh ## What CI runs: format, lints, licences, rules, manifests, tests, generated files
 	@echo "check: all green"
 
 format: ## Fail where `cargo fmt` would change something
