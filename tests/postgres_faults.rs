@@ -57,7 +57,10 @@ async fn a_server_that_lets_nobody_in_is_not_stormed() {
     join_all((0..8).map(|_| asking())).await;
     let opened = proxy.accepted() - before;
     // Four for requests; the others are those that look after the server.
-    assert!((1..=8).contains(&opened), "{opened} connections while 8 callers asked");
+    assert!(
+        (1..=8).contains(&opened),
+        "{opened} connections while 8 callers asked"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

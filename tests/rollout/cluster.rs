@@ -12,6 +12,8 @@ use super::Failure;
 
 /// The overlay that the drills make for themselves: `local` under another `service` label.
 pub const OVERLAY: &str = ".drill";
+/// What forbids new pods while a drill wants that.
+pub const QUOTA: &str = "drill";
 
 /// Runs a program to its end; gives its standard output.
 pub fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, Failure> {
@@ -43,8 +45,12 @@ pub struct Pod {
     pub role: String,
     /// As kubectl names it.
     pub name: String,
+    /// Its address in the cluster.
+    pub address: String,
     /// That of its container.
     pub image: String,
+    /// The ports that its container has.
+    pub ports: Vec<String>,
 }
 
 /// The cluster that kubectl points at, with the service deployed in it.
@@ -142,7 +148,7 @@ impl Cluster {
 
     /// Every pod of the namespace that is not on its way out.
     pub fn pods(&self) -> Result<Vec<Pod>, Failure> {
-        let fields = r#"{.metadata.deletionTimestamp}|{.metadata.labels.app\.kubernetes\.io/name}|{.metadata.name}|{.spec.containers[0].image}"#;
+        let fields = r#"{.metadata.deletionTimestamp}|{.metadata.labels.app\.kubernetes\.io/name}|{.metadata.name}|{.status.podIP}|{.spec.containers[0].image}|{.spec.containers[0].ports[*].containerPort}"#;
         let told = self.kubectl(&[
             "get",
             "pods",
@@ -154,7 +160,9 @@ impl Cluster {
             Some(Pod {
                 role: fields.next()?,
                 name: fields.next()?,
+                address: fields.next()?,
                 image: fields.next()?,
+                ports: fields.next()?.split_whitespace().map(str::to_owned).collect(),
             })
         });
         Ok(pods.collect())
@@ -204,11 +212,13 @@ impl Cluster {
         Ok(std::fs::write(folder.join("kustomization.yaml"), overlay)?)
     }
 
-    /// Removes the overlay, and brings the service back under its own name.
+    /// Removes the overlay and what is recorded of it, and brings the service back under its own name.
     pub fn restore(&self) {
         let _ = std::fs::remove_dir_all(project().join("k8s/overlays").join(OVERLAY));
         let restored = self
-            .image("")
+            .kubectl(&["delete", "quota", QUOTA, "--ignore-not-found"])
+            .and_then(|_| self.kubectl(&["delete", "configmaps", "--selector", "release"]))
+            .and_then(|_| self.image(""))
             .and_then(|image| release("local", "deploy", &image, &[("FORCE", "1")]));
         if let Err(error) = restored {
             eprintln!(

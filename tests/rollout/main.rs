@@ -3,6 +3,7 @@
 mod cluster;
 #[path = "../stack/load.rs"]
 mod load;
+mod network;
 mod release;
 mod restart;
 mod scenarios;
@@ -11,7 +12,13 @@ mod surroundings;
 
 use std::process::ExitCode;
 
-use self::{cluster::Cluster, scenarios::SCENARIOS, stage::Row};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::{
+    cluster::Cluster,
+    scenarios::{ON_DEMAND, SCENARIOS},
+    stage::Row,
+};
 
 /// Why something could not be done, in words for whoever started it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -19,7 +26,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 const USAGE: &str = "usage: drill-rollout [SCENARIO]
 
 Releases real images, good and sick ones, to a service of its own label on the cluster that kubectl points at, with
-a constant load from outside, and checks what becomes of them. Without SCENARIO all of them, some 55 minutes.
+a constant load from outside, and checks what becomes of them. Without SCENARIO all of them but `network`, which needs
+a cluster that enforces NetworkPolicies: some 55 minutes.
 
   RUNS=3                            so many times
   LOAD='kind load docker-image'     how an image gets to the nodes (found out for kind and k3d)
@@ -33,7 +41,10 @@ Scenarios:";
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let chosen: Vec<_> = match arguments.first().map(String::as_str) {
-        None => SCENARIOS.iter().collect(),
+        None => SCENARIOS
+            .iter()
+            .filter(|scenario| scenario.name != ON_DEMAND)
+            .collect(),
         Some(name) => SCENARIOS
             .iter()
             .filter(|scenario| scenario.name == name)
@@ -66,12 +77,14 @@ async fn drill(chosen: &[&'static scenarios::Scenario], runs: u32) -> Result<(),
         stage::WINDOWS
     );
     let (mut rows, mut interrupted) = (Vec::new(), false);
+    // Once: what comes while a scenario does not yield must not be lost.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     'all: for run in 1..=runs {
         for scenario in chosen {
             eprintln!("==> {} ({run} of {runs})", scenario.name);
             let row = tokio::select! {
                 row = stage::play(&cluster, scenario) => row,
-                _ = tokio::signal::ctrl_c() => { interrupted = true; break 'all; }
+                _ = interrupt.recv() => { interrupted = true; break 'all; }
             };
             eprintln!(
                 "    {}",

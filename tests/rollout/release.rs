@@ -9,10 +9,11 @@ use std::{
 
 use super::{
     Failure,
-    cluster::{OVERLAY, project},
+    cluster::{OVERLAY, project, run},
 };
 
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Longer than `stage::DEADLINE` and the time until all old pods are back.
+const PATIENCE: Duration = Duration::from_secs(700);
 
 /// One release.
 pub struct Release {
@@ -101,8 +102,15 @@ impl Release {
 }
 
 impl Drop for Release {
+    /// Lets the script clear away what says in the cluster that a release is under way.
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = run("kill", &[&self.child.id().to_string()], "");
+        let asked = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if asked.elapsed() > Duration::from_secs(10) {
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }

@@ -8,7 +8,9 @@ use std::{
 
 use super::{
     Failure,
+    cluster::QUOTA,
     load::{Call, Outcome},
+    network::network,
     release::Release,
     restart::rolling_restart,
     stage::{DEADLINE, Stage},
@@ -48,13 +50,18 @@ scenarios! {
     "never-ready": "deadline, 0 failed; the next good release is promoted" = never_ready,
     "image-missing": "deadline, 0 failed; the next good release is promoted" = image_missing,
     "crash-loop": "deadline, 0 failed; the next good release is promoted" = crash_loop,
+    "pods-refused": "no pod of it may be made: not judged, 0 failed; the next good release is promoted" = pods_refused,
     "no-traffic": "not judged; traffic that starts in time: promoted" = no_traffic,
     "postgres-away": "not blamed, pods stay ready, typed 503; Postgres back: promoted" = postgres_away,
     "prometheus-away": "2 minutes without Prometheus: not judged, 0 failed" = prometheus_away,
     "good-bad-good": "after rollbacks the bad image never runs again" = good_bad_good,
     "late-fault": "a fault that starts at 60 %: taken back" = late_fault,
     "rolling-restart": "keep-alive clients: 0 failed; the traces of the last requests are in Jaeger" = rolling_restart,
+    "network": "what docs/ROLLOUTS.md allows is open, all else is shut; a good release is promoted, 0 failed" = network,
 }
+
+/// Played only when it is named: not every cluster enforces NetworkPolicies.
+pub const ON_DEMAND: &str = "network";
 
 /// Quotes are one request in 40.
 const FEW_QUOTES: &[Call] = &{
@@ -206,6 +213,19 @@ async fn never_ready(stage: &mut Stage<'_>) -> Result<(), Failure> {
 async fn image_missing(stage: &mut Stage<'_>) -> Result<(), Failure> {
     let image = stage.cluster.missing_image();
     given_up(stage, &image, false).await
+}
+
+async fn pods_refused(stage: &mut Stage<'_>) -> Result<(), Failure> {
+    let (stable, good) = (stage.stable.clone(), stage.good.clone());
+    let quota = ["create", "quota", QUOTA, "--hard=count/replicasets.apps=0"];
+    stage.cluster.kubectl(&quota)?;
+    let refused = stage.release(&good, DEADLINE, 3).await;
+    stage.cluster.kubectl(&["delete", "quota", QUOTA])?;
+    refused?;
+    stage.serves(&stable)?;
+    stage.release(&good, DEADLINE, 0).await?;
+    stage.at_most_failed(0);
+    stage.serves(&good)
 }
 
 async fn crash_loop(stage: &mut Stage<'_>) -> Result<(), Failure> {
