@@ -15,13 +15,26 @@ begin() {
   NAMESPACE=$(sed -n 's/^namespace: "\(.*\)"$/\1/p' k8s/components/names/kustomization.yaml)
   NAME=$(sed -n 's/.*name: api, newName: "\(.*\)-api".*/\1/p' k8s/components/names/kustomization.yaml)
   kubectl get --raw /readyz >/dev/null 2>&1 || die "no cluster answers kubectl (context '$(kubectl config current-context 2>/dev/null)'); docs/ROLLOUTS.md says how to get one"
-  kubectl get crd rollouts.argoproj.io >/dev/null 2>&1 ||
-    die "Argo Rollouts is missing: kubectl create namespace argo-rollouts; kubectl apply --server-side --namespace argo-rollouts --filename $ROLLOUTS"
+  case $(kubectl api-resources --api-group=argoproj.io --output=name) in
+    *rollouts.argoproj.io*) ;;
+    *) die "Argo Rollouts is missing: kubectl create namespace argo-rollouts; kubectl apply --server-side --namespace argo-rollouts --filename $ROLLOUTS" ;;
+  esac
   [ "$1" = deploy ] || [ -n "$(k get rollout api --ignore-not-found --output name)" ] ||
     die "nothing is deployed in the namespace $NAMESPACE yet: make deploy ENV=$ENV"
+  say "cluster $(kubectl config current-context), namespace $NAMESPACE"
+  same_overlay
   WORK=$(mktemp -d) OVERLAY=$(mktemp -d k8s/overlays/.release-XXXXXX)
   trap 'rm -rf "$WORK" "$OVERLAY"' EXIT
   trap 'echo "not followed any more; in the cluster it goes on: make release-status ENV=$ENV, make abort ENV=$ENV" >&2; exit 130' INT TERM
+}
+
+# A context is easily mistaken for another. Overlays that begin with a dot are made by drills, out of others.
+same_overlay() {
+  local there
+  there=$(k get configmaps --selector release=promoted --sort-by=.metadata.name --output jsonpath='{range .items[*]}{.data.overlay}{"\n"}{end}' | tail -n 1)
+  case $there in "" | .* | "$ENV") return ;; esac
+  case $ENV in .*) return ;; esac
+  die "the overlay $there was deployed to this cluster, not $ENV: give ENV=$there, or choose another cluster (kubectl config use-context …)"
 }
 
 # --- what is applied ------------------------------------------------------------------------------------------------
@@ -75,6 +88,13 @@ wait_for_needs() {
     die "what the service needs did not come up in $DEADLINE s. $(hint_pods)"
 }
 
+# The Job tries again in a new pod, so there may be several.
+migration_said() { # PHASE LINES
+  local pods
+  pods=$(k get pods --selector batch.kubernetes.io/job-name=migrate --field-selector="status.phase=$1" --sort-by=.metadata.creationTimestamp --output name) &&
+    k logs "$(echo "$pods" | tail -n 1)" --tail="$2" || true
+}
+
 # Gives 1 when the migration failed, 2 when it took too long. It must not leave an error to `set -e`: its callers ask.
 migrate() {
   local state
@@ -83,9 +103,9 @@ migrate() {
   while :; do
     state=$(k get job migrate --output jsonpath='{range .status.conditions[?(@.status=="True")]}{.type} {.reason} {end}') || true
     case $state in
-      *Complete*) k logs job/migrate --tail=1 || true; return 0 ;;
+      *Complete*) migration_said Succeeded 1; return 0 ;;
       *DeadlineExceeded*) break ;;
-      *Failed*) echo "the migration failed:"; k logs job/migrate --tail=5 || true; return 1 ;;
+      *Failed*) echo "the migration failed:"; migration_said Failed 5; return 1 ;;
     esac
     [ "$(left)" -gt 0 ] || break
     sleep 1
@@ -98,17 +118,35 @@ migrate() {
 
 # Reads what the loops below look at, in one question.
 look() {
-  IFS='|' read -r GENERATION OBSERVED PHASE ABORTED STEP PODS NEW AVAILABLE HASH STABLE ANALYSIS MESSAGE <<L
-$(k get rollout api --output jsonpath='{.metadata.generation}|{.status.observedGeneration}|{.status.phase}|{.status.abort}|{.status.currentStepIndex}|{.status.HPAReplicas}|{.status.updatedReplicas}|{.status.availableReplicas}|{.status.currentPodHash}|{.status.stableRS}|{.status.canary.currentStepAnalysisRunStatus.status}|{.status.message}' | tr '\n' ' ')
+  IFS='|' read -r GENERATION OBSERVED PHASE ABORTED STEP PODS NEW AVAILABLE HASH STABLE ANALYSIS REASON MESSAGE <<L
+$(k get rollout api --output jsonpath='{.metadata.generation}|{.status.observedGeneration}|{.status.phase}|{.status.abort}|{.status.currentStepIndex}|{.status.HPAReplicas}|{.status.updatedReplicas}|{.status.availableReplicas}|{.status.currentPodHash}|{.status.stableRS}|{.status.canary.currentStepAnalysisRunStatus.status}|{.status.conditions[?(@.type=="Progressing")].reason}|{.status.message}' | tr '\n' ' ')
 L
 }
 
+# As `look`, when the controller has seen what is there: after each scaling, and after its own restart, it is behind.
+look_well() {
+  local until=$((SECONDS + 30))
+  until look; observed; do
+    [ $SECONDS -lt $until ] || die "the controller of Argo Rollouts does not answer: kubectl --namespace argo-rollouts get pods"
+    sleep 1
+  done
+}
+
 observed() { [ -n "$GENERATION" ] && [ "$GENERATION" = "$OBSERVED" ]; }
+# It cannot begin: its pods may not be made (a quota, an admission policy), or the manifest is wrong. Then the status
+# still speaks of the release that serves.
+is_refused() { observed && case $REASON/$MESSAGE in ReplicaSetCreateError/* | */InvalidSpec:*) ;; *) return 1 ;; esac; }
 # What the Rollout names serves; pods may come and go all the same.
-is_settled() { observed && [ "$HASH" = "$STABLE" ]; }
+is_settled() { observed && ! is_refused && [ "$HASH" = "$STABLE" ]; }
 is_healthy() { is_settled && [ "$PHASE" = Healthy ]; }
 is_aborted() { observed && [ "$ABORTED" = true ]; }
-take_back() { unpause; patch_status '{"abort":true}'; }
+take_back() { unpause && patch_status '{"abort":true,"promoteFull":false}'; }
+message() {
+  case $REASON in
+    ReplicaSetCreateError) k get rollout api --output jsonpath='{.status.conditions[?(@.type=="Progressing")].message}' ;;
+    *) echo "$MESSAGE" ;;
+  esac
+}
 progress() { echo "$PHASE: ${STEP:-0} of $STEPS steps done, ${NEW:-0} of ${PODS:-0} pods are new, ${AVAILABLE:-0} available${ANALYSIS:+, evidence $ANALYSIS}"; }
 steps() { k get rollout api --output jsonpath='{range .spec.strategy.canary.steps[*]}x{end}' | wc -c | tr -d ' '; }
 image_of() { k get "$1" --output jsonpath='{.spec.template.spec.containers[0].image}'; }
@@ -122,7 +160,7 @@ unpause() { k patch rollout api --type=merge --patch '{"spec":{"paused":false}}'
 to_the_end_at_once() {
   while look && ! is_healthy; do
     [ "$(left)" -gt 0 ] || return 1
-    ! observed || is_settled || patch_status '{"promoteFull":true}' || true
+    ! observed || [ "$HASH" = "$STABLE" ] || patch_status '{"promoteFull":true}' || true
     sleep 1
   done
 }
@@ -198,33 +236,45 @@ A
 
 recorded() { k get configmaps --selector "release=$1" --sort-by=.metadata.name --output jsonpath='{range .items[*]}{.metadata.name} {.data.hash}{"\n"}{end}'; }
 
+# Names on standard input.
 forget() { xargs -I{} kubectl --namespace "$NAMESPACE" delete configmap {} >/dev/null; }
 
 record() { # NOTES
-  local name
+  local name older
   name=release-$(date -u +%Y%m%d%H%M%S)
   look
-  recorded promoted | awk -v hash="$HASH" '$2 == hash { print $1 }' | forget
+  older=$(recorded promoted | awk -v hash="$HASH" '$2 == hash { print $1 }')
   k create configmap "$name" --from-literal=image="$(image_of rollout/api)" --from-literal=hash="$HASH" \
-    --from-literal=notes="$1" --from-file=manifests.yaml="$WORK/release.yaml" >/dev/null
-  k label configmap "$name" release=promoted >/dev/null
+    --from-literal=notes="$1" --from-literal=overlay="$ENV" --from-file=manifests.yaml="$WORK/release.yaml" >/dev/null &&
+    k label configmap "$name" release=promoted >/dev/null && printf %s "$older" | forget || return 1
   for state in promoted withdrawn; do
-    recorded $state | awk '{ name[NR] = $1 } END { for (i = 1; i <= NR - 5; i++) print name[i] }' | forget
+    recorded $state | awk '{ name[NR] = $1 } END { for (i = 1; i <= NR - 5; i++) print name[i] }' | forget || return 1
   done
+  k annotate rollout api rolling-back-to- >/dev/null
 }
 
-# Where something is under way or was aborted: the release that serves. Otherwise: the one before that.
+record_of() { recorded promoted | awk -v hash="$1" '$2 == hash { name = $1 } END { print name }'; } # HASH
+
+# Where something is under way, was refused or aborted: the release that serves. Otherwise: the one before that.
 record_before() {
   if is_settled; then recorded promoted | awk -v hash="$HASH" '$2 == hash { exit } { name = $1 } END { print name }'
-  else recorded promoted | awk -v hash="$STABLE" '$2 == hash { name = $1 } END { print name }'; fi
+  else record_of "$STABLE"; fi
+}
+
+# Where a rollback did not come to its end: to what it was. Doing it again must not go one further.
+begun_rollback() {
+  local name
+  name=$(k get rollout api --output jsonpath='{.metadata.annotations.rolling-back-to}')
+  [ -z "$name" ] || k get configmap "$name" --ignore-not-found --output jsonpath='{.metadata.name}'
 }
 
 rollback_to() { # NAME
   local later
-  unpause || return 1
+  [ -n "$1" ] && unpause && k annotate rollout api --overwrite rolling-back-to="$1" >/dev/null || return 1
   k get configmap "$1" --output jsonpath='{.data.manifests\.yaml}' >"$WORK/rollback.yaml" && k apply --filename "$WORK/rollback.yaml" >/dev/null || return 1
+  to_the_end_at_once && worker_is_there || return 1
   for later in $(recorded promoted | awk -v name="$1" '$1 > name { print $1 }'); do k label configmap "$later" --overwrite release=withdrawn >/dev/null || return 1; done
-  to_the_end_at_once && worker_is_there
+  k annotate rollout api rolling-back-to- >/dev/null
 }
 
 worker_is_there() { k rollout status deployment/worker --timeout="$(($(left) > 300 ? $(left) : 300))s" >/dev/null; }
@@ -235,6 +285,7 @@ hint_pods() { echo "See: kubectl --namespace $NAMESPACE get pods,events"; }
 
 hint_not_healthy() {
   if is_aborted; then echo "a release was taken back; \`make rollback ENV=$ENV\` makes it Healthy"
+  elif is_refused; then echo "it was refused ($(message)); \`make rollback ENV=$ENV\` brings back what serves"
   elif is_settled; then echo "its pods come and go ($MESSAGE). $(hint_pods)"
   else echo "a release is under way; \`make release-status ENV=$ENV\`, \`make abort ENV=$ENV\`"; fi
 }

@@ -36,15 +36,16 @@ deploy() { # [IMAGE]
   say "the service and its worker"
   k apply --filename "$WORK/release.yaml" >/dev/null
   unpause
-  { to_the_end_at_once && all_pods_are_there; } || die "the service did not come up in $DEADLINE s: $MESSAGE. $(hint_pods)"
+  { to_the_end_at_once && all_pods_are_there; } || die "the service did not come up in $DEADLINE s: $(message). $(hint_pods)"
   worker_is_there || die "the worker did not come up. $(hint_pods)"
-  record "deployed at once"
+  record "deployed at once" || die "it serves, but could not be recorded, so \`make rollback\` will not know it; run this again with FORCE=1"
   say "$image serves in the namespace $NAMESPACE, after $(elapsed) s"
 }
 
 release() { # IMAGE
-  local notes failed=0
+  local notes before by_hand failed=0
   wait_until_healthy
+  before=$(record_of "$STABLE")
   fixed_name "$1"
   render "$1"
   notes=$(budget)
@@ -54,24 +55,29 @@ release() { # IMAGE
   case $failed in 0) ;; 1) verdict not-judged 3 ;; *) verdict deadline 4 ;; esac
   say "the service, from $(serving_image) to $1, at most $DEADLINE s"
   STEPS=$(steps)
-  k apply --filename "$WORK/service.yaml" >/dev/null || { echo "the service could not be applied"; verdict not-judged 3; }
+  k annotate rollout api promoted-by-hand- >/dev/null
+  if ! k apply --filename "$WORK/service.yaml" >/dev/null; then
+    echo "not everything could be applied; the reason is above"
+    take_back_if_begun
+    verdict not-judged 3
+  fi
   follow
   say "the worker"
   if ! k apply --filename "$WORK/worker.yaml" >/dev/null || ! worker_is_there; then
     echo "[$(elapsed) s] the worker did not come up, so the service is taken back, too. $(hint_pods)"
     DEADLINE=$(($(elapsed) + 300))
-    look
-    rollback_to "$(record_before)" || echo "not everything is back: make release-status ENV=$ENV"
+    rollback_to "$before" || die "the service could not be taken back, so the new release serves, with a worker that does not work: make release-status ENV=$ENV"
     verdict deadline 4
   fi
-  record "${notes:-promoted after $(elapsed) s}" || say "warning: the release could not be recorded, so \`make rollback\` does not know it"
+  by_hand=$(k get rollout api --output jsonpath='{.metadata.annotations.promoted-by-hand}')
+  record "${notes:-promoted after $(elapsed) s}${by_hand:+; by hand: $by_hand}" || say "warning: the release could not be recorded, so \`make rollback\` does not know it"
   verdict promoted 0
 }
 
 # Pods that are just coming up, after a deploy or at the autoscaler's word, are waited for.
 wait_until_healthy() {
   local until=$((SECONDS + 120))
-  while look; ! is_healthy; do
+  while look_well; ! is_healthy; do
     if is_aborted || ! is_settled || [ $SECONDS -gt $until ]; then die "the Rollout is $PHASE: $(hint_not_healthy)"; fi
     sleep 1
   done
@@ -79,16 +85,20 @@ wait_until_healthy() {
 
 # One release at a time: the second would take the first one's end for its own.
 alone() {
-  k create configmap release-under-way --from-literal=by="$(id -un)@$(hostname), $(date -u)" >/dev/null ||
-    die "another release is under way, by $(k get configmap release-under-way --output jsonpath='{.data.by}'). If nobody runs it any more: kubectl --namespace $NAMESPACE delete configmap release-under-way"
+  local by
+  if ! k create configmap release-under-way --from-literal=by="$(id -un)@$(hostname), $(date -u)" >/dev/null; then
+    by=$(k get configmap release-under-way --ignore-not-found --output jsonpath='{.data.by}')
+    [ -n "$by" ] || die "the release could not be announced to others; the reason is above"
+    die "another release is under way, by $by. If nobody runs it any more: kubectl --namespace $NAMESPACE delete configmap release-under-way"
+  fi
   trap 'k delete configmap release-under-way --ignore-not-found >/dev/null; rm -rf "$WORK" "$OVERLAY"' EXIT
 }
 
 # Follows a release to its end, printing what changes; comes back when it is promoted.
 follow() {
-  local last="" now released="" applied=$SECONDS
+  local last="" now released="" applied=$SECONDS refused=""
   while look; do
-    is_settled || ! observed || released=$HASH
+    ! observed || [ "$HASH" = "$STABLE" ] || released=$HASH
     # A release that changes no pod has no other hash; give the controller time to show one.
     if is_healthy && { [ -n "$released" ] || [ $SECONDS -gt $((applied + 10)) ]; }; then
       [ "${released:-$STABLE}" = "$STABLE" ] && break
@@ -110,15 +120,33 @@ follow() {
         *) verdict not-judged 3 ;;
       esac
     fi
+    # What refuses may pass: an admission webhook that restarts.
+    if is_refused; then refused=${refused:-$SECONDS}; else refused=""; fi
+    if [ -n "$refused" ] && [ $SECONDS -gt $((refused + 30)) ]; then
+      echo "[$(elapsed) s] refused: $(message)"
+      rollback_to "$(record_of "$STABLE")" || echo "the Rollout still names the new release: make rollback ENV=$ENV"
+      verdict not-judged 3
+    fi
     if [ "$(left)" -le 0 ]; then
+      if [ -n "$released" ] && [ "$released" = "$STABLE" ]; then break; fi
       echo "[$(elapsed) s] not through after $DEADLINE s, so it is taken back. $(hint_pods)"
-      until take_back; do sleep 1; done
-      wait_until_old_serves || true
+      take_back_if_begun
       verdict deadline 4
     fi
     sleep 1
   done
-  echo "[$(elapsed) s] all ${AVAILABLE:-0} pods are of the new release"
+  if is_healthy; then echo "[$(elapsed) s] all ${AVAILABLE:-0} pods are of the new release"
+  else echo "[$(elapsed) s] it is promoted, but not all of its pods are well: $(progress). $(hint_pods)"; fi
+}
+
+# Whatever has begun must not go on without somebody who follows it.
+take_back_if_begun() {
+  local until=$((SECONDS + 180))
+  until look; observed && { [ "$HASH" = "$STABLE" ] || take_back; }; do
+    [ $SECONDS -lt $until ] || die "it could not be taken back, and goes on in the cluster: make release-status ENV=$ENV, make abort ENV=$ENV"
+    sleep 1
+  done
+  [ "$HASH" = "$STABLE" ] || wait_until_old_serves || true
 }
 
 verdict() { # WORD CODE
@@ -129,19 +157,25 @@ verdict() { # WORD CODE
 
 rollback() {
   local target
-  look
-  target=$(record_before)
+  look_well
+  target=$(begun_rollback)
+  [ -n "$target" ] || target=$(record_before)
   if [ -z "$target" ]; then
     is_settled || die "what serves was never recorded; this puts it in place: FORCE=1 make deploy ENV=$ENV IMAGE=$(serving_image)"
     die "there is no promoted release before the one that serves; \`make release-status ENV=$ENV\` lists them"
   fi
-  rollback_to "$target" || die "$target did not come back in $DEADLINE s; run this again. $(hint_pods)"
+  rollback_to "$target" || die "$target did not come back: $(message). Run this again. $(hint_pods)"
   say "$(image_of rollout/api) serves again, of $target, after $(elapsed) s"
 }
 
-abort() {
-  look
+something_is_under_way() {
   ! is_settled || die "no release is under way"
+  ! is_refused || die "it was refused before it began ($(message)); \`make rollback ENV=$ENV\` brings back what serves"
+}
+
+abort() {
+  look_well
+  something_is_under_way
   STEPS=$(steps)
   take_back
   wait_until_old_serves || exit 1
@@ -149,21 +183,27 @@ abort() {
 }
 
 promote() { # REASON
-  look
-  ! is_settled || die "no release is under way"
+  look_well
+  something_is_under_way
   ! is_aborted || die "the release was taken back; \`make rollback ENV=$ENV\`, then release it again"
   say "skipping what is left of the steps, unjudged: $1"
   k annotate rollout api --overwrite "promoted-by-hand=$1" >/dev/null
   unpause
-  to_the_end_at_once || die "not through in $DEADLINE s: $MESSAGE. $(hint_pods)"
+  until look; is_healthy; do
+    ! is_aborted || die "it was taken back meanwhile: $MESSAGE"
+    [ "$(left)" -gt 0 ] || die "not through in $DEADLINE s: $(message). $(hint_pods)"
+    ! observed || [ "$HASH" = "$STABLE" ] || patch_status '{"promoteFull":true}' || true
+    sleep 1
+  done
   say "$(image_of rollout/api) serves. Whoever runs \`release\` goes on with the worker and the record"
 }
 
 status() {
+  local why
   look
   STEPS=$(steps)
-  echo "cluster $(kubectl config current-context), namespace $NAMESPACE"
-  echo "$(progress)${MESSAGE:+ ($MESSAGE)}"
+  why=$(message)
+  echo "$(progress)${why:+ ($why)}"
   echo "serves  $(serving_image)"
   is_healthy || echo "wants   $(image_of rollout/api)"
   echo "worker  $(image_of deployment/worker)"

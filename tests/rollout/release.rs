@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -34,6 +35,7 @@ impl Release {
             .env("DEADLINE", deadline.as_secs().to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
+            .process_group(0)
             .spawn()?;
         let lines = Arc::<Mutex<Vec<_>>>::default();
         let collected = lines.clone();
@@ -102,9 +104,11 @@ impl Release {
 }
 
 impl Drop for Release {
-    /// Lets the script clear away what says in the cluster that a release is under way.
+    /// Lets the script clear away what says in the cluster that a release is under way. It waits for the program that
+    /// it runs, so that one is ended too.
     fn drop(&mut self) {
-        let _ = run("kill", &[&self.child.id().to_string()], "");
+        let group = format!("-{}", self.child.id());
+        let _ = run("kill", &["-s", "TERM", "--", &group], "");
         let asked = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) {
             if asked.elapsed() > Duration::from_secs(10) {
