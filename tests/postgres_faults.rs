@@ -50,7 +50,7 @@ async fn a_server_that_lets_nobody_in_is_not_stormed() {
     let before = proxy.accepted();
     let asking = async || {
         let began = Instant::now();
-        while began.elapsed() < Duration::from_millis(1_500) {
+        while began.elapsed() < Duration::from_secs(1) {
             assert_eq!(app.get(NOTES).await.status(), 503);
         }
     };

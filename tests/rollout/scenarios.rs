@@ -50,7 +50,7 @@ scenarios! {
     "never-ready": "deadline, 0 failed; the next good release is promoted" = never_ready,
     "image-missing": "deadline, 0 failed; the next good release is promoted" = image_missing,
     "crash-loop": "deadline, 0 failed; the next good release is promoted" = crash_loop,
-    "pods-refused": "no pod of it may be made: not judged, 0 failed; the next good release is promoted" = pods_refused,
+    "pods-refused": "its ReplicaSet may not be made: not judged, 0 failed; the next good release is promoted" = pods_refused,
     "no-traffic": "not judged; traffic that starts in time: promoted" = no_traffic,
     "postgres-away": "not blamed, pods stay ready, typed 503; Postgres back: promoted" = postgres_away,
     "prometheus-away": "2 minutes without Prometheus: not judged, 0 failed" = prometheus_away,
