@@ -133,8 +133,8 @@ look_well() {
 }
 
 observed() { [ -n "$GENERATION" ] && [ "$GENERATION" = "$OBSERVED" ]; }
-# It cannot begin: its pods may not be made (a quota, an admission policy), or the manifest is wrong. Then the status
-# still speaks of the release that serves.
+# It cannot begin: its ReplicaSet may not be made (a quota, an admission policy), or the manifest is wrong. Then the
+# status still speaks of the release that serves.
 is_refused() { observed && case $REASON/$MESSAGE in ReplicaSetCreateError/* | */InvalidSpec:*) ;; *) return 1 ;; esac; }
 # What the Rollout names serves; pods may come and go all the same.
 is_settled() { observed && ! is_refused && [ "$HASH" = "$STABLE" ]; }
@@ -199,7 +199,7 @@ reasons() {
 # Asks Prometheus as the analyses do. Says what there is to note, on standard output; refuses when it is spent.
 budget() {
   local run metrics phase="" tries=0 left seen problem service
-  service=$(k get rollout api --output jsonpath='{.metadata.labels.app\.kubernetes\.io/part-of}')
+  service=$(k get rollout api --output jsonpath='{.metadata.labels.app\.kubernetes\.io/part-of}') || die "the error budget could not be asked for; the reason is above"
   metrics=$(kubectl create --dry-run=client --filename "$WORK/needs.yaml" --output jsonpath='{.kind}|{.metadata.name}|{.spec.metrics}{"\n"}' |
     sed -n 's/^AnalysisTemplate|error-budget|//p')
   run=$(k create --output name --filename - <<A
@@ -243,6 +243,7 @@ record() { # NOTES
   local name older
   name=release-$(date -u +%Y%m%d%H%M%S)
   look
+  [ -n "$HASH" ] || return 1
   older=$(recorded promoted | awk -v hash="$HASH" '$2 == hash { print $1 }')
   k create configmap "$name" --from-literal=image="$(image_of rollout/api)" --from-literal=hash="$HASH" \
     --from-literal=notes="$1" --from-literal=overlay="$ENV" --from-file=manifests.yaml="$WORK/release.yaml" >/dev/null &&
@@ -264,7 +265,7 @@ record_before() {
 # Where a rollback did not come to its end: to what it was. Doing it again must not go one further.
 begun_rollback() {
   local name
-  name=$(k get rollout api --output jsonpath='{.metadata.annotations.rolling-back-to}')
+  name=$(k get rollout api --output jsonpath='{.metadata.annotations.rolling-back-to}') || return 1
   [ -z "$name" ] || k get configmap "$name" --ignore-not-found --output jsonpath='{.metadata.name}'
 }
 

@@ -55,7 +55,7 @@ release() { # IMAGE
   case $failed in 0) ;; 1) verdict not-judged 3 ;; *) verdict deadline 4 ;; esac
   say "the service, from $(serving_image) to $1, at most $DEADLINE s"
   STEPS=$(steps)
-  k annotate rollout api promoted-by-hand- >/dev/null
+  k annotate rollout api promoted-by-hand- rolling-back-to- >/dev/null
   if ! k apply --filename "$WORK/service.yaml" >/dev/null; then
     echo "not everything could be applied; the reason is above"
     take_back_if_begun
@@ -98,11 +98,11 @@ alone() {
 follow() {
   local last="" now released="" applied=$SECONDS refused=""
   while look; do
-    ! observed || [ "$HASH" = "$STABLE" ] || released=$HASH
+    ! observed || [ "$HASH" = "$STABLE" ] || released=${released:-$HASH}
     # A release that changes no pod has no other hash; give the controller time to show one.
     if is_healthy && { [ -n "$released" ] || [ $SECONDS -gt $((applied + 10)) ]; }; then
       [ "${released:-$STABLE}" = "$STABLE" ] && break
-      echo "[$(elapsed) s] somebody else has taken it back"
+      echo "[$(elapsed) s] somebody else has taken it back, or put another one in its place"
       verdict not-judged 3
     fi
     now=$(progress)
@@ -120,17 +120,18 @@ follow() {
         *) verdict not-judged 3 ;;
       esac
     fi
-    # What refuses may pass: an admission webhook that restarts.
-    if is_refused; then refused=${refused:-$SECONDS}; else refused=""; fi
+    # What refuses may pass: an admission webhook that restarts. Then there is no other hash yet, again.
+    if is_refused; then refused=${refused:-$SECONDS} applied=$SECONDS; else refused=""; fi
     if [ -n "$refused" ] && [ $SECONDS -gt $((refused + 30)) ]; then
       echo "[$(elapsed) s] refused: $(message)"
-      rollback_to "$(record_of "$STABLE")" || echo "the Rollout still names the new release: make rollback ENV=$ENV"
+      take_back_if_begun
       verdict not-judged 3
     fi
     if [ "$(left)" -le 0 ]; then
-      if [ -n "$released" ] && [ "$released" = "$STABLE" ]; then break; fi
+      if is_promoted; then break; fi
       echo "[$(elapsed) s] not through after $DEADLINE s, so it is taken back. $(hint_pods)"
       take_back_if_begun
+      if is_promoted; then break; fi
       verdict deadline 4
     fi
     sleep 1
@@ -139,14 +140,21 @@ follow() {
   else echo "[$(elapsed) s] it is promoted, but not all of its pods are well: $(progress). $(hint_pods)"; fi
 }
 
-# Whatever has begun must not go on without somebody who follows it.
+is_promoted() { [ -n "$released" ] && [ "$released" = "$STABLE" ]; }
+
+# Whatever has begun, or would as soon as it is not refused any more, must not go on without somebody who follows it.
 take_back_if_begun() {
   local until=$((SECONDS + 180))
   until look; observed && { [ "$HASH" = "$STABLE" ] || take_back; }; do
     [ $SECONDS -lt $until ] || die "it could not be taken back, and goes on in the cluster: make release-status ENV=$ENV, make abort ENV=$ENV"
     sleep 1
   done
-  [ "$HASH" = "$STABLE" ] || wait_until_old_serves || true
+  if is_refused; then
+    DEADLINE=$(($(elapsed) + 300))
+    rollback_to "$(record_of "$STABLE")" || die "it was refused, but the Rollout still names it: make rollback ENV=$ENV"
+  elif [ "$HASH" != "$STABLE" ]; then
+    wait_until_old_serves || true
+  fi
 }
 
 verdict() { # WORD CODE
@@ -178,6 +186,7 @@ abort() {
   something_is_under_way
   STEPS=$(steps)
   take_back
+  k annotate rollout api rolling-back-to- >/dev/null
   wait_until_old_serves || exit 1
   hint_after
 }
