@@ -58,11 +58,10 @@ impl fmt::Display for Row {
             peak,
             faults,
         } = self;
-        let seen = if faults.is_empty() {
-            seen.clone()
-        } else {
-            format!("{seen}; **{}**", faults.join("; "))
-        };
+        let mut seen = seen.clone();
+        if !faults.is_empty() {
+            seen += &format!(" **{}**", faults.join("; "));
+        }
         write!(
             f,
             "| {} | {} | {seen} | {requests} | {failed} | {peak} |",

@@ -1,8 +1,10 @@
 //! Migrations, and whether the schema is new enough for this binary.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Context;
 use sha2::{Digest, Sha256};
-use sqlx::{Connection, PgConnection, migrate::Migrator};
+use sqlx::{Connection, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
 
 use super::{Abort, Database, Fault, UnitOfWork, pool::parse_url};
 use crate::{
@@ -12,6 +14,9 @@ use crate::{
 
 /// A migration that waits longer than this for a lock gives up instead of stopping all traffic behind it.
 const MIGRATION_LOCK_TIMEOUT: &str = "5s";
+
+/// A cluster that enforces NetworkPolicies lets a new pod through only after a moment.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The migrations this binary was built with.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +67,7 @@ impl Schema {
     /// When the database cannot be reached, or a migration fails or was changed after it ran.
     pub async fn migrate(&self, settings: &config::Database) -> anyhow::Result<usize> {
         let options = parse_url(settings)?.options([("lock_timeout", MIGRATION_LOCK_TIMEOUT)]);
-        let mut connection = PgConnection::connect_with(&options)
+        let mut connection = connect(&options)
             .await
             .context("the database cannot be reached")?;
         let before = applied(&mut connection).await?;
@@ -98,6 +103,19 @@ impl Schema {
         } else {
             SchemaState::TooOld { found, needed }
         })
+    }
+}
+
+/// Waits for the network of a pod that has just started, and for a server that comes up beside it.
+async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    let began = Instant::now();
+    loop {
+        match PgConnection::connect_with(options).await {
+            Err(sqlx::Error::Io(_)) if began.elapsed() < CONNECT_PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            result => return result,
+        }
     }
 }
 
