@@ -111,7 +111,8 @@ async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let began = Instant::now();
     loop {
         match PgConnection::connect_with(options).await {
-            Err(sqlx::Error::Io(_)) if began.elapsed() < CONNECT_PATIENCE => {
+            // A connection that is cut off at once reads as an answer that makes no sense.
+            Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) if began.elapsed() < CONNECT_PATIENCE => {
                 tokio::time::sleep(Duration::from_millis(250)).await;
             }
             result => return result,
