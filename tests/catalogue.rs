@@ -210,8 +210,16 @@ async fn trigger(code: &str) {
         "upstream-error" | "upstream-invalid" | "upstream-unavailable" => {
             let app = TestApp::start().await;
             let port = match code {
-                "upstream-error" => canned_server("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await,
-                "upstream-invalid" => canned_server("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nsqlx").await,
+                "upstream-error" => {
+                    canned_server("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n")
+                        .await
+                        .0
+                }
+                "upstream-invalid" => {
+                    canned_server("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nsqlx")
+                        .await
+                        .0
+                }
                 _ => 1,
             };
             let response = app.get(&format!("/v1/test/upstream?port={port}")).await;

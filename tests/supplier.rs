@@ -10,7 +10,7 @@ use client::{Client, ProblemCode, QuoteItem, Settings};
 use futures_util::future::join_all;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use testkit::{TestApp, TestAppBuilder, assert_problem, attribute, recording_server, wait_for_spans};
+use testkit::{TestApp, TestAppBuilder, assert_problem, attribute, canned_server, wait_for_spans};
 
 const QUOTES: &str = "/v1/quotes";
 /// Words of the supplier's own, in each of its faulty answers.
@@ -145,13 +145,13 @@ async fn the_typed_client_has_quotes_and_deliveries() {
 /// It may live behind a path of somebody's gateway, and it may have nothing to say.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_in_its_address_is_kept_and_an_empty_answer_is_one() {
-    let (address, head) = recording_server("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await;
+    let (port, mut requests) = canned_server("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await;
     let app = TestApp::build()
         .worker()
-        .set("supplier.url", &format!("http://{address}/gate/"));
+        .set("supplier.url", &format!("http://127.0.0.1:{port}/gate/"));
     let app = app.start().await;
     crate::orders::placed(&app).await;
-    let head = head.await.expect("a request");
+    let head = requests.recv().await.expect("a request");
     assert!(head.starts_with("POST /gate/v1/notifications HTTP/1.1"), "{head}");
     let done = "SELECT count(*) FROM job_runs WHERE kind = 'send_confirmation' AND status = 'succeeded'";
     let began = Instant::now();

@@ -128,13 +128,12 @@ impl Trial<'_> {
     }
 }
 
+fn at(pod: &Pod, port: &str) -> String {
+    format!("{}:{port}", pod.address)
+}
+
 fn addresses(pods: &[&Pod]) -> Vec<String> {
-    let of_pod = |pod: &&Pod| {
-        pod.ports
-            .iter()
-            .map(|port| format!("{}:{port}", pod.address))
-            .collect::<Vec<_>>()
-    };
+    let of_pod = |pod: &&Pod| pod.ports.iter().map(|port| at(pod, port)).collect::<Vec<_>>();
     pods.iter().flat_map(of_pod).collect()
 }
 
@@ -155,7 +154,7 @@ fn opened(from: &str, pods: &[&Pod], told: &str) -> Result<BTreeSet<Connection>,
     let mut open = BTreeSet::new();
     for pod in pods {
         for port in &pod.ports {
-            let address = format!("{}:{port}", pod.address);
+            let address = at(pod, port);
             if told.lines().any(|line| line == format!("open {address}")) {
                 open.insert((from.to_owned(), pod.role.clone(), port.clone()));
             } else if !told.lines().any(|line| line == format!("shut {address}")) {

@@ -1,13 +1,13 @@
 //! What is special about a test's app, and how it is started.
 
-use std::{net::SocketAddr, path::Path};
+use std::path::Path;
 
 use api::service::{DEFAULT_TOML, SERVICE};
 use platform::{
     App, Role, config,
     http::{document, openapi::scopes},
 };
-use reqwest::{Client, Url};
+use reqwest::Client;
 
 use crate::{Mode, Proxy, TestApp, TestDatabase, collector::COLLECTOR, logs, redis_undisturbed, routes};
 
@@ -120,7 +120,7 @@ impl TestAppBuilder {
             proxy.set(Mode::Cut);
         }
         let redis_url = secrecy_text(&settings.redis.url);
-        let redis_address = address_of(&redis_url).to_string();
+        let redis_address = crate::proxy::address_of(&redis_url).to_string();
         let (redis_url, redis) = via_proxy(&redis_url, self.redis_proxy).await;
         settings.database.url = database_url.into();
         settings.redis.url = redis_url.into();
@@ -170,30 +170,10 @@ fn secrecy_text(secret: &platform::config::SecretString) -> String {
     platform::config::ExposeSecret::expose_secret(secret).to_owned()
 }
 
-fn address_of(url: &str) -> SocketAddr {
-    let url = Url::parse(url).expect("an address");
-    let port = url
-        .port()
-        .unwrap_or(if url.scheme() == "redis" { 6379 } else { 5432 });
-    let host = url
-        .host_str()
-        .expect("an address over TCP, not a socket file")
-        .to_owned();
-    std::net::ToSocketAddrs::to_socket_addrs(&(host, port))
-        .expect("a known host")
-        .next()
-        .expect("an address")
-}
-
 async fn via_proxy(url: &str, wanted: bool) -> (String, Option<Proxy>) {
     if !wanted {
         return (url.to_owned(), None);
     }
-    let proxy = Proxy::to(address_of(url)).await;
-    let mut url = Url::parse(url).expect("an address");
-    url.set_host(Some("127.0.0.1"))
-        .expect("an address can have a host");
-    url.set_port(Some(proxy.address.port()))
-        .expect("an address can have a port");
-    (url.into(), Some(proxy))
+    let (proxy, url) = Proxy::before(url).await;
+    (url, Some(proxy))
 }

@@ -27,7 +27,7 @@ pub use opentelemetry_proto::tonic::trace::v1::Span;
 pub use problem::{assert_problem, assert_problem_parts};
 pub use process::{Environment, Server};
 pub use proxy::{Mode, Proxy};
-pub use raw::{RawConnection, RawResponse, canned_server, recording_server};
+pub use raw::{RawConnection, RawResponse, canned_server};
 pub use redis::{RedisFault, redis_undisturbed};
 pub use routes::configure;
 

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use reqwest::Url;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -69,6 +70,20 @@ impl Proxy {
         self.accepted.load(Ordering::SeqCst)
     }
 
+    /// As [`to`](Self::to), for the server of this address; gives the address that leads through the proxy.
+    ///
+    /// # Panics
+    /// When it is no address over TCP.
+    pub async fn before(url: &str) -> (Self, String) {
+        let proxy = Self::to(address_of(url)).await;
+        let mut url = Url::parse(url).expect("an address");
+        url.set_host(Some("127.0.0.1"))
+            .expect("an address can have a host");
+        url.set_port(Some(proxy.address.port()))
+            .expect("an address can have a port");
+        (proxy, url.into())
+    }
+
     /// From now on, for open and new connections.
     pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
@@ -78,6 +93,22 @@ impl Proxy {
     pub fn round_trips(&self) -> u64 {
         self.round_trips.load(Ordering::SeqCst)
     }
+}
+
+/// Where the server of an address listens.
+pub(crate) fn address_of(url: &str) -> SocketAddr {
+    let url = Url::parse(url).expect("an address");
+    let port = url
+        .port()
+        .unwrap_or(if url.scheme() == "redis" { 6379 } else { 5432 });
+    let host = url
+        .host_str()
+        .expect("an address over TCP, not a socket file")
+        .to_owned();
+    std::net::ToSocketAddrs::to_socket_addrs(&(host, port))
+        .expect("a known host")
+        .next()
+        .expect("an address")
 }
 
 async fn connect(client: TcpStream, server: SocketAddr, mode: watch::Receiver<Mode>, trips: Arc<AtomicU64>) {

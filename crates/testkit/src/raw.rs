@@ -9,7 +9,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::oneshot,
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
 };
 
 /// A connection whose bytes the test chooses.
@@ -30,40 +30,23 @@ pub struct RawResponse {
     pub body: String,
 }
 
-/// A server that answers every request with the same bytes; gives its port.
+/// A server that answers every request with the same bytes; gives its port, and the requests as they come.
 ///
 /// # Panics
 /// When no port is free.
-pub async fn canned_server(answer: &'static str) -> u16 {
+pub async fn canned_server(answer: &'static str) -> (u16, UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
+    let (requests, received) = unbounded_channel();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.read(&mut [0; 4096]).await;
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).await.unwrap_or_default();
+            let _ = requests.send(String::from_utf8_lossy(&request[..length]).into_owned());
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
-    port
-}
-
-/// As [`canned_server`], for one request; gives its address, and what was asked.
-///
-/// # Panics
-/// When no port is free.
-pub async fn recording_server(answer: &'static str) -> (SocketAddr, oneshot::Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("bound");
-    let (send, receive) = oneshot::channel();
-    tokio::spawn(async move {
-        let Ok((mut stream, _)) = listener.accept().await else {
-            return;
-        };
-        let mut asked = [0; 4096];
-        let length = stream.read(&mut asked).await.unwrap_or_default();
-        let _ = send.send(String::from_utf8_lossy(&asked[..length]).into_owned());
-        let _ = stream.write_all(answer.as_bytes()).await;
-    });
-    (address, receive)
+    (port, received)
 }
 
 impl RawConnection {

@@ -18,7 +18,7 @@ pub(super) fn broken(settings: &Settings) -> Vec<ConfigFault> {
     urls(settings, &mut faults);
     keys(settings, &mut faults);
     positive(settings, &mut faults);
-    not_instant(settings, &mut faults);
+    time_limits(settings, &mut faults);
     log_filter(settings, &mut faults);
     drills(settings, &mut faults);
     line_up(settings, &mut faults);
@@ -159,8 +159,8 @@ const POSTGRES_LIMITS: [&str; 4] = [
     "jobs.statement_timeout",
 ];
 
-/// Limits of no time at all would refuse everything, or, in Postgres, switch the limit off.
-fn not_instant(settings: &Settings, faults: &mut Vec<ConfigFault>) {
+/// Limits of no time at all would refuse everything, or, in Postgres, switch the limit off; too long ones it refuses.
+fn time_limits(settings: &Settings, faults: &mut Vec<ConfigFault>) {
     let (http, database, redis, retry) = (
         &settings.http,
         &settings.database,

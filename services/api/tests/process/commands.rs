@@ -1,6 +1,6 @@
 //! Subcommands: results on standard output, words for people on standard error, exit codes that tell.
 
-use std::{net::ToSocketAddrs, os::unix::process::ExitStatusExt, process::Output, time::Duration};
+use std::{os::unix::process::ExitStatusExt, process::Output, time::Duration};
 
 use serde_json::{Value, json};
 use testkit::{Mode, Proxy};
@@ -81,13 +81,9 @@ async fn an_unreachable_database_fails_check_and_migrate_without_its_password() 
 #[tokio::test(flavor = "multi_thread")]
 async fn migrate_waits_a_moment_for_its_database() {
     let environment = environment().await;
-    let url = environment.database.url.clone();
-    let server = url.rsplit_once('@').and_then(|(_, rest)| rest.split_once('/'));
-    let (server, _) = server.expect("an address with a user and a database");
-    let mut addresses = server.to_socket_addrs().expect("a known host");
-    let proxy = Proxy::to(addresses.next().expect("an address")).await;
+    let (proxy, url) = Proxy::before(&environment.database.url).await;
     proxy.set(Mode::Cut);
-    let environment = environment.set("database.url", &url.replace(server, &proxy.address.to_string()));
+    let environment = environment.set("database.url", &url);
     let migrate = tokio::task::spawn_blocking(move || (environment.run(&["migrate"]), environment));
     while proxy.accepted() == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
