@@ -24,3 +24,6 @@ free_port() {
 
 # The service's name, from the one place that has it.
 service_name() { sed -n 's/^name = "\(.*\)"$/\1/p' services/api/config/default.toml; }
+
+# What the images' names begin with.
+image_name() { sed -n 's/.*name: api, newName: "\(.*\)-api".*/\1/p' k8s/components/names/kustomization.yaml; }

@@ -5,6 +5,8 @@ ROLLOUTS=https://github.com/argoproj/argo-rollouts/releases/download/v1.10.1/ins
 k() { kubectl --namespace "$NAMESPACE" "$@"; }
 elapsed() { echo $((SECONDS - STARTED)); }
 left() { echo $((STARTED + DEADLINE - SECONDS)); }
+# What is left, as kubectl takes it: less than nothing would be a week.
+at_least() { echo "$(($(left) > $1 ? $(left) : $1))s"; } # SECONDS
 
 # COMMAND: what every command needs, and a folder to work in.
 begin() {
@@ -13,19 +15,25 @@ begin() {
   [ -f "k8s/overlays/$ENV/kustomization.yaml" ] || die "there is no k8s/overlays/$ENV; ENV is one of: $(cd k8s/overlays && echo *)"
   case $DEADLINE in *[!0-9]* | "") die "DEADLINE is a number of seconds, not '$DEADLINE'" ;; esac
   NAMESPACE=$(sed -n 's/^namespace: "\(.*\)"$/\1/p' k8s/components/names/kustomization.yaml)
-  NAME=$(sed -n 's/.*name: api, newName: "\(.*\)-api".*/\1/p' k8s/components/names/kustomization.yaml)
+  NAME=$(image_name)
   kubectl get --raw /readyz >/dev/null 2>&1 || die "no cluster answers kubectl (context '$(kubectl config current-context 2>/dev/null)'); docs/ROLLOUTS.md says how to get one"
   case $(kubectl api-resources --api-group=argoproj.io --output=name) in
     *rollouts.argoproj.io*) ;;
     *) die "Argo Rollouts is missing: kubectl create namespace argo-rollouts; kubectl apply --server-side --namespace argo-rollouts --filename $ROLLOUTS" ;;
   esac
-  [ "$1" = deploy ] || [ -n "$(k get rollout api --ignore-not-found --output name)" ] ||
-    die "nothing is deployed in the namespace $NAMESPACE yet: make deploy ENV=$ENV"
+  [ "$1" = deploy ] || is_deployed || die "nothing is deployed in the namespace $NAMESPACE yet: make deploy ENV=$ENV"
   say "cluster $(kubectl config current-context), namespace $NAMESPACE"
   same_overlay
   WORK=$(mktemp -d) OVERLAY=$(mktemp -d k8s/overlays/.release-XXXXXX)
   trap 'rm -rf "$WORK" "$OVERLAY"' EXIT
   trap 'echo "not followed any more; in the cluster it goes on: make release-status ENV=$ENV, make abort ENV=$ENV" >&2; exit 130' INT TERM
+}
+
+# An answer that did not come is no "no".
+is_deployed() {
+  local there
+  there=$(k get rollout api --ignore-not-found --output name) || die "the cluster does not say whether anything is deployed; the reason is above"
+  [ -n "$there" ]
 }
 
 # A context is easily mistaken for another. Overlays that begin with a dot are made by drills, out of others.
@@ -82,9 +90,9 @@ K
 part() { kubectl create --dry-run=client --output yaml --filename "$WORK/all.yaml" --selector "$2" >"$WORK/$1.yaml"; }
 
 wait_for_needs() {
-  local others='app.kubernetes.io/component!=service'
-  [ -n "$(k get deployments --selector "$others" --output name)" ] || return 0
-  k wait deployment --selector "$others" --for=condition=Available --timeout="$(left)s" >/dev/null ||
+  local others='app.kubernetes.io/component!=service' there
+  there=$(k get deployments --selector "$others" --output name)
+  [ -z "$there" ] || k wait deployment --selector "$others" --for=condition=Available --timeout="$(at_least 1)" >/dev/null ||
     die "what the service needs did not come up in $DEADLINE s. $(hint_pods)"
 }
 
@@ -104,15 +112,17 @@ migrate() {
     state=$(k get job migrate --output jsonpath='{range .status.conditions[?(@.status=="True")]}{.type} {.reason} {end}') || true
     case $state in
       *Complete*) migration_said Succeeded 1; return 0 ;;
-      *DeadlineExceeded*) break ;;
+      *DeadlineExceeded*) echo "the migration took longer than its Job may"; return 2 ;;
       *Failed*) echo "the migration failed:"; migration_said Failed 5; return 1 ;;
     esac
     [ "$(left)" -gt 0 ] || break
     sleep 1
   done
-  echo "the migration did not end in $(elapsed) s. $(hint_pods)"
+  echo "the migration did not end in $(elapsed) s, and goes on: kubectl --namespace $NAMESPACE logs --follow job/migrate"
   return 2
 }
+
+under_way_by() { k get configmap release-under-way --ignore-not-found --output jsonpath='{.data.by}'; }
 
 # --- the Rollout ----------------------------------------------------------------------------------------------------
 
@@ -215,11 +225,12 @@ A
     tries=$((tries + 1))
   done
   value() { k get "$run" --output jsonpath="{.status.metricResults[?(@.name==\"$1\")].measurements[-1:].value}" | tr -d '[]'; }
-  left=$(value budget-left) seen=$(value requests-seen)
+  left=$(value budget-left) && seen=$(value requests-seen) || die "the error budget could not be asked for; the reason is above"
   k delete "$run" >/dev/null
   case $phase in
     Successful)
-      if [ "${seen%.*}" -lt 1000 ]; then say "warning: ${seen%.*} requests in 30 days are too few to know the error budget"; else say "error budget left: $left"; fi
+      seen=${seen%.*}
+      if [ "$seen" -lt 1000 ]; then say "warning: $seen requests in 30 days are too few to know the error budget"; else say "error budget left: $left"; fi
       return
       ;;
     Failed) problem="the error budget of 30 days is spent ($left left)" ;;
@@ -278,7 +289,7 @@ rollback_to() { # NAME
   k annotate rollout api rolling-back-to- >/dev/null
 }
 
-worker_is_there() { k rollout status deployment/worker --timeout="$(($(left) > 300 ? $(left) : 300))s" >/dev/null; }
+worker_is_there() { k rollout status deployment/worker --timeout="$(at_least 300)" >/dev/null; }
 
 # --- what to do next ------------------------------------------------------------------------------------------------
 
@@ -286,7 +297,7 @@ hint_pods() { echo "See: kubectl --namespace $NAMESPACE get pods,events"; }
 
 hint_not_healthy() {
   if is_aborted; then echo "a release was taken back; \`make rollback ENV=$ENV\` makes it Healthy"
-  elif is_refused; then echo "it was refused ($(message)); \`make rollback ENV=$ENV\` brings back what serves"
+  elif is_refused; then echo "it was refused ($(message)); \`make abort ENV=$ENV\` puts back what serves"
   elif is_settled; then echo "its pods come and go ($MESSAGE). $(hint_pods)"
   else echo "a release is under way; \`make release-status ENV=$ENV\`, \`make abort ENV=$ENV\`"; fi
 }

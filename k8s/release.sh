@@ -22,7 +22,7 @@ cd "$(dirname "$0")/.."
 . k8s/cluster.sh
 
 deploy() { # [IMAGE]
-  if [ -n "$(k get rollout api --ignore-not-found --output name)" ] && [ "${FORCE:-}" != 1 ]; then
+  if is_deployed && [ "${FORCE:-}" != 1 ]; then
     die "$NAMESPACE is deployed already: \`make release ENV=$ENV IMAGE=…\` brings the next release (FORCE=1 puts everything in place at once, unjudged)"
   fi
   local image=${1:-}
@@ -66,10 +66,10 @@ release() { # IMAGE
   if ! k apply --filename "$WORK/worker.yaml" >/dev/null || ! worker_is_there; then
     echo "[$(elapsed) s] the worker did not come up, so the service is taken back, too. $(hint_pods)"
     DEADLINE=$(($(elapsed) + 300))
-    rollback_to "$before" || die "the service could not be taken back, so the new release serves, with a worker that does not work: make release-status ENV=$ENV"
+    rollback_to "$before" || { hint_after; die "it could not be taken back whole; once what is in the way is gone: make rollback ENV=$ENV"; }
     verdict deadline 4
   fi
-  by_hand=$(k get rollout api --output jsonpath='{.metadata.annotations.promoted-by-hand}')
+  by_hand=$(k get rollout api --output jsonpath='{.metadata.annotations.promoted-by-hand}') || true
   record "${notes:-promoted after $(elapsed) s}${by_hand:+; by hand: $by_hand}" || say "warning: the release could not be recorded, so \`make rollback\` does not know it"
   verdict promoted 0
 }
@@ -87,11 +87,12 @@ wait_until_healthy() {
 alone() {
   local by
   if ! k create configmap release-under-way --from-literal=by="$(id -un)@$(hostname), $(date -u)" >/dev/null; then
-    by=$(k get configmap release-under-way --ignore-not-found --output jsonpath='{.data.by}')
+    by=$(under_way_by)
     [ -n "$by" ] || die "the release could not be announced to others; the reason is above"
     die "another release is under way, by $by. If nobody runs it any more: kubectl --namespace $NAMESPACE delete configmap release-under-way"
   fi
-  trap 'k delete configmap release-under-way --ignore-not-found >/dev/null; rm -rf "$WORK" "$OVERLAY"' EXIT
+  # Whatever becomes of this, the exit code is the release's.
+  trap 'k delete configmap release-under-way --ignore-not-found >/dev/null || say "warning: the ConfigMap release-under-way is left in $NAMESPACE"; rm -rf "$WORK" "$OVERLAY"' EXIT
 }
 
 # Follows a release to its end, printing what changes; comes back when it is promoted.
@@ -136,7 +137,8 @@ follow() {
     fi
     sleep 1
   done
-  if is_healthy; then echo "[$(elapsed) s] all ${AVAILABLE:-0} pods are of the new release"
+  if [ -z "$released" ]; then echo "[$(elapsed) s] no pod had to change: this is the release that served before"
+  elif is_healthy; then echo "[$(elapsed) s] all ${AVAILABLE:-0} pods are of the new release"
   else echo "[$(elapsed) s] it is promoted, but not all of its pods are well: $(progress). $(hint_pods)"; fi
 }
 
@@ -164,7 +166,7 @@ verdict() { # WORD CODE
 }
 
 rollback() {
-  local target
+  local target why
   look_well
   target=$(begun_rollback)
   [ -n "$target" ] || target=$(record_before)
@@ -172,28 +174,39 @@ rollback() {
     is_settled || die "what serves was never recorded; this puts it in place: FORCE=1 make deploy ENV=$ENV IMAGE=$(serving_image)"
     die "there is no promoted release before the one that serves; \`make release-status ENV=$ENV\` lists them"
   fi
-  rollback_to "$target" || die "$target did not come back: $(message). Run this again. $(hint_pods)"
+  if ! rollback_to "$target"; then
+    hint_after
+    why=$(message)
+    die "$target did not come back whole${why:+: $why}. Run this again. $(hint_pods)"
+  fi
   say "$(image_of rollout/api) serves again, of $target, after $(elapsed) s"
 }
 
 something_is_under_way() {
-  ! is_settled || die "no release is under way"
-  ! is_refused || die "it was refused before it began ($(message)); \`make rollback ENV=$ENV\` brings back what serves"
+  local by
+  is_settled || return 0
+  by=$(under_way_by)
+  die "no release is under way${by:+ in the service; its schema or its worker is, by $by}"
 }
 
 abort() {
   look_well
   something_is_under_way
   STEPS=$(steps)
-  take_back
   k annotate rollout api rolling-back-to- >/dev/null
-  wait_until_old_serves || exit 1
+  if is_refused; then
+    rollback_to "$(record_of "$STABLE")" || { hint_after; die "the Rollout still names what was refused: $(message)"; }
+  else
+    take_back
+    wait_until_old_serves || exit 1
+  fi
   hint_after
 }
 
 promote() { # REASON
   look_well
   something_is_under_way
+  ! is_refused || die "it was refused before it began ($(message)); \`make abort ENV=$ENV\` puts back what serves"
   ! is_aborted || die "the release was taken back; \`make rollback ENV=$ENV\`, then release it again"
   say "skipping what is left of the steps, unjudged: $1"
   k annotate rollout api --overwrite "promoted-by-hand=$1" >/dev/null

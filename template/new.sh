@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
 # Makes a project of the template's last commit.
 #
-#   template/new.sh NAME [DEST]     NAME: a-z, 0-9, - and _, a letter first; the project is DEST/NAME (DEST: ..)
+#   template/new.sh NAME [DEST]     NAME: a-z and 0-9, single - and _ between them, a letter first; the project is
+#                                   DEST/NAME (DEST: ..)
 set -euo pipefail
-case "${1:-}" in "" | -h | --help) sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; [ -n "${1:-}" ] && exit 0 || exit 2 ;; esac
+case "${1:-}" in "" | -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; [ -n "${1:-}" ] && exit 0 || exit 2 ;; esac
 name=$1
 caller=$PWD
 cd "$(dirname "$0")/.."
 . dev/lib.sh
 
 case $name in
-  [!a-z]* | *[!a-z0-9_-]*) die "'$name' cannot be a project's name: use a-z, 0-9, - and _, and begin with a letter" ;;
+  # Images and namespaces take no others.
+  [!a-z]* | *[!a-z0-9_-]* | *[-_] | *[-_][-_]*)
+    die "'$name' cannot be a project's name: use a-z and 0-9, single - and _ between them, and begin with a letter"
+    ;;
 esac
 [ ${#name} -le 63 ] || die "the name has ${#name} characters; 63 are allowed"
 destination=$(cd "$caller" && cd "${2:-..}" 2>/dev/null && pwd) || die "the folder ${2:-..} does not exist"
