@@ -151,8 +151,11 @@ async fn a_scope_is_a_whole_word() {
 async fn public_keys_check_what_private_keys_signed() {
     let es256 = EncodingKey::from_ec_pem(ES256.as_bytes()).expect("a key");
     let rs256 = EncodingKey::from_rsa_pem(RS256.as_bytes()).expect("a key");
+    // Secrets of Kubernetes that are made of a file of variables have one line for each.
+    let on_one_line = ES256_PUBLIC.replace('\n', "");
     let cases = [
-        ("ES256", Algorithm::ES256, es256, ES256_PUBLIC),
+        ("ES256", Algorithm::ES256, es256.clone(), ES256_PUBLIC),
+        ("ES256", Algorithm::ES256, es256, on_one_line.as_str()),
         ("RS256", Algorithm::RS256, rs256, RS256_PUBLIC),
     ];
     for (name, algorithm, private, public) in cases {

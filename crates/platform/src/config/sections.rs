@@ -241,7 +241,7 @@ section! {
         algorithm: Algorithm = "HS256",
         /// The shared secret of HS256, at least 32 bytes.
         secret: SecretString = "development-only-secret-that-everybody-knows",
-        /// The public key of RS256 or ES256, as PEM.
+        /// The public key of RS256 or ES256, as PEM; its line breaks may be left out.
         public_key: Option<String> = "",
         /// `iss` that tokens must have; empty does not check.
         issuer: Option<String> = "",
