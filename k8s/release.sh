@@ -186,7 +186,7 @@ something_is_under_way() {
   local by
   is_settled || return 0
   by=$(under_way_by)
-  die "no release is under way${by:+ in the service; its schema or its worker is, by $by}"
+  die "no release is under way${by:+ in the service. At its schema or its worker there is one, or was: by $by}"
 }
 
 abort() {
