@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use serde_json::json;
-use testkit::{Mode, Poison, TestApp, assert_problem};
+use serde_json::{Value, json};
+use testkit::{Mode, Poison, TestApp, assert_problem, log_lines, wait_for_spans};
 
 /// The problem types of jobs, for the loop over the catalogue; tells whether it knows the code.
 pub async fn trigger(code: &str) -> bool {
@@ -28,6 +28,10 @@ async fn poison_dies_of_its_attempts_with_its_error_and_others_go_on() {
         (
             app.database.enqueue_poison(Poison::Panic).await,
             "panicked: provoked-job-panic",
+        ),
+        (
+            app.database.enqueue_poison(Poison::PanicInCommit).await,
+            "panicked: provoked-commit-panic",
         ),
         (
             app.database.enqueue_poison(Poison::Endless).await,
@@ -54,10 +58,10 @@ async fn poison_dies_of_its_attempts_with_its_error_and_others_go_on() {
     assert_eq!(
         app.metric("jobs_finished_total{kind=\"test_poison\",outcome=\"dead\"}")
             .await,
-        4.0
+        5.0
     );
     let began = Instant::now();
-    while app.metric("jobs_dead").await != 5.0 {
+    while app.metric("jobs_dead").await != 6.0 {
         assert!(
             began.elapsed() < Duration::from_secs(5),
             "the gauge does not follow"
@@ -176,4 +180,41 @@ async fn an_idle_worker_leaves_the_database_alone() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let asked = postgres.round_trips() - before;
     assert!(asked < 200, "{asked} round trips in two seconds");
+}
+
+/// An effect may take as long as its job; what is told of it must not.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_effect_that_takes_long_succeeds() {
+    let app = TestApp::build().worker().start().await;
+    app.database.slow_inserts(6.0).await;
+    let id = app.database.enqueue_effect(0).await;
+    assert_eq!(app.database.wait_for_job(id, "succeeded").await.0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_last_attempt_told_nothing_is_counted_as_dead() {
+    let app = TestApp::build().worker().start().await;
+    let id = app.database.enqueue("test_poison", json!("works"), 0, 1).await;
+    let (_, error) = app.database.wait_for_job(id, "dead").await;
+    assert!(error.contains("never told how it ended"), "{error}");
+    let dead = "jobs_finished_total{kind=\"test_poison\",outcome=\"dead\"}";
+    assert_eq!(app.metric(dead).await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_attempt_names_its_trace_in_the_log() {
+    let app = TestApp::build().worker().start().await;
+    let id = app.database.enqueue_poison(Poison::Error).await;
+    app.database.wait_for_job(id, "dead").await;
+    let ended: Vec<Value> = log_lines()
+        .lines()
+        .filter(|line| line.contains(&id.to_string()) && line.contains("job ended"))
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert!(!ended.is_empty());
+    for line in ended {
+        let trace_id = line["span"]["trace_id"].as_str().expect("a trace id");
+        let spans = wait_for_spans(trace_id, |spans| !spans.is_empty()).await;
+        assert!(spans.iter().any(|span| span.name == "job test_poison"));
+    }
 }

@@ -153,7 +153,7 @@ async fn a_statement_over_its_time_is_504() {
         .set("database.lock_timeout", "100ms")
         .start()
         .await;
-    app.database.slow_inserts().await;
+    app.database.slow_inserts(0.5).await;
     assert_problem(app.write(&note()).await, NOTES, Method::POST, "deadline-exceeded").await;
     assert_eq!(
         app.metric("db_client_errors_total{sqlstate=\"57014\"}").await,
@@ -247,4 +247,44 @@ async fn a_connection_lost_at_commit_says_that_the_outcome_is_unknown() {
     let problem = assert_problem(response, NOTES, Method::POST, "dependency-unavailable").await;
     assert_eq!(problem["outcome"], "unknown");
     assert_eq!(problem["retryable"], true);
+}
+
+/// Whatever the server says to somebody who connects, no statement has failed, and who is in stays in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lets_nobody_in_any_more_is_unavailable_and_keeps_whom_it_has() {
+    let app = TestApp::start().await;
+    let lock = app.database.lock_notes().await;
+    let first = tokio::spawn(app.request(Method::GET, NOTES).send());
+    app.database.wait_for_lock_waiter().await;
+    app.database.admit_nobody().await;
+    // Needs a second connection.
+    assert_problem(app.get(NOTES).await, NOTES, Method::GET, "dependency-unavailable").await;
+    lock.release().await;
+    first.await.expect("no panic").expect("an answer");
+    assert_eq!(app.get(NOTES).await.status(), 200);
+}
+
+/// A connection keeps what it was opened with, and so it must not outlive a refusal for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn writable_again_it_takes_writes_without_a_restart() {
+    let app = TestApp::start().await;
+    app.database.make_read_only().await;
+    join_all((0..4).map(|_| app.get(NOTES))).await;
+    assert_problem(
+        app.write(&note()).await,
+        NOTES,
+        Method::POST,
+        "database-read-only",
+    )
+    .await;
+    app.database
+        .reset_for_new_connections("default_transaction_read_only")
+        .await;
+    let back = Instant::now();
+    while app.write(&note()).await.status() != 201 {
+        assert!(
+            back.elapsed() < Duration::from_secs(2),
+            "still read-only, for this process alone"
+        );
+    }
 }

@@ -56,3 +56,21 @@ async fn dependencies_are_told_apart() {
         (&"reached".into(), &"away".into())
     );
 }
+
+/// Counting jobs may take long, and says nothing of the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_count_of_jobs_that_waits_does_not_make_the_database_away() {
+    let app = TestApp::build()
+        .set("readiness.require", "postgres")
+        .start()
+        .await;
+    app.wait_for("/readyz", 200).await;
+    let _lock = app.database.hold("LOCK TABLE job_runs").await;
+    for _ in 0..2 {
+        app.database.wait_for_lock_waiter().await;
+        assert_eq!(app.management("/readyz").await.status(), 200);
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        app.database.wait_until(waiting, |waiting| waiting == 0).await;
+    }
+}

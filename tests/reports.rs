@@ -6,7 +6,8 @@ use ::supplier::{Endpoint, Fault};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use testkit::{
-    Span, TestApp, assert_problem, attribute, hex, new_trace, spans as spans_so_far, wait_for_spans,
+    Mode, Span, TestApp, assert_problem, attribute, canned_server, hex, new_trace, spans as spans_so_far,
+    wait_for_spans,
 };
 use uuid::Uuid;
 
@@ -80,6 +81,24 @@ async fn a_day_out_of_reach_is_refused_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_does_not_exist_is_not_told_to_be_of_another_type() {
+    let app = TestApp::start().await;
+    for (from, expected) in [
+        (json!("2026-02-30"), "must be of the form in the contract"),
+        (json!(20260230), "must be a date"),
+    ] {
+        let request = app.request(Method::POST, "/v1/reports");
+        let response = request
+            .json(&json!({ "from": from, "to": "2026-03-01" }))
+            .send()
+            .await;
+        let response = response.expect("an answer");
+        let problem = assert_problem(response, "/v1/reports", Method::POST, "invalid-request").await;
+        assert_eq!(problem["errors"][0]["detail"], expected, "{from}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_report_is_accepted_built_and_read_by_its_owner_alone() {
     let app = TestApp::build().worker().start().await;
     placed(&app).await;
@@ -136,12 +155,10 @@ async fn rolled_back_it_was_never_queued_and_committed_it_runs() {
     let response = crate::orders::place(&shop, &crate::orders::order()).await;
     assert_problem(response, "/v1/orders", Method::POST, "storage-exhausted").await;
     assert_eq!(shop.database.count(QUEUED).await, 0);
-    assert_eq!(
-        shop.database
-            .count("SELECT count(*) FROM graphile_worker.jobs")
-            .await,
-        0
-    );
+    // The clock's jobs are the worker's own.
+    let delivered = "SELECT count(*) FROM graphile_worker._private_jobs AS job
+        WHERE NOT EXISTS (SELECT FROM job_runs WHERE id::text = job.payload ->> 'run' AND slot IS NOT NULL)";
+    assert_eq!(shop.database.count(delivered).await, 0);
 
     shop.database
         .execute("DROP TRIGGER refuse ON idempotency_keys")
@@ -227,7 +244,11 @@ async fn a_supplier_that_comes_back_gets_its_notification_once_by_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_refuses_without_a_query() {
-    let app = TestApp::build().set("jobs.queue_limit", "1").start().await;
+    let app = TestApp::build()
+        .postgres_proxy()
+        .set("jobs.queue_limit", "1")
+        .start()
+        .await;
     placed(&app).await;
     let began = Instant::now();
     while app.metric("jobs_queued").await < 1.0 {
@@ -237,6 +258,8 @@ async fn a_full_queue_refuses_without_a_query() {
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    // A query would be 503, too, with another code.
+    app.postgres.as_ref().expect("asked for").set(Mode::Cut);
     assert_problem(
         order_report(&app).await,
         "/v1/reports",
@@ -246,4 +269,24 @@ async fn a_full_queue_refuses_without_a_query() {
     .await;
     let response = crate::orders::place(&app, &crate::orders::order()).await;
     assert_problem(response, "/v1/orders", Method::POST, "overloaded").await;
+}
+
+/// A first call with the same key that is still running is no refusal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_that_asks_to_wait_is_waited_for() {
+    let conflict =
+        "HTTP/1.1 409 Conflict\r\nretry-after: Fri, 31 Dec 2100 23:59:59 GMT\r\ncontent-length: 0\r\n\r\n";
+    let (port, mut requests) = canned_server(conflict).await;
+    let app = TestApp::build()
+        .worker()
+        .set("supplier.url", &format!("http://127.0.0.1:{port}"));
+    let app = app.start().await;
+    crate::orders::placed(&app).await;
+    requests.recv().await.expect("a request");
+    let judged = "SELECT count(*) FROM job_runs WHERE kind = 'send_confirmation' AND status <> 'running'";
+    app.database.wait_until(judged, |judged| judged == 1).await;
+    // An hour is the longest that anybody is believed.
+    let waiting = "SELECT count(*) FROM job_runs
+        WHERE kind = 'send_confirmation' AND status = 'queued' AND due_at > now() + interval '59 minutes'";
+    assert_eq!(app.database.count(waiting).await, 1);
 }

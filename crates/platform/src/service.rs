@@ -63,7 +63,7 @@ pub struct Platform {
     pub metrics: Arc<Metrics>,
     /// The database, for requests.
     pub database: Database,
-    /// A connection of its own for checks, so that they do not wait behind requests.
+    /// Connections of their own for checks, so that they do not wait behind requests.
     pub checks: Database,
     /// For jobs, in a pool of their own.
     pub jobs_database: Database,
@@ -116,7 +116,8 @@ impl Platform {
         };
         let statement_timeout = settings.database.statement_timeout;
         let requests = database(settings.database.pool_size, statement_timeout)?;
-        let checks = database(1, statement_timeout)?;
+        // One for the count of jobs, which may take long, and one for what asks whether the database is there.
+        let checks = database(2, statement_timeout)?;
         let jobs_database = database(settings.jobs.pool_size, settings.jobs.statement_timeout)?;
         let job_kinds = [service.jobs, service.more_jobs, HOUSEKEEPING];
         job_kinds

@@ -96,13 +96,19 @@ impl TestDatabase {
         .await;
     }
 
-    /// Makes inserting a note take half a second.
-    pub async fn slow_inserts(&self) {
-        self.execute(
-            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$;
+    /// Makes inserting a note take so long.
+    pub async fn slow_inserts(&self, seconds: f64) {
+        self.execute(&format!(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END $$;
              CREATE TRIGGER slow BEFORE INSERT ON test_notes FOR EACH ROW EXECUTE FUNCTION slow();",
-        )
+        ))
         .await;
+    }
+
+    /// Lets nobody in any more; who is connected stays.
+    pub async fn admit_nobody(&self) {
+        self.alter("WITH ALLOW_CONNECTIONS false").await;
     }
 
     /// Makes it refuse writes, for all who connect from now on; who is connected is disconnected.
@@ -113,12 +119,17 @@ impl TestDatabase {
 
     /// Sets a parameter for all who connect from now on; who is connected is disconnected.
     pub async fn set_for_new_connections(&self, parameter: &str, value: &str) {
-        execute(
-            &self.server,
-            &format!("ALTER DATABASE {} SET {parameter} = '{value}'", self.name),
-        )
-        .await;
+        self.alter(&format!("SET {parameter} = '{value}'")).await;
         self.disconnect_everybody().await;
+    }
+
+    /// Takes this setting back, for all who connect from now on; who is connected keeps it.
+    pub async fn reset_for_new_connections(&self, parameter: &str) {
+        self.alter(&format!("RESET {parameter}")).await;
+    }
+
+    async fn alter(&self, change: &str) {
+        execute(&self.server, &format!("ALTER DATABASE {} {change}", self.name)).await;
     }
 
     /// Holds up every statement on the notes, until the lock is released or dropped.
@@ -126,7 +137,8 @@ impl TestDatabase {
         self.hold("LOCK TABLE test_notes").await
     }
 
-    async fn hold(&self, lock: &'static str) -> Lock {
+    /// Holds what this statement locks, until it is released or dropped.
+    pub async fn hold(&self, lock: &'static str) -> Lock {
         let mut connection = self.connect().await;
         for statement in ["BEGIN", lock] {
             let locked = sqlx::query(statement).execute(&mut connection).await;
@@ -140,7 +152,7 @@ impl TestDatabase {
         self.execute(
             "CREATE FUNCTION stand_in_line() RETURNS trigger LANGUAGE plpgsql AS
                $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
-             CREATE CONSTRAINT TRIGGER stand_in_line AFTER INSERT ON test_notes
+             CREATE CONSTRAINT TRIGGER stand_in_line AFTER INSERT OR UPDATE ON test_notes
                DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stand_in_line();",
         )
         .await;

@@ -26,6 +26,8 @@ pub enum Poison {
     Panic,
     /// It ends its process.
     Abort,
+    /// It panics while its effect is committed.
+    PanicInCommit,
     /// It waits for ever.
     Endless,
     /// It computes for ever, and never yields.
@@ -49,7 +51,14 @@ impl Job for Poison {
             Self::Spin => loop {
                 std::hint::spin_loop();
             },
-            Self::Works => Ok(()),
+            Self::PanicInCommit | Self::Works => Ok(()),
+        }
+    }
+
+    async fn commit(&self, _: &(), _: &mut PgConnection) -> sqlx::Result<()> {
+        match self {
+            Self::PanicInCommit => panic!("provoked-commit-panic"),
+            _ => Ok(()),
         }
     }
 }

@@ -130,7 +130,7 @@ async fn jobs_that_kill_their_process_die_of_it() {
         let (attempt, error) = environment.database.wait_for_job(id, "dead").await;
         assert_eq!(attempt, 2, "{poison:?}");
         assert!(
-            error.contains("the process ended during the last attempt"),
+            error.contains("the last attempt never told how it ended"),
             "{poison:?}: {error}"
         );
     }

@@ -28,12 +28,23 @@ pub(super) struct Start {
     pub(super) delivery: Uuid,
 }
 
+/// What a delivery has found.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A run that starts.
+    Started(Started),
+    /// A run out of attempts whose last one never told how it ended; it is dead from now on.
+    Dead { kind: String, attempt: i32 },
+    /// Nothing to do: it has ended, or was delivered anew.
+    Nothing,
+}
+
 impl UnitOfWork for Start {
     const NAME: &'static str = "start_job";
-    type Output = Option<Started>;
+    type Output = Found;
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Option<Started>, Abort<Fault>> {
+    async fn run(&self, connection: &mut PgConnection) -> Result<Found, Abort<Fault>> {
         let started = sqlx::query_as!(
             Started,
             "/* start_job */
@@ -44,21 +55,24 @@ impl UnitOfWork for Start {
             self.delivery
         );
         if let Some(started) = started.fetch_optional(&mut *connection).await? {
-            return Ok(Some(started));
+            return Ok(Found::Started(started));
         }
-        // Out of attempts, and the last one never told how it ended: its process died.
-        sqlx::query!(
+        // Its process died, or the database did not take the end.
+        let buried = sqlx::query!(
             "/* bury_job */
             UPDATE job_runs
             SET status = 'dead', finished_at = now(),
-                last_error = COALESCE(last_error || '; ', '') || 'the process ended during the last attempt'
-            WHERE id = $1 AND delivery = $2 AND status IN ('queued', 'running') AND attempt >= attempts_allowed",
+                last_error = COALESCE(last_error || '; ', '') || 'the last attempt never told how it ended'
+            WHERE id = $1 AND delivery = $2 AND status IN ('queued', 'running') AND attempt >= attempts_allowed
+            RETURNING kind, attempt",
             self.id,
             self.delivery
-        )
-        .execute(connection)
-        .await?;
-        Ok(None)
+        );
+        let buried = buried.fetch_optional(connection).await?;
+        Ok(buried.map_or(Found::Nothing, |row| Found::Dead {
+            kind: row.kind,
+            attempt: row.attempt,
+        }))
     }
 }
 

@@ -1,8 +1,13 @@
 //! From a delivery to the end of an attempt: one wrapper for all jobs.
 
-use std::time::{Duration, Instant};
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use actix_web::web::Data;
+use futures_util::FutureExt;
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use outcome::{Cause, Refusal};
 use resilience::Deadline;
@@ -16,7 +21,7 @@ use uuid::Uuid;
 
 use super::{
     Done, JobFailure, JobKind, Run,
-    attempt::{End, PutBack, Start, Started, Succeed, Unfinished},
+    attempt::{End, Found, PutBack, Start, Started, Succeed, Unfinished},
 };
 use crate::{
     Platform,
@@ -34,6 +39,8 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
 /// Characters of an error that are kept.
 const LONGEST_ERROR: usize = 2_000;
+/// The metrics' word for a kind that is not built in.
+const UNKNOWN: &str = "unknown";
 /// `EX_SOFTWARE` (sysexits.h): whoever supervises the process starts it again.
 const EX_SOFTWARE: i32 = 70;
 
@@ -105,22 +112,30 @@ impl Deliveries {
             .one_statement(&start, Deadline::after(BOOKKEEPING), || ())
             .await;
         let started = started.map_err(|fault| fault.into_problem().problem_type.code.to_owned())?;
-        let Some(started) = started else { return Ok(()) };
-        let kind = self
-            .kinds
-            .iter()
-            .copied()
-            .flatten()
-            .find(|kind| kind.name == started.kind)
-            .copied();
+        let started = match started {
+            Found::Started(started) => started,
+            Found::Dead { kind, attempt } => {
+                let name = self.kind(&kind).map_or(UNKNOWN, |kind| kind.name);
+                tracing::error!(job = kind, run = %named.run, attempt, "dead: the last attempt never told how it ended");
+                self.platform.metrics.jobs.buried(name);
+                return Ok(());
+            }
+            Found::Nothing => return Ok(()),
+        };
+        let kind = self.kind(&started.kind);
         let span = span_of(&started);
         self.attempt(started, kind).instrument(span).await
+    }
+
+    fn kind(&self, name: &str) -> Option<JobKind> {
+        let mut kinds = self.kinds.iter().copied().flatten();
+        kinds.find(|kind| kind.name == name).copied()
     }
 
     async fn attempt(&self, started: Started, kind: Option<JobKind>) -> Result<(), String> {
         let began = Instant::now();
         let metrics = &self.platform.metrics.jobs;
-        let name = kind.map_or("unknown", |kind| kind.name);
+        let name = kind.map_or(UNKNOWN, |kind| kind.name);
         metrics.started(name);
         let ended = match kind {
             Some(kind) => self.execute(&started, kind).await,
@@ -130,31 +145,37 @@ impl Deliveries {
             )),
         };
         let (id, attempt) = (started.id, started.attempt);
-        let context = context_of(&started, BOOKKEEPING);
         let database = &self.database;
         let ended = match ended {
-            Ended::Done(done) => match database
-                .transaction(Succeed { id, attempt, done }, &context)
-                .await
-            {
-                // The effect itself was refused by the database: that is how this attempt ended.
-                Err(Unfinished::Fault(fault)) if !matches!(fault, Fault::OutcomeUnknown(_)) => {
-                    Recorded::Not(JobFailure::Transient(fault.into_problem().to_string().into()))
+            Ended::Done(done) => {
+                // The effect has the time that the attempt has left.
+                let left = kind.map_or(Duration::ZERO, |kind| {
+                    kind.timeout.saturating_sub(began.elapsed())
+                });
+                let context = context_of(&started, left + BOOKKEEPING);
+                let succeed = database.transaction(Succeed { id, attempt, done }, &context);
+                match AssertUnwindSafe(succeed).catch_unwind().await {
+                    Err(panic) => Recorded::Not(JobFailure::Transient(panic_text(panic).into())),
+                    // The effect itself was refused by the database: that is how this attempt ended.
+                    Ok(Err(Unfinished::Fault(fault))) if !matches!(fault, Fault::OutcomeUnknown(_)) => {
+                        Recorded::Not(JobFailure::Transient(fault.into_problem().to_string().into()))
+                    }
+                    Ok(recorded) => Recorded::As("succeeded", recorded),
                 }
-                recorded => Recorded::As("succeeded", recorded),
-            },
-            Ended::Leaving => Recorded::As(
-                "handed_back",
-                self.put_back(&started, Duration::ZERO, None, &context).await,
-            ),
+            }
+            Ended::Leaving => {
+                let context = context_of(&started, BOOKKEEPING);
+                let put_back = self.put_back(&started, Duration::ZERO, None, &context);
+                Recorded::As("handed_back", put_back.await)
+            }
             Ended::Failed(failure) => Recorded::Not(failure),
         };
+        let context = context_of(&started, BOOKKEEPING);
         let (outcome, recorded) = match ended {
             Recorded::As(outcome, recorded) => (outcome, recorded),
             Recorded::Not(JobFailure::Later(wait, cause)) => {
-                let wait = wait
-                    .clamp(FIRST_BACKOFF, LONGEST_BACKOFF)
-                    .mul_f64(1.0 + fastrand::f64());
+                let wait = wait.max(FIRST_BACKOFF);
+                let wait = wait + wait.min(LONGEST_BACKOFF).mul_f64(fastrand::f64());
                 tracing::info!(job = name, run = %id, attempt, cause = chain(&cause), ?wait, "not now");
                 ("postponed", self.put_back(&started, wait, None, &context).await)
             }
@@ -266,13 +287,15 @@ async fn abort(task: AbortOnDropHandle<Result<Done, JobFailure>>, job: &str) {
 
 fn panic_of(error: tokio::task::JoinError) -> String {
     match error.try_into_panic() {
-        Ok(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            format!("panicked: {}", text.unwrap_or_else(|| "(no message)".to_owned()))
-        }
+        Ok(panic) => panic_text(panic),
         Err(error) => error.to_string(),
     }
+}
+
+fn panic_text(panic: Box<dyn Any + Send>) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panicked: {}", text.unwrap_or_else(|| "(no message)".to_owned()))
 }
 
 fn context_of(started: &Started, limit: Duration) -> RequestContext {
@@ -296,6 +319,7 @@ fn span_of(started: &Started) -> tracing::Span {
         run = %started.id,
         attempt = started.attempt,
         request_id = started.request_id,
+        trace_id = tracing::field::Empty,
         outcome = tracing::field::Empty,
         otel.status_code = tracing::field::Empty,
         error.type = tracing::field::Empty,
@@ -303,6 +327,7 @@ fn span_of(started: &Started) -> tracing::Span {
     if let Some(enqueuer) = started.traceparent.as_deref().and_then(telemetry::span_context) {
         span.add_link(enqueuer);
     }
+    span.record("trace_id", telemetry::trace_id(&span));
     span
 }
 

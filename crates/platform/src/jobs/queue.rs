@@ -55,15 +55,22 @@ impl Queue {
 
     /// Counts until the process ends.
     pub(crate) async fn keep_counting(self, database: Database, metrics: Arc<Metrics>) {
+        let mut known = true;
         loop {
-            match super::store::counts(&database).await {
+            let counted = super::store::counts(&database).await;
+            match counted {
                 Ok(counts) => {
+                    known = true;
                     self.depth.store(counts.queued, Ordering::Relaxed);
                     metrics
                         .jobs
                         .set_counts(counts.queued, counts.dead, counts.oldest_seconds);
                 }
-                Err(fault) => tracing::debug!(?fault, "jobs were not counted"),
+                Err(fault) if known => {
+                    known = false;
+                    tracing::warn!(?fault, "jobs cannot be counted; their gauges stand still");
+                }
+                Err(_) => {}
             }
             tokio::time::sleep(COUNT_EVERY).await;
         }

@@ -111,7 +111,7 @@ impl UnitOfWork for ListRuns {
             SELECT id, kind, status, attempt, attempts_allowed, last_error, request_id, created_at, due_at, finished_at
             FROM job_runs
             WHERE ($1::uuid IS NULL OR id = $1) AND (status = 'dead' OR NOT $2)
-            ORDER BY created_at DESC
+            ORDER BY id DESC
             LIMIT 100",
             self.id,
             self.dead_only

@@ -28,7 +28,7 @@ use super::{
     watched::{Health, Watched},
 };
 use crate::{
-    Platform, config,
+    Platform,
     postgres::{SchemaState, connect_options},
 };
 
@@ -116,12 +116,21 @@ async fn supervise(
 ) {
     let scheduler = super::housekeeping::schedule(deliveries.clone());
     let work = async {
-        wait_for_schema(&platform).await;
         let mut backoff = FIRST_BACKOFF;
+        if leaving
+            .run_until_cancelled(wait_for_schema(&platform))
+            .await
+            .is_none()
+        {
+            return;
+        }
         loop {
             let began = tokio::time::Instant::now();
-            match work_once(deliveries.clone(), options.clone(), working.clone()).await {
-                Ok(()) if leaving.is_cancelled() => return,
+            let ended = work_once(deliveries.clone(), options.clone(), working.clone()).await;
+            if leaving.is_cancelled() {
+                return;
+            }
+            match ended {
                 Ok(()) => tracing::warn!("a query of the worker failed; it is built anew"),
                 Err(error) => {
                     tracing::warn!(error = format!("{error:#}"), "the worker ended; it is built anew")
@@ -130,11 +139,14 @@ async fn supervise(
             if began.elapsed() > LEASE {
                 backoff = FIRST_BACKOFF;
             }
-            tokio::time::sleep(backoff.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            let pause = tokio::time::sleep(backoff.mul_f64(0.5 + fastrand::f64() / 2.0));
+            if leaving.run_until_cancelled(pause).await.is_none() {
+                return;
+            }
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
     };
-    // The scheduler never ends; before the first build, leaving ends the wait.
+    // The scheduler never ends.
     tokio::select! {
         () = work => {}
         () = scheduler => {}
@@ -190,7 +202,10 @@ async fn work_once(
         .add_extension(deliveries)
         .define_job::<Delivery>()
         .init();
-    let worker = Arc::new(building.await?);
+    let Some(built) = leaving.run_until_cancelled(building).await else {
+        return Ok(());
+    };
+    let worker = Arc::new(built?);
     let running = worker.clone();
     let mut run = tokio::spawn(async move { running.run().await });
     working.store(true, Ordering::Release);
@@ -227,8 +242,7 @@ async fn wait_for_schema(platform: &Platform) {
 }
 
 /// Brings the library's schema up to date.
-pub(crate) async fn migrate_library(settings: &config::Database) -> anyhow::Result<()> {
-    let options = connect_options(settings)?;
+pub(crate) async fn migrate_library(options: PgConnectOptions) -> anyhow::Result<()> {
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .connect_with(options)

@@ -75,7 +75,7 @@ impl Schema {
             .run(&mut connection)
             .await
             .context("a migration failed; the ones before it are in place")?;
-        migrate_library(settings)
+        migrate_library(options)
             .await
             .context("the job queue's migrations failed")?;
         let after = applied(&mut connection).await?;

@@ -97,3 +97,22 @@ async fn a_schema_too_old_is_told_in_the_log() {
     server.wait_for_event("started");
     server.wait_for_probe("/readyz", 200).await;
 }
+
+/// A worker that cannot work has nothing to wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_postgres_leaves_at_once() {
+    let environment = environment()
+        .await
+        .set("database.url", "postgres://nobody:nothing@127.0.0.1:1/nothing");
+    let mut worker = environment.work();
+    worker.wait_for_probe("/livez", 200).await;
+    worker.wait_for_event("not started yet");
+    let terminated = Instant::now();
+    worker.signal("TERM");
+    assert!(worker.wait().success());
+    assert!(
+        terminated.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        terminated.elapsed()
+    );
+}

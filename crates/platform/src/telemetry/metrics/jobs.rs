@@ -94,6 +94,14 @@ impl JobMetrics {
         self.started.get_or_create(&KindLabels { kind }).inc();
     }
 
+    /// Dead without an attempt.
+    pub(crate) fn buried(&self, kind: &'static str) {
+        let outcome = "dead";
+        self.finished
+            .get_or_create(&OutcomeLabels { kind, outcome })
+            .inc();
+    }
+
     pub(crate) fn finished(&self, kind: &'static str, outcome: &'static str, took: Duration) {
         self.finished
             .get_or_create(&OutcomeLabels { kind, outcome })
