@@ -11,7 +11,7 @@ use platform::{
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use testkit::{Mode, RedisFault, TestApp, TestAppBuilder, note};
+use testkit::{Mode, RedisFault, TestApp, TestAppBuilder, assert_problem, note};
 
 /// The answers of a healthy service, and how long the slowest took.
 async fn serves_as_ever(app: &TestApp) -> Duration {
@@ -262,4 +262,58 @@ async fn an_older_version_never_replaces_a_newer_one() {
     }
     let read = cache.read(&context, "1", Nothing).await.expect("Redis answers");
     assert_eq!(read.expect("it is there").value.0, 2);
+}
+
+/// A caller in a hurry goes without Redis, but its hurry is not held against Redis.
+#[tokio::test(flavor = "multi_thread")]
+async fn short_deadlines_do_not_open_the_breaker() {
+    let app = TestApp::build()
+        .redis_proxy()
+        .set("redis.timeout", "2s")
+        .start()
+        .await;
+    let path = app.written().await;
+    app.get(&path).await;
+    let proxy = app.redis.as_ref().expect("asked for");
+    // Longer than they wait, and well within what Redis may take.
+    proxy.set(Mode::Delay(Duration::from_millis(150)));
+    let hurried = |_| {
+        app.request(Method::GET, &path)
+            .header("x-request-timeout-ms", "100")
+            .send()
+    };
+    join_all((0..8).map(hurried)).await;
+    proxy.set(Mode::Pass);
+    let late = "dependency_request_duration_seconds_count{dependency=\"redis\",outcome=\"timeout\"}";
+    assert!(app.metric(late).await >= 5.0, "they were in a hurry");
+    let state = "dependency_breaker_state{dependency=\"redis\"}";
+    assert_eq!(app.metric(state).await, 0.0);
+}
+
+/// When the answer says that nobody knows, a look at the order must not say what was before.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_unknown_outcome_the_cache_is_not_believed() {
+    let app = TestApp::build().postgres_proxy().start().await;
+    let path = app.written().await;
+    app.get(&path).await;
+    app.redis_has_entries().await;
+    let line = app.database.hold_commits().await;
+    let removing = tokio::spawn(app.request(Method::DELETE, &path).send());
+    app.database.wait_for_lock_waiter().await;
+    let proxy = app.postgres.as_ref().expect("asked for");
+    proxy.set(Mode::Cut);
+    let response = removing.await.expect("no panic").expect("an answer");
+    let problem = assert_problem(
+        response,
+        "/v1/test/notes/{id}",
+        Method::DELETE,
+        "dependency-unavailable",
+    )
+    .await;
+    assert_eq!(problem["outcome"], "unknown");
+    line.release().await;
+    let removed = "SELECT count(*) FROM test_notes WHERE removed";
+    app.database.wait_until(removed, |removed| removed == 1).await;
+    proxy.set(Mode::Pass);
+    assert_eq!(app.get(&path).await.status(), 404);
 }

@@ -236,4 +236,8 @@ impl UnitOfWork for RemoveNote {
     async fn committed(&self, removed: &Stored) {
         self.cache.put(&self.context, &self.id.to_string(), removed).await;
     }
+
+    fn unknown(&self) {
+        self.cache.doubt(&self.id.to_string());
+    }
 }

@@ -90,10 +90,13 @@ impl Fault {
     }
 }
 
-/// The SQLSTATE of a database error; `connection` for what happened on the way there.
+/// In place of a SQLSTATE, for what happened on the way to the server.
+pub(super) const CONNECTION: &str = "connection";
+
+/// The SQLSTATE of a database error, or [`CONNECTION`].
 pub(super) fn sqlstate(error: &sqlx::Error) -> String {
     let code = error.as_database_error().and_then(|error| error.code());
-    code.map_or_else(|| "connection".to_owned(), std::borrow::Cow::into_owned)
+    code.map_or_else(|| CONNECTION.to_owned(), std::borrow::Cow::into_owned)
 }
 
 impl From<sqlx::Error> for Fault {

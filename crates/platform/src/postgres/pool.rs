@@ -16,7 +16,11 @@ use tokio::{
     sync::{Semaphore, oneshot},
 };
 
-use super::{Fault, fault::sqlstate, session::Session};
+use super::{
+    Fault,
+    fault::{CONNECTION, sqlstate},
+    session::Session,
+};
 use crate::{config, telemetry::metrics::Metrics};
 
 /// Nobody waits that long for a connection, but the next one may find it ready.
@@ -72,7 +76,7 @@ impl ConnectionPool {
         self.metrics.pool.waited(started.elapsed());
         match result {
             Ok(Ok(connection)) => Ok(Session::new(connection, self.clone())),
-            Ok(Err(PoolError::Backend(error))) => Err(self.failed(error)),
+            Ok(Err(PoolError::Backend(error))) => Err(self.not_opened(error)),
             Ok(Err(_)) => Err(self.failed(sqlx::Error::PoolClosed)),
             Err(_) if deadline.remaining().is_zero() => Err(Fault::DeadlineExceeded),
             Err(_) => {
@@ -88,15 +92,37 @@ impl ConnectionPool {
         }
     }
 
+    /// No connection could be opened: no statement has failed, so it is no bug. Where the server itself said no, those
+    /// that are open go on.
+    fn not_opened(&self, error: sqlx::Error) -> Fault {
+        let (mut state, answered) = (sqlstate(&error), error.as_database_error().is_some());
+        let fault = match Fault::from(error) {
+            Fault::Bug(cause) => {
+                state = CONNECTION.to_owned();
+                Fault::Unavailable(cause)
+            }
+            fault => fault,
+        };
+        self.metrics.pool.failed(&state);
+        if !answered {
+            self.forget_idle();
+        }
+        fault
+    }
+
     /// Counts the error and names the fault. A lost connection means that the idle ones are lost too.
     pub(super) fn failed(&self, error: sqlx::Error) -> Fault {
         self.metrics.pool.failed(&sqlstate(&error));
         let fault = Fault::from(error);
         if matches!(fault, Fault::Unavailable(_)) {
-            self.pool.retain(|_, _| false);
-            self.pool.manager().forget_late();
+            self.forget_idle();
         }
         fault
+    }
+
+    fn forget_idle(&self) {
+        self.pool.retain(|_, _| false);
+        self.pool.manager().forget_late();
     }
 
     pub(super) fn close(&self) {

@@ -40,7 +40,7 @@ impl Session {
         self.connection.as_mut().expect("taken only on drop")
     }
 
-    /// Judges a result: the connection is clean when the server answered, even with an error.
+    /// Judges a result: the connection is clean when the server answered, even with an error, if it is of use to the next.
     pub(super) fn settle<T, R>(
         &mut self,
         result: Result<Result<T, Abort<R>>, DeadlineExceeded>,
@@ -56,7 +56,8 @@ impl Session {
             }
             Ok(Err(Abort::Failed(error))) => {
                 let fault = self.pool.failed(error);
-                self.clean = !matches!(fault, Fault::Unavailable(_));
+                // One that was opened read-only stays so, whatever becomes of the server.
+                self.clean = !matches!(fault, Fault::Unavailable(_) | Fault::ReadOnly(_));
                 Err(Attempt::Fault(fault))
             }
             Err(DeadlineExceeded) => Err(Attempt::Fault(Fault::DeadlineExceeded)),

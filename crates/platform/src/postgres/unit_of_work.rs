@@ -28,6 +28,9 @@ pub trait UnitOfWork: Send + Sync {
     fn committed(&self, _output: &Self::Output) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
+
+    /// What follows a transaction of which nobody knows whether it was committed: what was cached may be out of date.
+    fn unknown(&self) {}
 }
 
 /// Why a unit of work ended without a result.

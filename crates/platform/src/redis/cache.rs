@@ -137,23 +137,30 @@ impl<T: Cacheable> ReadCache<T> {
     pub async fn put(&self, context: &RequestContext, id: &str, value: &T) {
         // Whoever reads from now on must not join a load that began before the change.
         self.flights.forget(&id.to_owned());
-        if !self.store(Some(context), id, value).await {
+        if !self.store(Some(context), id, value, now_millis()).await {
             self.redis.missed_a_change();
             // The caller waits no longer; other processes may still be told.
-            self.store_later(id, value);
+            self.store_later(id, value, now_millis());
         }
     }
 
-    fn store_later(&self, id: &str, value: &T) {
+    /// Nobody knows whether a value was changed: what was stored, or is being loaded, is not believed by this process.
+    pub fn doubt(&self, id: &str) {
+        self.flights.forget(&id.to_owned());
+        self.redis.missed_a_change();
+    }
+
+    fn store_later(&self, id: &str, value: &T, read_at: u64) {
         let (cache, id, value) = (self.clone(), id.to_owned(), value.clone());
         self.lifecycle.in_background(async move {
-            cache.store(None, &id, &value).await;
+            cache.store(None, &id, &value, read_at).await;
         });
     }
 
-    /// Stores a value unless a newer one is there, for a request or for none; tells whether Redis answered.
-    async fn store(&self, context: Option<&RequestContext>, id: &str, value: &T) -> bool {
-        let (script, key, entry) = (self.script.clone(), self.key(id), self.entry(value));
+    /// Stores a value, as it was at `read_at`, unless a newer one is there, for a request or for none; tells whether
+    /// Redis answered.
+    async fn store(&self, context: Option<&RequestContext>, id: &str, value: &T, read_at: u64) -> bool {
+        let (script, key, entry) = (self.script.clone(), self.key(id), self.entry(value, read_at));
         let store = move |mut connection| async move { entry.store(&script, key, &mut connection).await };
         let stored: Option<i64> = match context {
             Some(context) => self.redis.call(context, "EVALSHA", store).await,
@@ -208,12 +215,13 @@ impl<T: Cacheable> ReadCache<T> {
         let _place = tokio::time::timeout(self.load_wait, self.loads.acquire())
             .await
             .map_err(|_| Fault::NoConnectionFree)?;
+        let read_at = now_millis();
         let value = self
             .database
             .one_statement(&load, Deadline::after(self.load_deadline), count_attempt)
             .await?;
         if let Some(value) = &value {
-            self.store_later(id, value);
+            self.store_later(id, value, read_at);
         }
         Ok(value)
     }
@@ -222,10 +230,10 @@ impl<T: Cacheable> ReadCache<T> {
         format!("{}{id}", self.prefix)
     }
 
-    fn entry(&self, value: &T) -> Entry {
+    fn entry(&self, value: &T, read_at: u64) -> Entry {
         Entry {
             version: value.version(),
-            stored: now_millis(),
+            stored: read_at,
             json: serde_json::to_string(value).expect("cached values serialize"),
             lives: self.settings.stale.as_millis() as u64,
         }

@@ -106,14 +106,13 @@ impl Redis {
         T: FromRedisValue,
         F: Future<Output = Result<Value, RedisError>> + Send,
     {
-        let limit = context
-            .redis_time_left(self.allowance)
-            .min(context.deadline().remaining());
-        if limit.is_zero() {
+        let limit = context.redis_time_left(self.allowance);
+        let patience = context.deadline().remaining();
+        if limit.is_zero() || patience.is_zero() {
             return None;
         }
         let started = Instant::now();
-        let answer = self.call_within(limit, operation, command).await;
+        let answer = self.call_within(limit, patience, operation, command).await;
         context.spent_on_redis(started.elapsed());
         answer
     }
@@ -128,12 +127,14 @@ impl Redis {
         T: FromRedisValue,
         F: Future<Output = Result<Value, RedisError>> + Send,
     {
-        self.call_within(self.allowance, operation, command).await
+        self.call_within(self.allowance, Duration::MAX, operation, command)
+            .await
     }
 
     async fn call_within<T, F>(
         &self,
         limit: Duration,
+        patience: Duration,
         operation: &'static str,
         command: impl FnOnce(Connection) -> F + Send + 'static,
     ) -> Option<T>
@@ -149,8 +150,9 @@ impl Redis {
             db.operation.name = operation,
         );
         let pool = self.pool.clone();
-        // The timeout is inside the breaker: a call dropped from outside would not be counted.
-        let result = self.breaker.call(async move {
+        // The limit is inside the breaker: a call dropped from outside is not counted. That is just what a caller in a
+        // hurry needs: its patience says nothing about Redis.
+        let call = self.breaker.call(async move {
             let attempt = async {
                 let connection = pool.get().await.map_err(RedisFault::NoConnection)?;
                 command(connection).await.map_err(RedisFault::Failed)
@@ -159,10 +161,14 @@ impl Redis {
                 .await
                 .unwrap_or(Err(RedisFault::TimedOut))
         });
-        let (answer, outcome) = match result.instrument(span.clone()).await {
-            Ok(value) => (T::from_redis_value(value).ok(), "ok"),
-            Err(Broken::Open) => (None, "skipped"),
-            Err(Broken::Failed(fault)) => {
+        let (answer, outcome) = match tokio::time::timeout(patience, call)
+            .instrument(span.clone())
+            .await
+        {
+            Err(_) => (None, "timeout"),
+            Ok(Ok(value)) => (T::from_redis_value(value).ok(), "ok"),
+            Ok(Err(Broken::Open)) => (None, "skipped"),
+            Ok(Err(Broken::Failed(fault))) => {
                 tracing::warn!(%fault, "redis gave no answer; going on without it");
                 self.judge(&fault);
                 let outcome = if fault.is_timeout() { "timeout" } else { "error" };

@@ -99,4 +99,8 @@ impl UnitOfWork for CancelOrder {
             .put(&self.context, &self.id.to_string(), cancelled)
             .await;
     }
+
+    fn unknown(&self) {
+        self.cache.doubt(&self.id.to_string());
+    }
 }
