@@ -220,6 +220,12 @@ async fn each_fault_has_its_outcome_and_its_number_of_attempts() {
     let unauthorized =
         "dependency_request_duration_seconds_count{dependency=\"supplier\",outcome=\"unauthorized\"}";
     assert_eq!(app.metric(unauthorized).await, 2.0, "what the alert is made of");
+    let invalid = "dependency_request_duration_seconds_count{dependency=\"supplier\",outcome=\"invalid\"}";
+    assert_eq!(
+        app.metric(invalid).await,
+        4.0,
+        "what the runbook of the breaker tells causes apart by"
+    );
 }
 
 /// Nothing is sampled here, and yet.
@@ -387,5 +393,7 @@ async fn an_order_is_told_without_its_delivery_when_the_supplier_cannot() {
     assert_eq!(order["degraded"], json!(["delivery"]));
 
     let response = app.get(&format!("{path}?include=everything")).await;
-    assert_problem(response, "/v1/orders/{id}", Method::GET, "invalid-query").await;
+    let problem = assert_problem(response, "/v1/orders/{id}", Method::GET, "invalid-query").await;
+    let expected = "must be one of the values in the contract";
+    assert_eq!(problem["errors"][0]["detail"], expected);
 }

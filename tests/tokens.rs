@@ -115,6 +115,10 @@ async fn only_a_token_that_holds_in_every_respect_passes() {
             hs256(DEVELOPMENT_SECRET, &claims(json!({ "aud": null }))),
         ),
         ("no token at all", "x.y.z".to_owned()),
+        (
+            "a subject that Postgres cannot store",
+            hs256(DEVELOPMENT_SECRET, &claims(json!({ "sub": "al\u{0}ice" }))),
+        ),
     ];
     for (why, token) in refused {
         let response = answer_to(&app, &format!("Bearer {token}")).await;

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use reqwest::{Method, RequestBuilder, Response, header::RETRY_AFTER};
 use resilience::{Deadline, RetryPolicy, Transient};
 use serde::de::DeserializeOwned;
@@ -123,7 +124,12 @@ async fn send<T: DeserializeOwned>(request: RequestBuilder) -> Result<(T, Value)
     Err(Failed { failure, retry_after })
 }
 
+/// In seconds, or until a date (RFC 9110, section 10.2.3).
 fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let then = DateTime::parse_from_rfc2822(value).ok()?;
+    Some((then.to_utc() - Utc::now()).to_std().unwrap_or_default())
 }

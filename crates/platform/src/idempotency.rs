@@ -10,6 +10,7 @@ use actix_web::{
 };
 use outcome::common;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
@@ -78,8 +79,9 @@ impl Responder for Answer {
 }
 
 impl Effect {
-    /// What `subject` asks of `route` under `key`. The fingerprint is taken of the parsed request, so that
-    /// white space and the order of fields make no difference.
+    /// What `subject` asks of `route` under `key`. The fingerprint is taken of the parsed request, so that white space
+    /// and the order of fields make no difference, nor does a field that is not set: a release that has one more knows
+    /// what the one before it has answered.
     pub fn new(
         subject: &str,
         route: &'static str,
@@ -87,12 +89,14 @@ impl Effect {
         request: &impl Serialize,
         retention: Duration,
     ) -> Self {
-        let canonical = serde_json::to_vec(request).expect("requests serialize");
+        // An object of `serde_json` is sorted.
+        let mut canonical = serde_json::to_value(request).expect("requests serialize");
+        drop_unset(&mut canonical);
         Self {
             subject: subject.to_owned(),
             route,
             key: key.to_owned(),
-            fingerprint: Sha256::digest(canonical).to_vec(),
+            fingerprint: Sha256::digest(canonical.to_string()).to_vec(),
             retention,
         }
     }
@@ -180,5 +184,64 @@ impl Effect {
             return Err(Abort::Refused(IdempotencyRefusal::InProgress.into()));
         }
         Ok(())
+    }
+}
+
+fn drop_unset(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(drop_unset);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_unset),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fingerprint(request: &impl Serialize) -> Vec<u8> {
+        Effect::new("s", "r", "k", request, Duration::ZERO).fingerprint
+    }
+
+    /// A call that an old release has answered is sent again to a new one.
+    #[test]
+    fn another_release_knows_the_same_request() {
+        #[derive(Serialize)]
+        struct Old {
+            items: Vec<OldItem>,
+            currency: &'static str,
+        }
+        #[derive(Serialize)]
+        struct OldItem {
+            sku: &'static str,
+        }
+        #[derive(Serialize)]
+        struct New {
+            currency: &'static str,
+            note: Option<&'static str>,
+            items: Vec<NewItem>,
+        }
+        #[derive(Serialize)]
+        struct NewItem {
+            quantity: Option<u32>,
+            sku: &'static str,
+        }
+        let old = Old {
+            items: vec![OldItem { sku: "A" }],
+            currency: "EUR",
+        };
+        let new = |note| New {
+            currency: "EUR",
+            note,
+            items: vec![NewItem {
+                quantity: None,
+                sku: "A",
+            }],
+        };
+        assert_eq!(fingerprint(&old), fingerprint(&new(None)));
+        assert_ne!(fingerprint(&old), fingerprint(&new(Some("ring twice"))));
     }
 }

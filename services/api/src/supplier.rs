@@ -59,19 +59,8 @@ impl Supplier {
         items: &impl Serialize,
     ) -> Result<Answer<SupplierQuote>, UpstreamFault> {
         let call = Call::post("/v1/quotes", items).safe_to_repeat();
-        let answer = self.upstream.call(context, &call).await?;
-        if let Answer::Value(SupplierQuote {
-            total_cents,
-            currency: quoted,
-            ..
-        }) = &answer
-            && (*total_cents < 0 || quoted != currency)
-        {
-            return Err(UpstreamFault::Invalid(
-                "another currency than asked for, or less than nothing".into(),
-            ));
-        }
-        Ok(answer)
+        let agrees = |quote: &SupplierQuote| quote.total_cents >= 0 && quote.currency == currency;
+        self.upstream.call_for(context, &call, agrees).await
     }
 
     /// When an order is expected; nothing where the supplier does not know it. Asked once: it is an extra.

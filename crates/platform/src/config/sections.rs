@@ -111,7 +111,7 @@ section! {
         url: SecretString = "",
         /// Connections for requests.
         pool_size: usize = "16",
-        /// Time to get a connection; longer is 503 `overloaded`.
+        /// Time to get a connection. Longer is 503: `overloaded` where all are in use, else `dependency-unavailable`.
         acquire_timeout: Duration = "250ms",
         /// `statement_timeout` of every connection.
         statement_timeout: Duration = "700ms",
@@ -139,7 +139,7 @@ section! {
 section! {
     /// Redis. Nothing is lost when it is.
     pub struct Redis in "redis" {
-        /// `redis://host:port`.
+        /// `redis://host:port`, or `rediss://host:port` with TLS.
         url: SecretString = "",
         /// Connections.
         pool_size: usize = "8",

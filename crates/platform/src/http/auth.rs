@@ -142,7 +142,8 @@ impl Authenticator {
             return Err(AuthRefusal::Unauthenticated(challenge));
         };
         match jsonwebtoken::decode::<Claims>(token.trim(), &self.key, &self.validation) {
-            Ok(token) if !token.claims.sub.is_empty() => Ok(token.claims),
+            // Postgres cannot store U+0000.
+            Ok(token) if !token.claims.sub.is_empty() && !token.claims.sub.contains('\0') => Ok(token.claims),
             _ => Err(AuthRefusal::Unauthenticated(challenge)),
         }
     }

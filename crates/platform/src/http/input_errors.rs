@@ -37,13 +37,14 @@ fn expected(message: &str) -> &'static str {
         .rsplit_once("expected ")
         .map_or(message, |(_, after)| after);
     let words = [
+        ("unknown variant", "one of the values in the contract"),
+        ("date", "a date"),
         ("sequence", "an array"),
         ("struct", "an object"),
         ("map", "an object"),
         ("string", "a string"),
         ("bool", "true or false"),
         ("UUID", "a UUID"),
-        ("date", "a date"),
         ("u8", "a whole number, not negative"),
         ("u16", "a whole number, not negative"),
         ("u32", "a whole number, not negative"),
@@ -58,8 +59,8 @@ fn expected(message: &str) -> &'static str {
     ];
     words
         .iter()
-        .find(|(word, _)| after.contains(word))
-        .map_or("of another type", |(_, words)| words)
+        .find(|(word, _)| after.contains(word) || message.starts_with(word))
+        .map_or("of the form in the contract", |(_, words)| words)
 }
 
 fn pointer(path: &Path) -> String {

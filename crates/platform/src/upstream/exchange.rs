@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use opentelemetry::propagation::{Injector, TextMapPropagator};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use reqwest::{
@@ -26,7 +27,7 @@ pub(super) enum Reply {
     Value(Value),
     /// A 4xx that our caller's request has earned.
     Refused(u16),
-    /// 429.
+    /// 429, or 409 and 425 that ask to wait: a first call with the same key is still running, as our own services say.
     Throttled(Duration),
 }
 
@@ -45,13 +46,15 @@ pub(super) async fn exchange(
         }
     })?;
     let status = response.status();
+    let wait = retry_after(&response);
     let said = |words: &str| format!("{words}: {status}");
     match status.as_u16() {
         200..300 => read(response, max_bytes).await.map(Reply::Value),
         401 | 403 => Err(UpstreamFault::Unauthorized(
             said("our credentials are not accepted").into(),
         )),
-        429 => Ok(Reply::Throttled(retry_after(&response))),
+        429 => Ok(Reply::Throttled(wait.unwrap_or(DEFAULT_WAIT))),
+        409 | 425 if let Some(wait) = wait => Ok(Reply::Throttled(wait)),
         408 | 500.. => Err(UpstreamFault::Failed(said("it failed").into())),
         400..500 => Ok(Reply::Refused(status.as_u16())),
         _ => Err(UpstreamFault::Invalid(
@@ -81,14 +84,17 @@ async fn read(mut response: Response, max_bytes: usize) -> Result<Value, Upstrea
     serde_json::from_slice(&body).map_err(|error| UpstreamFault::Invalid(error.into()))
 }
 
-fn retry_after(response: &Response) -> Duration {
-    let seconds = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    seconds
-        .map_or(DEFAULT_WAIT, Duration::from_secs)
-        .min(LONGEST_WAIT)
+/// `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3).
+fn retry_after(response: &Response) -> Option<Duration> {
+    let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    let wait = match value.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let then = DateTime::parse_from_rfc2822(value).ok()?;
+            (then.to_utc() - Utc::now()).to_std().unwrap_or_default()
+        }
+    };
+    Some(wait.min(LONGEST_WAIT))
 }
 
 /// Puts the span's trace identity into the headers (W3C Trace Context).

@@ -171,30 +171,37 @@ impl Upstream {
         context: &RequestContext,
         call: &Call,
     ) -> Result<Answer<T>, UpstreamFault> {
+        self.call_for(context, call, |_| true).await
+    }
+
+    /// As [`call`](Self::call), for an answer that `agrees` with what was asked.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call); [`UpstreamFault::Invalid`] where it does not agree.
+    pub async fn call_for<T: DeserializeOwned>(
+        &self,
+        context: &RequestContext,
+        call: &Call,
+        agrees: impl Fn(&T) -> bool,
+    ) -> Result<Answer<T>, UpstreamFault> {
         let on_event = |event| match event {
             RetryEvent::Retrying(reason) => self.metrics.retries.attempt(self.name, reason),
             RetryEvent::BudgetExhausted => self.metrics.retries.budget_exhausted(self.name),
         };
         let transient = |fault: &UpstreamFault| fault.transient().filter(|_| call.attempts_allowed);
-        let reply = self
-            .retry
+        self.retry
             .run(context.deadline(), transient, on_event, || {
-                self.attempt(context, call)
+                self.attempt(context, call, &agrees)
             })
-            .await?;
-        match reply {
-            Reply::Value(value) => serde_path_to_error::deserialize(value)
-                .map(Answer::Value)
-                // Where, not what: the message could quote the other side.
-                .map_err(|error| {
-                    UpstreamFault::Invalid(format!("not as promised at `{}`", error.path()).into())
-                }),
-            Reply::Refused(status) => Ok(Answer::Refused(status)),
-            Reply::Throttled(wait) => Err(UpstreamFault::Throttled(wait)),
-        }
+            .await
     }
 
-    async fn attempt(&self, context: &RequestContext, call: &Call) -> Result<Reply, UpstreamFault> {
+    async fn attempt<T: DeserializeOwned>(
+        &self,
+        context: &RequestContext,
+        call: &Call,
+        agrees: &impl Fn(&T) -> bool,
+    ) -> Result<Answer<T>, UpstreamFault> {
         context.count_attempt();
         let started = Instant::now();
         let span = client_span!(
@@ -205,15 +212,15 @@ impl Upstream {
             server.port = self.base.port_or_known_default().map(i64::from),
             outcome = tracing::field::Empty,
         );
-        let result = self.guarded(context, call, &span).instrument(span.clone()).await;
+        let reply = self.guarded(context, call, &span).instrument(span.clone()).await;
+        let result = reply.and_then(|reply| understood(reply, agrees));
         let outcome = match &result {
-            Ok(Reply::Value(_)) => "ok",
-            Ok(Reply::Refused(_)) => "refused",
-            Ok(Reply::Throttled(_)) => "throttled",
+            Ok(Answer::Value(_)) => "ok",
+            Ok(Answer::Refused(_)) => "refused",
             Err(fault) => fault.outcome(),
         };
         span.record("outcome", outcome);
-        if result.is_err() {
+        if result.is_err() && outcome != "throttled" {
             telemetry::failed(&span, outcome);
         }
         self.metrics
@@ -280,5 +287,24 @@ impl Upstream {
         inject(span, request.headers_mut());
         *request.body_mut() = call.body.as_ref().map(|body| body.to_string().into());
         request
+    }
+}
+
+/// What the reply says to our caller.
+fn understood<T: DeserializeOwned>(
+    reply: Reply,
+    agrees: impl Fn(&T) -> bool,
+) -> Result<Answer<T>, UpstreamFault> {
+    match reply {
+        Reply::Value(value) => match serde_path_to_error::deserialize(value) {
+            Ok(value) if agrees(&value) => Ok(Answer::Value(value)),
+            Ok(_) => Err(UpstreamFault::Invalid("not what was asked for".into())),
+            // Where, not what: the message could quote the other side.
+            Err(error) => Err(UpstreamFault::Invalid(
+                format!("not as promised at `{}`", error.path()).into(),
+            )),
+        },
+        Reply::Refused(status) => Ok(Answer::Refused(status)),
+        Reply::Throttled(wait) => Err(UpstreamFault::Throttled(wait)),
     }
 }
