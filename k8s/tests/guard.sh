@@ -16,7 +16,7 @@ queries "$1" "" ""
 names=$(jq -r '.groups[].rules[].record' "$work/queries.yml")
 promtool test rules "$work/guard.yml" || exit 1
 
-for part in floor unless idle; do
+for part in floor unless idle short-window; do
   noticed=0
   for name in $names; do
     queries "$1" "$name" "$part"
