@@ -176,6 +176,7 @@ pub fn of_analyses(files: &[(String, Value)]) -> Vec<Query> {
             // What the engine fills in is a label that Prometheus adds.
             let text = text
                 .replace("{{args.window}}", "1m")
+                .replace("{{args.short-window}}", "15s")
                 .replace("{{args.", "")
                 .replace("}}", "");
             queries.push(Query::at(&format!("{file}: {}", metric["name"]), text));
