@@ -115,12 +115,15 @@ impl Database {
             let result = result.await;
             match &result {
                 Ok(output) => work.committed(output).await,
-                Err(Attempt::Fault(Fault::OutcomeUnknown(_))) => work.unknown(),
-                Err(_) => {}
-            }
-            match &result {
-                Err(Attempt::Fault(fault)) if send.is_closed() => log_unheard(W::NAME, fault),
-                _ => {}
+                Err(Attempt::Fault(fault)) => {
+                    if matches!(fault, Fault::OutcomeUnknown(_)) {
+                        work.unknown();
+                    }
+                    if send.is_closed() {
+                        log_unheard(W::NAME, fault);
+                    }
+                }
+                Err(Attempt::Refused(_)) => {}
             }
             // Nobody to hear it is no reason to fail: the caller has hung up.
             let _ = send.send(result.map_err(Attempt::into_refusal));
