@@ -32,29 +32,29 @@ async fn ten_times_the_capacity_is_served_or_shed_and_memory_stays_bounded() {
         .set(Mode::Delay(Duration::from_millis(10)));
     let before = resident_megabytes();
     let client = |_| async {
-        let (mut served, mut shed) = (0, 0);
+        let (mut served, mut shed) = (Vec::new(), Vec::new());
         for _ in 0..25 {
             let asked = Instant::now();
             let response = app.get("/v1/test/notes").await;
+            let took = asked.elapsed();
             if response.status() == 200 {
-                assert!(
-                    asked.elapsed() < Duration::from_secs(3),
-                    "accepted, but late: {:?}",
-                    asked.elapsed()
-                );
-                served += 1;
+                served.push(took);
             } else {
                 assert_problem(response, "/v1/test/notes", Method::GET, "overloaded").await;
-                shed += 1;
+                shed.push(took);
             }
         }
         (served, shed)
     };
     let results = join_all((0..80).map(client)).await;
-    let (served, shed): (Vec<u32>, Vec<u32>) = results.into_iter().unzip();
+    let (served, shed): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+    let slowest = |all: Vec<Vec<Duration>>| all.into_iter().flatten().max();
+    let served = slowest(served).expect("some are served");
+    let shed = slowest(shed).expect("some are shed");
+    // Who is shed waits for the machine alone; who is accepted may wait for its deadline, too.
     assert!(
-        served.iter().sum::<u32>() > 0 && shed.iter().sum::<u32>() > 0,
-        "{served:?} {shed:?}"
+        served < shed + app.settings.http.deadline,
+        "accepted, but late: {served:?}, shed in {shed:?}"
     );
     let grown = resident_megabytes().saturating_sub(before);
     assert!(grown < 100, "grown by {grown} MB");

@@ -84,6 +84,7 @@ async fn paused_in_mid_query_is_504_in_time_and_leaks_no_connection() {
     let app = TestApp::build().postgres_proxy().start().await;
     let proxy = app.postgres.as_ref().expect("asked for");
     assert_eq!(app.get(NOTES).await.status(), 200);
+    let backend = app.database.backend_of("SELECT * FROM test_notes").await;
     proxy.set(Mode::Pause);
     let request = |_| {
         app.request(Method::GET, NOTES)
@@ -110,7 +111,7 @@ async fn paused_in_mid_query_is_504_in_time_and_leaks_no_connection() {
         asked.elapsed()
     );
     proxy.set(Mode::Pass);
-    app.database.wait_for_no_backend_but(4).await;
+    app.database.wait_for_end_of(backend).await;
     assert_eq!(app.get(NOTES).await.status(), 200);
     assert_eq!(
         app.metric("db_client_connection_count{pool=\"requests\",state=\"used\"}")

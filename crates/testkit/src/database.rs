@@ -171,19 +171,30 @@ impl TestDatabase {
         self.wait_until(waiters, |waiting| waiting >= count).await;
     }
 
-    /// Waits until at most so many connections besides the asking one are left.
-    pub async fn wait_for_no_backend_but(&self, count: i64) {
-        let backends = "SELECT count(*) FROM pg_stat_activity
-                        WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        self.wait_until(backends, |backends| backends <= count).await;
+    /// The process at the server whose last statement began like this.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn backend_of(&self, statement: &str) -> i32 {
+        let backend = "SELECT pid FROM pg_stat_activity
+                       WHERE datname = current_database() AND starts_with(query, $1) AND pid <> pg_backend_pid()";
+        let backend = sqlx::query_scalar(backend).bind(statement);
+        let found = backend.fetch_one(&mut self.connect().await).await;
+        found.expect("a connection that ran it")
+    }
+
+    /// Waits until this process at the server has ended.
+    pub async fn wait_for_end_of(&self, backend: i32) {
+        let gone = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}");
+        self.wait_until(&gone, |backends| backends == 0).await;
     }
 
     /// Waits until the number that `sql` yields is as wanted.
-    pub async fn wait_until(&self, sql: &'static str, wanted: impl Fn(i64) -> bool) {
+    pub async fn wait_until(&self, sql: &str, wanted: impl Fn(i64) -> bool) {
         let mut connection = self.connect().await;
         let started = std::time::Instant::now();
         loop {
-            let number = sqlx::query_scalar(sql)
+            let number = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
                 .fetch_one(&mut connection)
                 .await
                 .expect("the statement counts");
