@@ -120,6 +120,29 @@ async fn a_slow_head_on_a_used_connection_is_waited_for() {
     );
 }
 
+/// Longer than an ingress keeps its idle connections (60 s is common): the next request must not meet a closing one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_kept_for_as_long_as_the_configuration_says() {
+    let kept_for = async |app: &TestApp, at_most: Duration| {
+        let mut connection = RawConnection::open(app.address).await;
+        connection.send("GET /info HTTP/1.1\r\nhost: test\r\n\r\n").await;
+        assert_eq!(connection.response().await.status, 200);
+        tokio::time::timeout(at_most, connection.closed()).await
+    };
+    let short = TestApp::build().set("http.keep_alive", "1s").start().await;
+    let closed = kept_for(&short, Duration::from_secs(4)).await;
+    let closed = closed.expect("it is closed after http.keep_alive");
+    assert!(closed > Duration::from_millis(900), "{closed:?}");
+
+    let app = TestApp::start().await;
+    assert_eq!(app.settings.http.keep_alive, Duration::from_secs(75));
+    let closed = kept_for(&app, Duration::from_secs(6)).await;
+    assert!(
+        closed.is_err(),
+        "closed after the 5 s of the HTTP library: {closed:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_senders_leave_room_for_others() {
     let app = TestApp::build().set("http.max_in_flight", "4").start().await;

@@ -57,7 +57,7 @@ pub async fn trigger(code: &str) -> bool {
     }
     let shop = shop(TestApp::build().worker()).await;
     shop.supplier
-        .set_fault(Endpoint::Notifications, Some(Fault::Status { status: 400 }));
+        .set_fault(Endpoint::Notifications, Some(Fault::Status { status: 422 }));
     placed(&shop).await;
     let job = wait_for(&shop, &confirmation(&shop).await, "failed").await;
     assert_eq!(
@@ -209,7 +209,7 @@ async fn an_order_its_job_and_the_supplier_can_be_followed_by_their_traces() {
 async fn a_failed_job_tells_nothing_of_the_suppliers_or_the_customers() {
     let shop = shop(TestApp::build().worker()).await;
     shop.supplier
-        .set_fault(Endpoint::Notifications, Some(Fault::Status { status: 400 }));
+        .set_fault(Endpoint::Notifications, Some(Fault::Status { status: 422 }));
     placed(&shop).await;
     let path = confirmation(&shop).await;
     let answered = wait_for(&shop, &path, "failed").await;
@@ -240,6 +240,43 @@ async fn a_supplier_that_comes_back_gets_its_notification_once_by_key() {
         shop.supplier.received().notifications.get(&id.to_string()),
         Some(&1)
     );
+}
+
+/// The supplier's gateway knows no such path, or our request is wrong: neither is the customer's fault, and the
+/// confirmation is not given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_outlasts_a_supplier_that_is_misrouted() {
+    for status in [404, 405, 400] {
+        let shop = shop(TestApp::build().worker().set("upstream.breaker_calls", "1000")).await;
+        shop.supplier
+            .set_fault(Endpoint::Notifications, Some(Fault::Status { status }));
+        placed(&shop).await;
+        let path = confirmation(&shop).await;
+        let judged = "SELECT count(*) FROM job_runs
+            WHERE kind = 'send_confirmation' AND (last_error IS NOT NULL OR finished_at IS NOT NULL)";
+        shop.database.wait_until(judged, |judged| judged == 1).await;
+        shop.supplier.set_fault(Endpoint::Notifications, None);
+        wait_for(&shop, &path, "succeeded").await;
+    }
+}
+
+/// Under a key of ours a conflict means that the first call with it is still running, whether it says so or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_under_our_key_is_waited_for() {
+    let shop = shop(TestApp::build().worker()).await;
+    shop.supplier
+        .set_fault(Endpoint::Notifications, Some(Fault::Status { status: 409 }));
+    placed(&shop).await;
+    let path = confirmation(&shop).await;
+    let throttled =
+        "dependency_request_duration_seconds_count{dependency=\"supplier\",outcome=\"throttled\"}";
+    let began = Instant::now();
+    while shop.metric(throttled).await < 1.0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "it is not asked");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    shop.supplier.set_fault(Endpoint::Notifications, None);
+    wait_for(&shop, &path, "succeeded").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,12 @@ def pods: .[] | select(.spec.template.spec.containers) | { who: "\(.kind) \(.met
         ( .resources | select(.limits.memory == null or .limits.memory != .requests.memory) | "\($where): memory request = limit" ),
         ( select(.image | test(":.+$") | not) | "\($where): the image \(.image) has neither tag nor digest" ) ) ),
 
+# DNS of a node (NodeLocal DNSCache) and of GKE (Cloud DNS) has an address, and no pod that a selector could name.
+( [ .[] | select(.kind == "NetworkPolicy" and .metadata.name == "dns") | .spec.egress[]
+    | select([.ports[].protocol] | sort == ["TCP", "UDP"]) | .to[].ipBlock.cidr // empty ] as $open
+  | ("169.254.20.10/32", "169.254.169.254/32") | . as $address | select($open | index($address) | not)
+  | "NetworkPolicy dns: \($address) is not open" ),
+
 ( .[] | select(.kind == "AnalysisTemplate") | .spec.metrics[] | "metric \(.name)" as $who
   | ( select(.failureCondition != null or (.successCondition // "" | startswith("len(result) > 0 && ") | not))
       | "\($who): one successCondition, which begins with `len(result) > 0 && `, and no failureCondition" ),

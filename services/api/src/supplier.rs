@@ -58,7 +58,7 @@ impl Supplier {
         currency: &str,
         items: &impl Serialize,
     ) -> Result<Answer<SupplierQuote>, UpstreamFault> {
-        let call = Call::post("/v1/quotes", items).safe_to_repeat();
+        let call = Call::post("/v1/quotes", items).refusals(&[422]).safe_to_repeat();
         let agrees = |quote: &SupplierQuote| quote.total_cents >= 0 && quote.currency == currency;
         self.upstream.call_for(context, &call, agrees).await
     }
@@ -69,7 +69,9 @@ impl Supplier {
         context: &RequestContext,
         order: &Uuid,
     ) -> Result<Option<DeliveryEstimate>, UpstreamFault> {
-        let call = Call::get(format!("/v1/deliveries/{order}")).once();
+        let call = Call::get(format!("/v1/deliveries/{order}"))
+            .refusals(&[404])
+            .once();
         Ok(match self.upstream.call(context, &call).await? {
             Answer::Value(estimate) => {
                 self.deliveries.keep(&order.to_string(), &estimate);
@@ -95,7 +97,9 @@ impl Supplier {
         key: &Uuid,
         notification: &impl Serialize,
     ) -> Result<Answer<IgnoredAny>, UpstreamFault> {
-        let call = Call::post("/v1/notifications", notification).idempotency_key(key.to_string());
+        let call = Call::post("/v1/notifications", notification)
+            .refusals(&[422])
+            .idempotency_key(key.to_string());
         self.upstream.call(context, &call).await
     }
 }

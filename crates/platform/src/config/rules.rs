@@ -170,6 +170,7 @@ fn time_limits(settings: &Settings, faults: &mut Vec<ConfigFault>) {
     let limits = [
         ("http.deadline", http.deadline),
         ("http.min_deadline", http.min_deadline),
+        ("http.keep_alive", http.keep_alive),
         ("http.body_timeout", http.body_timeout),
         ("database.acquire_timeout", database.acquire_timeout),
         ("database.statement_timeout", database.statement_timeout),

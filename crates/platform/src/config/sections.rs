@@ -93,6 +93,9 @@ section! {
         max_in_flight: usize = "256",
         /// Connections at once; whoever comes on top waits to be accepted. Keep it below the limit of open files.
         max_connections: usize = "800",
+        /// Time that an idle connection is kept. It must be longer than the ingress keeps its own, or a request meets a
+        /// connection that is being closed and gets a 502 from the ingress.
+        keep_alive: Duration = "75s",
         /// Largest request body.
         max_body_bytes: usize = "65536",
         /// Largest request head, below the 128 KiB at which the HTTP library answers by itself.

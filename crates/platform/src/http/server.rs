@@ -112,6 +112,7 @@ pub fn listen_public(platform: Data<Platform>, configure: Configure) -> anyhow::
     let server = server
         .workers(threads)
         .max_connections(http.max_connections.div_ceil(threads))
+        .keep_alive(http.keep_alive)
         .client_request_timeout(HEAD_TIMEOUT)
         .shutdown_timeout(shutdown.as_secs_f64().ceil() as u64)
         .disable_signals()

@@ -180,7 +180,9 @@ impl Deliveries {
                 ("postponed", self.put_back(&started, wait, None, &context).await)
             }
             Recorded::Not(JobFailure::Permanent(problem, cause)) => {
-                let (problem, error) = (Some(problem), chain(&cause));
+                let (code, error) = (problem.code, chain(&cause));
+                tracing::warn!(job = name, run = %id, attempt, problem = code, error, "failed for good");
+                let problem = Some(problem);
                 let end = End {
                     id,
                     attempt,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
-use sqlx::{Connection, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
 
 use super::{Abort, Database, Fault, UnitOfWork, pool::parse_url};
 use crate::{
@@ -17,6 +17,9 @@ const MIGRATION_LOCK_TIMEOUT: &str = "5s";
 
 /// A cluster that enforces NetworkPolicies lets a new pod through only after a moment.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often what was not to be had is asked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The migrations this binary was built with.
 #[derive(Clone, Copy, Debug)]
@@ -70,20 +73,45 @@ impl Schema {
         let mut connection = connect(&options)
             .await
             .context("the database cannot be reached")?;
-        let before = applied(&mut connection).await?;
-        self.0
-            .run(&mut connection)
-            .await
-            .context("a migration failed; the ones before it are in place")?;
+        wait_for_turn(&mut connection).await?;
+        let applied = self.run(&mut connection).await?;
         migrate_library(options)
             .await
             .context("the job queue's migrations failed")?;
-        let after = applied(&mut connection).await?;
         connection
             .close()
             .await
             .context("the database was lost after the migrations")?;
-        Ok((after - before) as usize)
+        Ok(applied)
+    }
+
+    /// One migration at a time, each under the limit that suits it; the number of those that were missing.
+    async fn run(&self, connection: &mut PgConnection) -> anyhow::Result<usize> {
+        let applied = applied(connection).await?;
+        let mut count = 0;
+        for migration in self.0.iter() {
+            if applied.contains(&migration.version) {
+                continue;
+            }
+            if migration.no_tx {
+                // `CREATE INDEX CONCURRENTLY` waits for every older transaction, and blocks no traffic meanwhile.
+                set_lock_timeout(connection, "0").await?;
+                drop_invalid_indexes(connection, migration.sql.as_str()).await?;
+            } else {
+                set_lock_timeout(connection, MIGRATION_LOCK_TIMEOUT).await?;
+            }
+            self.0
+                .run_to(migration.version, &mut *connection)
+                .await
+                .context("a migration failed; the ones before it are in place")?;
+            count += 1;
+        }
+        // Also where none is missing: those that ran are compared with what is built in.
+        self.0
+            .run(&mut *connection)
+            .await
+            .context("the migrations that ran are not those of this binary")?;
+        Ok(count)
     }
 
     /// Compares with the database.
@@ -113,7 +141,7 @@ async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
         match PgConnection::connect_with(options).await {
             // A connection that is cut off at once reads as an answer that makes no sense.
             Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) if began.elapsed() < CONNECT_PATIENCE => {
-                tokio::time::sleep(Duration::from_millis(250)).await;
+                tokio::time::sleep(LOOK_AGAIN).await;
             }
             result => return result,
         }
@@ -127,13 +155,63 @@ async fn has_bookkeeping(connection: &mut PgConnection) -> sqlx::Result<bool> {
         .await
 }
 
-async fn applied(connection: &mut PgConnection) -> sqlx::Result<i64> {
+async fn applied(connection: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
     if !has_bookkeeping(connection).await? {
-        return Ok(0);
+        return Ok(Vec::new());
     }
-    sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations WHERE success")
-        .fetch_one(connection)
+    sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
+        .fetch_all(connection)
         .await
+}
+
+async fn set_lock_timeout(connection: &mut PgConnection, limit: &'static str) -> sqlx::Result<()> {
+    let set = sqlx::query("SELECT set_config('lock_timeout', $1, false)").bind(limit);
+    set.execute(connection).await.map(drop)
+}
+
+/// Only one process migrates a database; the lock goes with its connection. It is asked for again and again: a
+/// statement that waits for it would be one more that `CREATE INDEX CONCURRENTLY` waits for.
+async fn wait_for_turn(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let mut waited = false;
+    loop {
+        let locked = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtext('migrate'))");
+        if locked.fetch_one(&mut *connection).await? {
+            return Ok(());
+        }
+        if !std::mem::replace(&mut waited, true) {
+            tracing::info!("another process migrates this database; waiting for it");
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// `CREATE INDEX CONCURRENTLY` that is cut off leaves an index that serves no query, and stands in its own way.
+async fn drop_invalid_indexes(connection: &mut PgConnection, migration: &str) -> anyhow::Result<()> {
+    let invalid = sqlx::query_as::<_, (String, String)>(
+        "SELECT class.relname, class.oid::regclass::text
+         FROM pg_index AS index JOIN pg_class AS class ON class.oid = index.indexrelid
+         WHERE NOT index.indisvalid",
+    );
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|character: char| !character.is_alphanumeric() && character != '_');
+        words.map(str::to_lowercase).collect()
+    };
+    let named = words(migration);
+    for (name, index) in invalid.fetch_all(&mut *connection).await? {
+        if named.contains(&name.to_lowercase()) {
+            tracing::info!(
+                index,
+                "dropping an invalid index that an earlier attempt left behind"
+            );
+            // The server's own quoting.
+            let drop = AssertSqlSafe(format!("DROP INDEX CONCURRENTLY {index}"));
+            sqlx::query(drop)
+                .execute(&mut *connection)
+                .await
+                .with_context(|| format!("the invalid index {index} cannot be dropped"))?;
+        }
+    }
+    Ok(())
 }
 
 struct NewestMigration;

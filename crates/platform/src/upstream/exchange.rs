@@ -25,18 +25,25 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 pub(super) enum Reply {
     /// 2xx.
     Value(Value),
-    /// A 4xx that our caller's request has earned.
+    /// A 4xx that the call declares as a refusal of our caller's request.
     Refused(u16),
-    /// 429, or 409 and 425 that ask to wait: a first call with the same key is still running, as our own services say.
+    /// 429; or 409 and 425 while a first call with the same key is still running.
     Throttled(Duration),
 }
 
+/// How a response is judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// The statuses that are our caller's fault.
+    pub(super) refusals: &'static [u16],
+    /// Whether the call has a key, so that a conflict means its first attempt is still running.
+    pub(super) has_key: bool,
+    /// The largest body that is read.
+    pub(super) max_bytes: usize,
+}
+
 /// Sends and reads, within what the other side may cost us.
-pub(super) async fn exchange(
-    client: Client,
-    request: Request,
-    max_bytes: usize,
-) -> Result<Reply, UpstreamFault> {
+pub(super) async fn exchange(client: Client, request: Request, terms: Terms) -> Result<Reply, UpstreamFault> {
     let response = client.execute(request).await.map_err(|error| {
         let error = error.without_url();
         if error.is_connect() {
@@ -49,14 +56,18 @@ pub(super) async fn exchange(
     let wait = retry_after(&response);
     let said = |words: &str| format!("{words}: {status}");
     match status.as_u16() {
-        200..300 => read(response, max_bytes).await.map(Reply::Value),
+        200..300 => read(response, terms.max_bytes).await.map(Reply::Value),
+        status if terms.refusals.contains(&status) => Ok(Reply::Refused(status)),
         401 | 403 => Err(UpstreamFault::Unauthorized(
             said("our credentials are not accepted").into(),
         )),
         429 => Ok(Reply::Throttled(wait.unwrap_or(DEFAULT_WAIT))),
-        409 | 425 if let Some(wait) = wait => Ok(Reply::Throttled(wait)),
+        409 | 425 if terms.has_key || wait.is_some() => Ok(Reply::Throttled(wait.unwrap_or(DEFAULT_WAIT))),
         408 | 500.. => Err(UpstreamFault::Failed(said("it failed").into())),
-        400..500 => Ok(Reply::Refused(status.as_u16())),
+        // A wrong address, a gateway in its place, or a request of ours that is wrong.
+        400..500 => Err(UpstreamFault::Rejected(
+            said("a refusal that the call does not declare").into(),
+        )),
         _ => Err(UpstreamFault::Invalid(
             said("an answer of another kind was expected").into(),
         )),

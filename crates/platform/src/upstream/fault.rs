@@ -17,6 +17,8 @@ refusal! {
         Throttled(wait: Duration) => common::UPSTREAM_UNAVAILABLE, "a service this one needs asks to wait";
         /// 502: it answered with a 5xx, or broke off.
         Failed(cause: Cause) => common::UPSTREAM_ERROR, "a service this one needs has failed";
+        /// 502: it returned a 4xx that the call does not declare as a refusal: a wrong address, or a wrong request of ours.
+        Rejected(cause: Cause) => common::UPSTREAM_ERROR, "a service this one needs has failed";
         /// 502: it does not accept our credentials (401, 403): our fault, and an alert.
         Unauthorized(cause: Cause) => common::UPSTREAM_ERROR, "a service this one needs has failed";
         /// 502: not JSON, not the promised shape, too large, or a redirect.
@@ -33,9 +35,12 @@ impl UpstreamFault {
             Self::Unreachable(_) => Some("connection"),
             Self::Failed(_) => Some("error"),
             Self::TimedOut => Some("timeout"),
-            Self::Open | Self::Saturated | Self::Throttled(_) | Self::Unauthorized(_) | Self::Invalid(_) => {
-                None
-            }
+            Self::Open
+            | Self::Saturated
+            | Self::Throttled(_)
+            | Self::Rejected(_)
+            | Self::Unauthorized(_)
+            | Self::Invalid(_) => None,
         }
     }
 
@@ -47,6 +52,7 @@ impl UpstreamFault {
             Self::Unreachable(_) => "unreachable",
             Self::Throttled(_) => "throttled",
             Self::Failed(_) => "error",
+            Self::Rejected(_) => "rejected",
             Self::Unauthorized(_) => "unauthorized",
             Self::Invalid(_) => "invalid",
             Self::TimedOut => "timeout",

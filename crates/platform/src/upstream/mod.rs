@@ -16,7 +16,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tracing::Instrument;
 
-use self::exchange::{Reply, exchange, inject};
+use self::exchange::{Reply, Terms, exchange, inject};
 use crate::{
     config,
     context::RequestContext,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How an attempt can end, as the metric says it.
-const OUTCOMES: [&str; 10] = [
+const OUTCOMES: [&str; 11] = [
     "ok",
     "refused",
     "throttled",
@@ -32,6 +32,7 @@ const OUTCOMES: [&str; 10] = [
     "saturated",
     "unreachable",
     "error",
+    "rejected",
     "unauthorized",
     "invalid",
     "timeout",
@@ -57,6 +58,7 @@ pub struct Call {
     path: String,
     body: Option<Value>,
     idempotency_key: Option<String>,
+    refusals: &'static [u16],
     attempts_allowed: bool,
 }
 
@@ -65,7 +67,7 @@ pub struct Call {
 pub enum Answer<T> {
     /// A result.
     Value(T),
-    /// A 4xx: it refuses what our caller asked for.
+    /// A 4xx that the call declares ([`Call::refusals`]): it refuses what our caller asked for.
     Refused(u16),
 }
 
@@ -77,6 +79,7 @@ impl Call {
             path: path.into(),
             body: None,
             idempotency_key: None,
+            refusals: &[],
             attempts_allowed: true,
         }
     }
@@ -93,6 +96,13 @@ impl Call {
             attempts_allowed: false,
             ..Self::get(path)
         }
+    }
+
+    /// The statuses with which the other side refuses what our caller asked for, such as 404 or 422. Any other 4xx is
+    /// no fault of our caller: [`UpstreamFault::Rejected`].
+    pub fn refusals(mut self, statuses: &'static [u16]) -> Self {
+        self.refusals = statuses;
+        self
     }
 
     /// It changes nothing at the other side, so it may be sent again.
@@ -237,13 +247,18 @@ impl Upstream {
     ) -> Result<Reply, UpstreamFault> {
         let place = self.bulkhead.try_enter().ok_or(UpstreamFault::Saturated)?;
         let request = self.request(context, call, span);
-        let (client, max_bytes) = (self.client.clone(), self.settings.max_response_bytes);
+        let client = self.client.clone();
+        let terms = Terms {
+            refusals: call.refusals,
+            has_key: call.idempotency_key.is_some(),
+            max_bytes: self.settings.max_response_bytes,
+        };
         let (left, full) = (context.deadline().remaining(), self.settings.attempt_timeout);
         // The timeout is inside the breaker: a call dropped from outside is not counted. That is just what a caller
         // in a hurry needs: its own deadline says nothing about the other side.
         let call = self.breaker.call(async move {
             let _place = place;
-            let exchange = exchange(client, request, max_bytes);
+            let exchange = exchange(client, request, terms);
             tokio::time::timeout(full, exchange)
                 .await
                 .unwrap_or(Err(UpstreamFault::TimedOut))

@@ -1,0 +1,121 @@
+//! `api migrate` on a database that is in use: what waits, what can be repeated, and that only one runs.
+
+use std::time::Duration;
+
+use platform::{config::Settings, postgres::Schema};
+use sqlx::{
+    AssertSqlSafe, PgConnection, SqlSafeStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
+use testkit::{TestApp, TestDatabase};
+
+const BUILD_INDEX: &str = "CREATE INDEX CONCURRENTLY things_name ON things (name)";
+const VALID: &str = "SELECT count(*) FROM pg_index
+                     WHERE indexrelid = to_regclass('things_name') AND indisvalid";
+/// Longer than a migration in a transaction waits for a lock.
+const LONG: Duration = Duration::from_secs(6);
+
+/// The first so many of: a table, a look at the limits, an index built beside the traffic on the table, another look.
+fn schema(count: usize) -> Schema {
+    let look = "INSERT INTO limits SELECT current_setting('lock_timeout')";
+    let migrations = [
+        (
+            "CREATE TABLE things (name text); CREATE TABLE limits (lock_timeout text)",
+            false,
+        ),
+        (look, false),
+        (BUILD_INDEX, true),
+        (look, true),
+        (
+            "INSERT INTO limits SELECT current_setting('lock_timeout') ",
+            false,
+        ),
+    ];
+    let migrations = migrations.into_iter().zip(1..).take(count);
+    let migrations = migrations.map(|((sql, no_tx), version)| {
+        let sql = AssertSqlSafe(sql).into_sql_str();
+        Migration::new(version, "test".into(), MigrationType::Simple, sql, no_tx)
+    });
+    Schema::new(Box::leak(Box::new(Migrator::with_migrations(
+        migrations.collect(),
+    ))))
+}
+
+async fn migrate(count: usize, database: &TestDatabase, settings: &Settings) -> anyhow::Result<usize> {
+    let mut settings = settings.database.clone();
+    settings.url = database.url.as_str().into();
+    schema(count).migrate(&settings).await
+}
+
+async fn execute(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<()> {
+    sqlx::query(sql).execute(connection).await.map(drop)
+}
+
+/// A transaction that reads the table, as a dump or a long report does.
+async fn reader(database: &TestDatabase) -> PgConnection {
+    let mut connection = database.connect().await;
+    let begin = execute(&mut connection, "BEGIN ISOLATION LEVEL REPEATABLE READ").await;
+    begin.expect("a transaction");
+    let read = execute(&mut connection, "SELECT count(*) FROM things").await;
+    read.expect("the table is there");
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_built_concurrently_waits_for_long_transactions() {
+    let app = TestApp::build().unmigrated().start().await;
+    let (database, settings) = (&app.database, &app.settings);
+    migrate(2, database, settings).await.expect("the table");
+    let mut reader = reader(database).await;
+    let mut migrating = Box::pin(migrate(5, database, settings));
+    let given_up = tokio::time::timeout(LONG, &mut migrating).await;
+    assert!(
+        given_up.is_err(),
+        "it waits for as long as it takes: {given_up:?}"
+    );
+    execute(&mut reader, "COMMIT").await.expect("it was open");
+    assert_eq!(migrating.await.expect("the index is built"), 3);
+    assert_eq!(database.count(VALID).await, 1);
+    // In a transaction a lock stops all traffic behind it, so there the limit holds, before and after.
+    for (limit, times) in [("5s", 2), ("0", 1)] {
+        let seen = format!("SELECT count(*) FROM limits WHERE lock_timeout = '{limit}'");
+        database.wait_until(&seen, |seen| seen == times).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_was_left_invalid_is_built_again() {
+    let app = TestApp::build().unmigrated().start().await;
+    let (database, settings) = (&app.database, &app.settings);
+    migrate(2, database, settings).await.expect("the table");
+    let reader = reader(database).await;
+    let mut broken = database.connect().await;
+    let limited = execute(&mut broken, "SET lock_timeout = '100ms'").await;
+    limited.expect("a setting");
+    let error = execute(&mut broken, BUILD_INDEX).await;
+    error.expect_err("the reader is in its way");
+    drop(reader);
+    assert_eq!(database.count(VALID).await, 0);
+
+    migrate(5, database, settings).await.expect("it is built again");
+    assert_eq!(database.count(VALID).await, 1);
+}
+
+/// Two replicas of a Job, or a retry beside the first try.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_migrations_at_the_same_time_the_second_waits_for_the_first() {
+    let app = TestApp::build().unmigrated().start().await;
+    let (database, settings) = (&app.database, &app.settings);
+    migrate(2, database, settings).await.expect("the table");
+    let mut reader = reader(database).await;
+    let both = async { tokio::join!(migrate(5, database, settings), migrate(5, database, settings)) };
+    let mut both = Box::pin(both);
+    let ended = tokio::time::timeout(LONG, &mut both).await;
+    assert!(ended.is_err(), "{ended:?}");
+    execute(&mut reader, "COMMIT").await.expect("it was open");
+    let (one, other) = both.await;
+    let mut applied = [one.expect("it ends well"), other.expect("it ends well")];
+    applied.sort_unstable();
+    assert_eq!(applied, [0, 3]);
+    assert_eq!(database.count(VALID).await, 1);
+}
