@@ -1,0 +1,149 @@
+//! `#[derive(Settings)]`
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::{
+    Attribute, Data, DeriveInput, Error, Expr, Field, Fields, Ident, Result, Type, meta::ParseNestedMeta,
+    spanned::Spanned,
+};
+
+use crate::docs;
+
+/// What `#[setting(…)]` says of a field.
+#[derive(Default)]
+struct Attributes {
+    section: bool,
+    flatten: bool,
+    default: Option<Expr>,
+    min: Option<Expr>,
+    above: Option<Expr>,
+    max: Option<Expr>,
+}
+
+impl Attributes {
+    fn of(field: &Field) -> Result<Self> {
+        let mut attributes = Self::default();
+        for attribute in named(&field.attrs, "setting") {
+            attribute.parse_nested_meta(|meta| attributes.add(&meta))?;
+        }
+        let is_key = !attributes.section && !attributes.flatten;
+        let has_value = attributes.default.is_some()
+            || attributes.min.is_some()
+            || attributes.above.is_some()
+            || attributes.max.is_some();
+        if !is_key && has_value || attributes.section && attributes.flatten {
+            return Err(Error::new_spanned(
+                field,
+                "a field is a key, or a `section`, or it is put in with `flatten`",
+            ));
+        }
+        Ok(attributes)
+    }
+
+    fn add(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        let value = || meta.value()?.parse::<Expr>().map(Some);
+        match meta.path.get_ident().map(Ident::to_string).as_deref() {
+            Some("section") => self.section = true,
+            Some("flatten") => self.flatten = true,
+            Some("default") => self.default = value()?,
+            Some("min") => self.min = value()?,
+            Some("above") => self.above = value()?,
+            Some("max") => self.max = value()?,
+            _ => {
+                return Err(meta.error("expected `default`, `min`, `above`, `max`, `section` or `flatten`"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn named<'a>(attributes: &'a [Attribute], name: &'a str) -> impl Iterator<Item = &'a Attribute> {
+    attributes
+        .iter()
+        .filter(move |attribute| attribute.path().is_ident(name))
+}
+
+pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
+    let fields = match &input.data {
+        Data::Struct(data) => match &data.fields {
+            Fields::Named(fields) => &fields.named,
+            _ => return Err(Error::new_spanned(input, "settings have named fields")),
+        },
+        _ => return Err(Error::new_spanned(input, "`Settings` is derived for structs")),
+    };
+    let mut check = None;
+    for attribute in named(&input.attrs, "settings") {
+        attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("check") {
+                return Err(meta.error("expected `check`"));
+            }
+            check = Some(meta.value()?.parse::<Expr>()?);
+            Ok(())
+        })?;
+    }
+    let (mut reads, mut documents, mut checks) = (Vec::new(), Vec::new(), Vec::new());
+    for field in fields {
+        let attributes = Attributes::of(field)?;
+        let (name, kind) = (field.ident.as_ref().expect("a named field"), &field.ty);
+        let key = name.to_string();
+        if attributes.flatten {
+            reads.push(quote!(#name: <#kind as ::settings::Settings>::read(reader)));
+            documents.push(quote!(<#kind as ::settings::Settings>::document(keys);));
+            checks.push(quote!(::settings::Settings::check(&self.#name, errors);));
+        } else if attributes.section {
+            reads.push(quote!(#name: reader.section(#key, <#kind as ::settings::Settings>::read)));
+            documents.push(quote!(keys.section(#key, <#kind as ::settings::Settings>::document);));
+            checks.push(quote! {
+                errors.section(#key, |errors| ::settings::Settings::check(&self.#name, errors));
+            });
+        } else {
+            let field = key_of(field, &key, kind, &attributes)?;
+            reads.push(quote!(#name: reader.key(&#field)));
+            documents.push(quote!(keys.key(&#field);));
+        }
+    }
+    let (name, own) = (&input.ident, check.map(|check| quote!((#check)(self, errors);)));
+    Ok(quote! {
+        impl ::settings::Settings for #name {
+            fn read(reader: &mut ::settings::Reader) -> Self {
+                Self { #( #reads ),* }
+            }
+
+            fn document(keys: &mut ::settings::Keys) {
+                #( #documents )*
+            }
+
+            #[allow(unused_variables, reason = "settings without rules")]
+            fn check(&self, errors: &mut ::settings::Errors) {
+                #( #checks )*
+                #own
+            }
+        }
+    })
+}
+
+/// One key, as `settings::Key`.
+fn key_of(field: &Field, key: &str, kind: &Type, attributes: &Attributes) -> Result<TokenStream> {
+    let doc = docs::text(&field.attrs);
+    if doc.is_empty() {
+        return Err(Error::new_spanned(
+            field,
+            "a key needs a doc comment: it is its documentation",
+        ));
+    }
+    // The span of the field's type, so that a default of another type is reported there.
+    let default = match &attributes.default {
+        Some(default) => quote_spanned!(default.span()=> { let default: #kind = #default; default }),
+        None => quote!(::core::default::Default::default()),
+    };
+    let bounds = [
+        ("min", &attributes.min),
+        ("above", &attributes.above),
+        ("max", &attributes.max),
+    ];
+    let bounds = bounds.into_iter().filter_map(|(bound, value)| {
+        let (bound, value) = (Ident::new(bound, kind.span()), value.as_ref()?);
+        Some(quote!(.#bound(#value)))
+    });
+    Ok(quote!(::settings::Key::<#kind>::new(#key, #doc, #default)#( #bounds )*))
+}

@@ -1,0 +1,69 @@
+//! What is wrong with a configuration.
+
+use std::fmt;
+
+/// One thing that is wrong, with the key and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The key, such as `http.port`, or the name of a file.
+    pub key: String,
+    /// What is wrong and what to do. Never the value of a secret.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.message)
+    }
+}
+
+/// Collects errors. Inside a section keys are named without it.
+#[derive(Debug, Default)]
+pub struct Errors {
+    prefix: String,
+    found: Vec<ConfigError>,
+}
+
+impl Errors {
+    /// Adds an error of this key.
+    pub fn add(&mut self, key: &str, message: impl Into<String>) {
+        self.found.push(ConfigError {
+            key: format!("{}{key}", self.prefix),
+            message: message.into(),
+        });
+    }
+
+    /// Lets `check` name the keys of a section without its name.
+    pub fn section(&mut self, name: &str, check: impl FnOnce(&mut Self)) {
+        let outside = self.enter(name);
+        check(self);
+        self.leave(outside);
+    }
+
+    pub(crate) fn enter(&mut self, section: &str) -> usize {
+        let outside = self.prefix.len();
+        self.prefix.push_str(section);
+        self.prefix.push('.');
+        outside
+    }
+
+    pub(crate) fn leave(&mut self, outside: usize) {
+        self.prefix.truncate(outside);
+    }
+
+    pub(crate) fn prefixed(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    pub(crate) fn is_wrong(&self, key: &str) -> bool {
+        self.found.iter().any(|error| error.key == key)
+    }
+
+    pub(crate) fn extend(&mut self, others: Vec<ConfigError>) {
+        self.found.extend(others);
+    }
+
+    pub(crate) fn into_found(self) -> Vec<ConfigError> {
+        self.found
+    }
+}

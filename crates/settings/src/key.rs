@@ -1,0 +1,85 @@
+//! One key: its name, documentation, default and range.
+
+use crate::{Schema, Setting};
+
+/// A bound, how it is called in a JSON schema, and whether a value keeps to it.
+struct Bound<T> {
+    keyword: &'static str,
+    words: &'static str,
+    value: T,
+    holds: fn(&T, &T) -> bool,
+}
+
+/// A key of a section. The derive of [`Settings`](crate::Settings) makes it from a field.
+pub struct Key<T> {
+    pub(crate) name: &'static str,
+    pub(crate) doc: &'static str,
+    pub(crate) default: T,
+    bounds: Vec<Bound<T>>,
+}
+
+impl<T: Setting> Key<T> {
+    /// A key with this default.
+    pub fn new(name: &'static str, doc: &'static str, default: T) -> Self {
+        Self {
+            name,
+            doc,
+            default,
+            bounds: Vec::new(),
+        }
+    }
+
+    /// Reads and checks a value; the error says what would be right.
+    pub(crate) fn parse(&self, text: &str) -> Result<T, String> {
+        let value = T::parse(text)?;
+        match self
+            .bounds
+            .iter()
+            .find(|bound| !(bound.holds)(&value, &bound.value))
+        {
+            Some(bound) => Err(format!("must be {} {}", bound.words, bound.value.text())),
+            None => Ok(value),
+        }
+    }
+
+    pub(crate) fn schema(&self) -> Schema {
+        let mut schema = T::schema();
+        for bound in &self.bounds {
+            schema = schema.bounded(bound.keyword, &bound.value.text());
+        }
+        schema
+    }
+}
+
+impl<T: Setting + PartialOrd> Key<T> {
+    /// The value is at least this.
+    pub fn min(self, value: T) -> Self {
+        self.bound("minimum", "at least", value, |value, bound| value >= bound)
+    }
+
+    /// The value is more than this.
+    pub fn above(self, value: T) -> Self {
+        self.bound("exclusiveMinimum", "above", value, |value, bound| value > bound)
+    }
+
+    /// The value is at most this.
+    pub fn max(self, value: T) -> Self {
+        self.bound("maximum", "at most", value, |value, bound| value <= bound)
+    }
+
+    fn bound(
+        mut self,
+        keyword: &'static str,
+        words: &'static str,
+        value: T,
+        holds: fn(&T, &T) -> bool,
+    ) -> Self {
+        self.bounds.push(Bound {
+            keyword,
+            words,
+            value,
+            holds,
+        });
+        self
+    }
+}

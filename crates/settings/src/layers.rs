@@ -1,0 +1,141 @@
+//! The layers, merged by `config` and read as text.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use config::{Config, Environment, File, FileFormat, Value, ValueKind};
+
+use crate::{ConfigError, ENVIRONMENT};
+
+const PREFIX: &str = "APP__";
+/// `APP__DATABASE__URL__FILE` names a file that holds `database.url`.
+const IN_A_FILE: &str = "__FILE";
+
+/// Every value as text, by `section.key`, and what cannot be read at all.
+pub(crate) fn merged(
+    built_in: &str,
+    folder: &Path,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> (BTreeMap<String, String>, Vec<ConfigError>) {
+    let mut errors = Vec::new();
+    let variables = resolved(variables, &mut errors);
+    let defaults = File::from_str(built_in, FileFormat::Toml);
+    let defaults = parsed(
+        "default.toml",
+        Config::builder().add_source(defaults),
+        &mut errors,
+    );
+    let from_variables = Environment::with_prefix("APP")
+        .prefix_separator("__")
+        .separator("__")
+        .source(Some(variables.into_iter().collect()));
+    // The environment is in the first or the last layer, and names the file between them.
+    let named = Config::builder()
+        .add_source(defaults.clone())
+        .add_source(from_variables.clone())
+        .build()
+        .and_then(|layers| layers.get_string(ENVIRONMENT));
+    let file = folder.join(format!("{}.toml", named.as_deref().unwrap_or("development")));
+    let in_folder = File::from(file.as_path())
+        .format(FileFormat::Toml)
+        .required(false);
+    let in_folder = parsed(
+        &file.display().to_string(),
+        Config::builder().add_source(in_folder),
+        &mut errors,
+    );
+    let all = Config::builder()
+        .add_source(defaults)
+        .add_source(in_folder)
+        .add_source(from_variables)
+        .build()
+        .and_then(Config::try_deserialize::<BTreeMap<String, Value>>);
+    let mut values = BTreeMap::new();
+    match all {
+        Ok(all) => all
+            .into_iter()
+            .for_each(|(key, value)| flatten(key, value, &mut values)),
+        Err(_) => errors.push(error(
+            "APP__",
+            "the environment variables cannot be merged with the files",
+        )),
+    }
+    (values, errors)
+}
+
+/// The variables of this prefix, those of files replaced by what the files hold.
+fn resolved(
+    variables: impl IntoIterator<Item = (String, String)>,
+    errors: &mut Vec<ConfigError>,
+) -> BTreeMap<String, String> {
+    let (in_files, mut resolved): (BTreeMap<_, _>, BTreeMap<_, _>) = variables
+        .into_iter()
+        .filter(|(name, _)| name.starts_with(PREFIX))
+        .partition(|(name, _)| {
+            name.strip_suffix(IN_A_FILE)
+                .is_some_and(|name| segments(name) == 2)
+        });
+    for (variable, path) in in_files {
+        let name = variable.trim_end_matches(IN_A_FILE).to_owned();
+        match fs::read_to_string(&path) {
+            Ok(_) if resolved.contains_key(&name) => {
+                errors.push(error(&variable, format!("{name} is set too; keep one of them")));
+            }
+            // An editor or `echo` ends the file with a line break.
+            Ok(text) => _ = resolved.insert(name, text.trim_end_matches(['\r', '\n']).to_owned()),
+            Err(reason) => errors.push(error(
+                &variable,
+                format!("the file {path} cannot be read: {reason}"),
+            )),
+        }
+    }
+    let (resolved, too_short): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        resolved.into_iter().partition(|(name, _)| segments(name) >= 2);
+    for name in too_short.into_keys() {
+        errors.push(error(
+            &name,
+            "names no key; keys are written as APP__SECTION__KEY",
+        ));
+    }
+    resolved
+}
+
+/// How many parts a variable has behind the prefix.
+fn segments(variable: &str) -> usize {
+    let parts = variable.trim_start_matches(PREFIX).split("__");
+    parts.filter(|part| !part.is_empty()).count()
+}
+
+/// Builds one layer alone, so that an error names its file.
+fn parsed(
+    name: &str,
+    layer: config::ConfigBuilder<config::builder::DefaultState>,
+    errors: &mut Vec<ConfigError>,
+) -> Config {
+    layer.build().unwrap_or_else(|_| {
+        // The library quotes the offending line, which may hold a secret: say only where.
+        errors.push(error(name, "is not valid TOML; check it with a TOML linter"));
+        Config::default()
+    })
+}
+
+fn flatten(path: String, value: Value, values: &mut BTreeMap<String, String>) {
+    match value.kind {
+        ValueKind::Table(table) => {
+            for (key, value) in table {
+                flatten(format!("{path}.{key}"), value, values);
+            }
+        }
+        ValueKind::Array(items) => {
+            let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+            values.insert(path, items.join(","));
+        }
+        kind => _ = values.insert(path, kind.to_string()),
+    }
+}
+
+fn error(key: &str, message: impl Into<String>) -> ConfigError {
+    ConfigError {
+        key: key.to_owned(),
+        message: message.into(),
+    }
+}

@@ -1,0 +1,69 @@
+//! Reads keys from the merged layers and collects what is wrong.
+
+use std::collections::BTreeMap;
+
+use crate::{Errors, Key, KeyDoc, Setting};
+
+/// All values as text, by `section.key`.
+#[derive(Debug)]
+pub struct Reader {
+    values: BTreeMap<String, String>,
+    pub(crate) errors: Errors,
+}
+
+impl Reader {
+    pub(crate) fn new(values: BTreeMap<String, String>) -> Self {
+        Self {
+            values,
+            errors: Errors::default(),
+        }
+    }
+
+    /// The value of a key, or its default; where the value is wrong its default and an error.
+    pub fn key<T: Setting>(&mut self, key: &Key<T>) -> T {
+        let path = self.errors.prefixed(key.name);
+        let default = key.default.text();
+        let Some(text) = self.values.get(&path) else {
+            return default_of(&default);
+        };
+        key.parse(text).unwrap_or_else(|expected| {
+            let message = if T::SECRET {
+                expected
+            } else {
+                format!("`{text}` is wrong: {expected}")
+            };
+            self.errors.add(key.name, message);
+            default_of(&default)
+        })
+    }
+
+    /// Reads the keys of a section.
+    pub fn section<S>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> S) -> S {
+        let outside = self.errors.enter(name);
+        let section = read(self);
+        self.errors.leave(outside);
+        section
+    }
+
+    pub(crate) fn refuse_unknown_keys(&mut self, known: &[KeyDoc]) {
+        let known: Vec<&str> = known.iter().map(|key| key.path.as_str()).collect();
+        for path in self.values.keys().filter(|path| !known.contains(&path.as_str())) {
+            let section = path.split('.').next().unwrap_or_default();
+            let siblings: Vec<&str> = known
+                .iter()
+                .filter_map(|key| key.strip_prefix(section)?.strip_prefix('.'))
+                .collect();
+            let hint = if siblings.is_empty() {
+                "there is no such section".to_owned()
+            } else {
+                format!("`{section}` has: {}", siblings.join(", "))
+            };
+            self.errors.add(path, format!("unknown key; {hint}"));
+        }
+    }
+}
+
+/// A default, by way of its text: so what is documented is what is used.
+fn default_of<T: Setting>(text: &str) -> T {
+    T::parse(text).expect("a default can be read; every one is, each time that a configuration is read")
+}
