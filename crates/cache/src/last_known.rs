@@ -5,8 +5,8 @@ use std::{marker::PhantomData, time::Duration};
 use deadpool_redis::redis::cmd;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Redis, now_millis};
-use crate::{config::Settings, context::RequestContext, lifecycle::Lifecycle};
+use super::{CacheSettings, Redis, now_millis};
+use runtime::{Lifecycle, RequestContext};
 
 /// What can be kept.
 pub trait Kept: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -37,10 +37,11 @@ impl<T> Clone for LastKnown<T> {
 }
 
 impl<T: Kept> LastKnown<T> {
-    pub(crate) fn new(settings: &Settings, redis: Redis, lifecycle: Lifecycle) -> Self {
+    /// A cache whose keys begin with the service's name and the kind of value.
+    pub fn new(service: &str, settings: &CacheSettings, redis: Redis, lifecycle: Lifecycle) -> Self {
         Self {
-            prefix: format!("{}:{}:", settings.service.name, T::KIND),
-            lives: settings.cache.last_known,
+            prefix: format!("{service}:{}:", T::KIND),
+            lives: settings.last_known,
             redis,
             lifecycle,
             kind: PhantomData,

@@ -1,14 +1,18 @@
 //! Redis holds nothing that cannot be lost. Down, slow, full or read-only, it costs a request a bounded
 //! time and no error: every call may come back empty.
 
-mod cache;
 mod last_known;
+mod metrics;
 mod pool;
 mod rate_limit;
+mod read_cache;
+mod settings;
 
-pub use cache::{Cacheable, Cached, ReadCache};
+pub use self::settings::{CacheSettings, RedisSettings};
 pub use last_known::{Kept, LastKnown};
-pub use rate_limit::{Quota, RateLimiter};
+pub use metrics::CacheMetrics;
+pub use rate_limit::SharedQuota;
+pub use read_cache::{Cacheable, Cached, ReadCache, ReadCacheParts};
 
 use std::{
     sync::{
@@ -21,15 +25,11 @@ use std::{
 use deadpool::managed::{Object, PoolError};
 use deadpool_redis::redis::{FromRedisValue, RedisError, Value};
 use resilience::{Breaker, BreakerSettings, BreakerState, Broken, Trip};
+use runtime::{Lifecycle, RequestContext};
+use telemetry::{client_span, metrics::DependencyMetrics};
 use tracing::Instrument;
 
 use self::pool::{Connections, new_pool};
-use crate::{
-    config,
-    context::RequestContext,
-    lifecycle::Lifecycle,
-    telemetry::{self, client_span, metrics::Metrics},
-};
 
 /// How a call can end, as the metric says it.
 const OUTCOMES: [&str; 4] = ["ok", "error", "timeout", "skipped"];
@@ -44,7 +44,7 @@ pub struct Redis {
     breaker: Breaker<Value, RedisFault>,
     allowance: Duration,
     refused_at: Arc<AtomicU64>,
-    metrics: Arc<Metrics>,
+    metrics: DependencyMetrics,
 }
 
 /// Why a call gave nothing; only for the log and the metric.
@@ -75,16 +75,16 @@ impl Redis {
     /// # Errors
     /// When `redis.url` cannot be parsed.
     pub fn new(
-        settings: &config::Redis,
+        settings: &RedisSettings,
         lifecycle: &Lifecycle,
-        metrics: Arc<Metrics>,
+        metrics: DependencyMetrics,
     ) -> anyhow::Result<Self> {
         let pool = new_pool(settings, lifecycle.runtime().clone())?;
         let breaker = BreakerSettings {
             trip: Trip::Consecutive(settings.breaker_failures),
             open_for: settings.breaker_open,
         };
-        metrics.dependencies.announce("redis", &OUTCOMES);
+        metrics.announce("redis", &OUTCOMES);
         let breaker = Breaker::new("redis", breaker).map_err(|error| anyhow::anyhow!(error))?;
         Ok(Self {
             pool,
@@ -176,9 +176,7 @@ impl Redis {
                 (None, outcome)
             }
         };
-        self.metrics
-            .dependencies
-            .called("redis", outcome, started.elapsed());
+        self.metrics.called("redis", outcome, started.elapsed());
         answer
     }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics as Usage, Pool, RecycleResult};
 use deadpool_redis::redis::{AsyncConnectionConfig, RedisError, aio::MultiplexedConnection};
-use secrecy::ExposeSecret;
+use settings::ExposeSecret;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config;
+use crate::RedisSettings;
 
 const PING_AFTER_IDLE: Duration = Duration::from_secs(30);
 
@@ -27,7 +27,7 @@ impl std::fmt::Debug for Connections {
     }
 }
 
-pub(super) fn new_pool(settings: &config::Redis, runtime: Handle) -> anyhow::Result<Pool<Connections>> {
+pub(super) fn new_pool(settings: &RedisSettings, runtime: Handle) -> anyhow::Result<Pool<Connections>> {
     let limits = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(settings.timeout))
         .set_response_timeout(Some(settings.timeout));

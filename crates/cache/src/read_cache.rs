@@ -3,20 +3,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use database::{Database, Fault, UnitOfWork};
 use deadpool_redis::redis::{Script, cmd};
 use resilience::{Deadline, SingleFlight};
+use runtime::{Lifecycle, RequestContext};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
-use super::{Redis, now_millis};
-use crate::{
-    config,
-    context::RequestContext,
-    lifecycle::Lifecycle,
-    postgres::{Database, Fault, UnitOfWork},
-    telemetry::metrics::Metrics,
-};
+use super::{CacheMetrics, CacheSettings, Redis, now_millis};
 
 /// Stores an entry unless a newer version is there: a slow reader must not bring back what a writer changed.
 const STORE: &str = r"
@@ -52,35 +47,50 @@ pub struct ReadCache<T> {
     flights: Arc<SingleFlight<String, Result<Option<T>, Fault>>>,
     loads: Arc<Semaphore>,
     script: Arc<Script>,
-    settings: config::Cache,
+    settings: CacheSettings,
     load_deadline: Duration,
     load_wait: Duration,
     lifecycle: Lifecycle,
-    metrics: Arc<Metrics>,
+    metrics: CacheMetrics,
+}
+
+/// What a read cache is made of.
+#[derive(Debug)]
+pub struct ReadCacheParts<'s> {
+    /// The service's name.
+    pub service: &'s str,
+    /// The section `cache`.
+    pub settings: &'s CacheSettings,
+    /// Time that one load may take, whoever waits for it.
+    pub load_deadline: Duration,
+    /// `database.acquire_timeout`.
+    pub acquire_timeout: Duration,
+    /// Where entries are stored.
+    pub redis: Redis,
+    /// Where values come from.
+    pub database: Database,
+    /// Whose runtime loads run on.
+    pub lifecycle: Lifecycle,
+    /// Hits and misses.
+    pub metrics: CacheMetrics,
 }
 
 impl<T: Cacheable> ReadCache<T> {
     /// A cache whose keys begin with the service's name and the kind of value.
-    pub(crate) fn new(
-        settings: &config::Settings,
-        redis: Redis,
-        database: Database,
-        lifecycle: Lifecycle,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub fn new(parts: ReadCacheParts<'_>) -> Self {
         Self {
-            prefix: format!("{}:{}:", settings.service.name, T::KIND),
-            redis,
-            database,
-            flights: Arc::new(SingleFlight::new(lifecycle.runtime().clone())),
-            loads: Arc::new(Semaphore::new(settings.cache.max_loads)),
+            prefix: format!("{}:{}:", parts.service, T::KIND),
+            redis: parts.redis,
+            database: parts.database,
+            flights: Arc::new(SingleFlight::new(parts.lifecycle.runtime().clone())),
+            loads: Arc::new(Semaphore::new(parts.settings.max_loads)),
             script: Arc::new(Script::new(STORE)),
-            settings: settings.cache.clone(),
-            load_deadline: settings.http.deadline,
+            settings: parts.settings.clone(),
+            load_deadline: parts.load_deadline,
             // With the wait for a connection behind it, still less than two of them.
-            load_wait: settings.database.acquire_timeout / 2,
-            lifecycle,
-            metrics,
+            load_wait: parts.acquire_timeout / 2,
+            lifecycle: parts.lifecycle,
+            metrics: parts.metrics,
         }
     }
 
@@ -102,7 +112,7 @@ impl<T: Cacheable> ReadCache<T> {
         if let Some((value, age)) = &held
             && *age <= self.settings.fresh
         {
-            self.metrics.cache.requested("hit");
+            self.metrics.requested("hit");
             return Ok(Some(Cached {
                 value: value.clone(),
                 stale_for: None,
@@ -110,7 +120,7 @@ impl<T: Cacheable> ReadCache<T> {
         }
         match self.load_shared(context, id, load).await {
             Ok(value) => {
-                self.metrics.cache.requested("miss");
+                self.metrics.requested("miss");
                 Ok(value.map(|value| Cached {
                     value,
                     stale_for: None,
@@ -120,7 +130,7 @@ impl<T: Cacheable> ReadCache<T> {
             Err(fault @ Fault::Bug(_)) => Err(fault),
             Err(fault) => match held.filter(|(_, age)| *age <= self.settings.stale) {
                 Some((value, age)) => {
-                    self.metrics.cache.requested("stale");
+                    self.metrics.requested("stale");
                     tracing::warn!(problem = ?fault, "the database gave no answer; serving a stale value");
                     Ok(Some(Cached {
                         value,

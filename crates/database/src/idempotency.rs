@@ -3,20 +3,15 @@
 
 use std::time::Duration;
 
-use actix_web::{
-    HttpRequest, HttpResponse, Responder,
-    body::BoxBody,
-    http::{StatusCode, header},
-};
 use outcome::common;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
-use crate::postgres::Abort;
+use crate::Abort;
 
-crate::refusal! {
+outcome::refusal! {
     /// How a repeated key can be refused.
     pub enum IdempotencyRefusal {
         /// 409: the first call with this key is still running.
@@ -54,27 +49,11 @@ impl Answer {
     pub fn created(location: String, resource: &impl Serialize) -> Self {
         let body = serde_json::to_string(resource).expect("answers serialize");
         Self {
-            status: StatusCode::CREATED.as_u16(),
+            status: 201,
             location: Some(location),
             body,
             replayed: false,
         }
-    }
-}
-
-impl Responder for Answer {
-    type Body = BoxBody;
-
-    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
-        let mut response = HttpResponse::build(status);
-        if let Some(location) = self.location {
-            response.insert_header((header::LOCATION, location));
-        }
-        if self.replayed {
-            response.insert_header(("Idempotency-Replayed", "true"));
-        }
-        response.content_type("application/json").body(self.body)
     }
 }
 
@@ -185,6 +164,19 @@ impl Effect {
         }
         Ok(())
     }
+}
+
+/// Deletes keys that have expired, at most ten thousand of them.
+///
+/// # Errors
+/// A failed statement.
+pub async fn delete_expired(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let deleted = sqlx::query!(
+        "/* clear_keys */
+            DELETE FROM idempotency_keys WHERE ctid IN
+              (SELECT ctid FROM idempotency_keys WHERE expires_at <= now() LIMIT 10000)"
+    );
+    deleted.execute(connection).await.map(drop)
 }
 
 fn drop_unset(value: &mut Value) {

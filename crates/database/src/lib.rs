@@ -2,13 +2,20 @@
 //! and outlive a client that hangs up, and every way it can fail as a [`Fault`] with a problem type.
 
 mod fault;
+pub mod idempotency;
+mod metrics;
+mod migrations;
 mod pool;
 mod schema;
 mod session;
+mod settings;
 mod unit_of_work;
 
+pub use self::settings::{IdempotencySettings, Settings};
 pub use fault::Fault;
-pub(crate) use pool::connect_options;
+pub use metrics::PoolMetrics;
+pub use migrations::{Library, MigrationSet};
+pub use pool::connect_options;
 pub use schema::{Schema, SchemaState};
 pub use unit_of_work::{Abort, UnitOfWork};
 
@@ -16,17 +23,18 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use outcome::Refusal;
 use resilience::{Deadline, RetryEvent, RetryPolicy};
-use sqlx::PgConnection;
+use runtime::{Lifecycle, RequestContext};
+use sqlx::{PgConnection, migrate::Migrator};
+use telemetry::{client_span, metrics::RetryMetrics};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use self::{pool::ConnectionPool, unit_of_work::Attempt};
-use crate::{
-    config,
-    context::RequestContext,
-    lifecycle::Lifecycle,
-    telemetry::{self, client_span, metrics::Metrics},
-};
+
+static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// The tables of this crate: idempotency keys.
+pub static MIGRATIONS: MigrationSet = MigrationSet::of_crate("_migrations_database", &MIGRATOR);
 
 /// The database as operations see it: [`read`](Self::read) and [`transaction`](Self::transaction).
 #[derive(Clone, Debug)]
@@ -34,7 +42,7 @@ pub struct Database {
     pool: ConnectionPool,
     retry: RetryPolicy,
     lifecycle: Lifecycle,
-    metrics: Arc<Metrics>,
+    retries: RetryMetrics,
 }
 
 impl Database {
@@ -43,19 +51,19 @@ impl Database {
     /// # Errors
     /// When `database.url` cannot be parsed.
     pub fn new(
-        settings: &config::Database,
+        settings: &Settings,
         size: usize,
         retry: RetryPolicy,
         lifecycle: Lifecycle,
-        metrics: Arc<Metrics>,
+        (metrics, retries): (PoolMetrics, RetryMetrics),
     ) -> anyhow::Result<Self> {
-        metrics.retries.announce("postgres");
-        let pool = ConnectionPool::new(settings, size, lifecycle.runtime().clone(), metrics.clone())?;
+        retries.announce("postgres");
+        let pool = ConnectionPool::new(settings, size, lifecycle.runtime().clone(), metrics)?;
         Ok(Self {
             pool,
             retry,
             lifecycle,
-            metrics,
+            retries,
         })
     }
 
@@ -156,8 +164,8 @@ impl Database {
         F: Future<Output = Result<T, Attempt<R>>>,
     {
         let on_event = |event| match event {
-            RetryEvent::Retrying(reason) => self.metrics.retries.attempt("postgres", reason),
-            RetryEvent::BudgetExhausted => self.metrics.retries.budget_exhausted("postgres"),
+            RetryEvent::Retrying(reason) => self.retries.attempt("postgres", reason),
+            RetryEvent::BudgetExhausted => self.retries.budget_exhausted("postgres"),
         };
         self.retry
             .run(deadline, Attempt::transient, on_event, attempt)

@@ -9,7 +9,7 @@ use std::{
 
 use deadpool::managed::{Manager, Metrics as Usage, Pool, PoolError, RecycleResult};
 use resilience::Deadline;
-use secrecy::ExposeSecret;
+use settings::ExposeSecret;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::{
     runtime::Handle,
@@ -17,11 +17,11 @@ use tokio::{
 };
 
 use super::{
-    Fault,
+    Fault, Settings,
     fault::{CONNECTION, sqlstate},
     session::Session,
 };
-use crate::{config, telemetry::metrics::Metrics};
+use crate::PoolMetrics;
 
 /// Nobody waits that long for a connection, but the next one may find it ready.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -33,7 +33,7 @@ const MAX_LATE: usize = 4;
 pub(super) struct ConnectionPool {
     pool: Pool<Connections>,
     acquire_timeout: Duration,
-    metrics: Arc<Metrics>,
+    metrics: PoolMetrics,
 }
 
 impl std::fmt::Debug for ConnectionPool {
@@ -46,10 +46,10 @@ impl std::fmt::Debug for ConnectionPool {
 
 impl ConnectionPool {
     pub(super) fn new(
-        settings: &config::Database,
+        settings: &Settings,
         size: usize,
         runtime: Handle,
-        metrics: Arc<Metrics>,
+        metrics: PoolMetrics,
     ) -> anyhow::Result<Self> {
         let connections = Connections {
             options: connect_options(settings)?,
@@ -73,20 +73,20 @@ impl ConnectionPool {
             .at_most(self.acquire_timeout)
             .bound(self.pool.get())
             .await;
-        self.metrics.pool.waited(started.elapsed());
+        self.metrics.waited(started.elapsed());
         match result {
             Ok(Ok(connection)) => Ok(Session::new(connection, self.clone())),
             Ok(Err(PoolError::Backend(error))) => Err(self.not_opened(error)),
             Ok(Err(_)) => Err(self.failed(sqlx::Error::PoolClosed)),
             Err(_) if deadline.remaining().is_zero() => Err(Fault::DeadlineExceeded),
             Err(_) => {
-                self.metrics.pool.timed_out();
+                self.metrics.timed_out();
                 let all_in_use = self.pool.status().size >= self.pool.status().max_size;
                 if all_in_use {
                     return Err(Fault::NoConnectionFree);
                 }
                 let error = connect_timed_out();
-                self.metrics.pool.failed(&sqlstate(&error));
+                self.metrics.failed(&sqlstate(&error));
                 Err(error.into())
             }
         }
@@ -103,7 +103,7 @@ impl ConnectionPool {
             }
             fault => fault,
         };
-        self.metrics.pool.failed(&state);
+        self.metrics.failed(&state);
         if !answered {
             self.forget_idle();
         }
@@ -112,7 +112,7 @@ impl ConnectionPool {
 
     /// Counts the error and names the fault. A lost connection means that the idle ones are lost too.
     pub(super) fn failed(&self, error: sqlx::Error) -> Fault {
-        self.metrics.pool.failed(&sqlstate(&error));
+        self.metrics.failed(&sqlstate(&error));
         let fault = Fault::from(error);
         if matches!(fault, Fault::Unavailable(_)) {
             self.forget_idle();
@@ -134,7 +134,6 @@ impl ConnectionPool {
         let status = self.pool.status();
         let idle = status.available.min(status.size);
         self.metrics
-            .pool
             .set_connections(name, status.size - idle, idle, status.waiting, status.max_size);
     }
 }
@@ -147,7 +146,7 @@ fn connect_timed_out() -> sqlx::Error {
 }
 
 /// The address with this service's timeouts, which the server enforces on every statement.
-pub(crate) fn connect_options(settings: &config::Database) -> anyhow::Result<PgConnectOptions> {
+pub fn connect_options(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
     let options = parse_url(settings)?;
     Ok(options.options([
         (
@@ -162,7 +161,7 @@ pub(crate) fn connect_options(settings: &config::Database) -> anyhow::Result<PgC
     ]))
 }
 
-pub(super) fn parse_url(settings: &config::Database) -> anyhow::Result<PgConnectOptions> {
+pub(super) fn parse_url(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
     // The library's message would repeat the address, password included.
     PgConnectOptions::from_str(settings.url.expose_secret())
         .map_err(|_| anyhow::anyhow!("database.url is not a valid Postgres address"))

@@ -9,7 +9,9 @@ use actix_web::{
 };
 use outcome::common;
 
-use crate::{Platform, lifecycle::Phase};
+use runtime::Phase;
+
+use crate::Shared;
 
 crate::refusal! {
     /// How a request can be refused at the door.
@@ -28,17 +30,14 @@ pub(super) async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let platform = request.app_data::<Data<Platform>>().expect("set by the server");
-    if platform.lifecycle.phase() == Phase::Draining {
+    let shared = request.app_data::<Data<Shared>>().expect("set by the server");
+    if shared.lifecycle.phase() == Phase::Draining {
         return Err(AdmissionRefusal::ShuttingDown.into());
     }
-    if head_size(&request) > platform.settings.http.max_head_bytes {
+    if head_size(&request) > shared.settings.max_head_bytes {
         return Err(AdmissionRefusal::HeadTooLarge.into());
     }
-    let _place = platform
-        .in_flight
-        .try_enter()
-        .ok_or(AdmissionRefusal::Overloaded)?;
+    let _place = shared.in_flight.try_enter().ok_or(AdmissionRefusal::Overloaded)?;
     next.call(request).await
 }
 

@@ -12,15 +12,12 @@ use actix_web::{
 };
 use jsonwebtoken::{Algorithm as Jwa, DecodingKey, EncodingKey, Header, Validation};
 use outcome::{Attach, Problem, common};
+use runtime::RequestContext;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    Platform,
-    config::{Algorithm, Auth},
-    context::RequestContext,
-};
+use crate::{Algorithm, AuthSettings, Shared};
 
 crate::refusal! {
     /// How a caller can be turned away.
@@ -89,7 +86,7 @@ impl std::fmt::Debug for Authenticator {
 }
 
 /// The key that tokens are checked with; the error says what is expected.
-pub(crate) fn decoding_key(auth: &Auth) -> Result<DecodingKey, String> {
+pub(crate) fn decoding_key(auth: &AuthSettings) -> Result<DecodingKey, String> {
     let pem = auth.public_key.as_deref().unwrap_or_default().as_bytes();
     match auth.algorithm {
         Algorithm::Hs256 => Ok(DecodingKey::from_secret(auth.secret.expose_secret().as_bytes())),
@@ -107,7 +104,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// When the key cannot be read.
-    pub fn new(auth: &Auth) -> anyhow::Result<Self> {
+    pub fn new(auth: &AuthSettings) -> anyhow::Result<Self> {
         let mut validation = Validation::new(match auth.algorithm {
             Algorithm::Hs256 => Jwa::HS256,
             Algorithm::Rs256 => Jwa::RS256,
@@ -154,7 +151,7 @@ impl Authenticator {
 /// # Errors
 /// When the algorithm is not HS256: then only the identity provider can sign.
 pub fn development_token(
-    auth: &Auth,
+    auth: &AuthSettings,
     subject: &str,
     scope: &str,
     valid_for: Duration,
@@ -181,12 +178,12 @@ pub(super) async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let platform = request.app_data::<Data<Platform>>().expect("set by the server");
-    if platform
+    let shared = request.app_data::<Data<Shared>>().expect("set by the server");
+    if shared
         .routes
         .needs_token(request.match_pattern().as_deref(), request.method())
     {
-        let checked = platform.authenticator.check(&request);
+        let checked = shared.authenticator.check(&request);
         if let Ok(claims) = &checked {
             let context = request
                 .extensions()

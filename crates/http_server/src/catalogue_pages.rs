@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::extract::Path;
-use crate::Platform;
+use crate::Shared;
 
 const STYLE: &str = "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:3rem auto;padding:0 1rem;\
 color:#1c2430}code{background:#eef1f5;padding:.1em .35em;border-radius:4px}table{border-collapse:collapse;width:100%}\
@@ -24,7 +24,7 @@ crate::refusal! {
 }
 
 /// What runs.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Info {
     /// The service's name.
     pub service: String,
@@ -39,8 +39,8 @@ pub struct Info {
 /// The catalogue of problems.
 #[utoipa::path(tag = "service", responses((status = 200, description = "HTML or JSON, by `Accept`")))]
 #[get("/problems")]
-pub async fn list_problems(request: HttpRequest, platform: Data<Platform>) -> HttpResponse {
-    let rows: Vec<&ProblemType> = platform.catalogue.iter().collect();
+pub async fn list_problems(request: HttpRequest, shared: Data<Shared>) -> HttpResponse {
+    let rows: Vec<&ProblemType> = shared.catalogue.iter().collect();
     if !wants_html(&request) {
         return HttpResponse::Ok().json(rows);
     }
@@ -72,9 +72,9 @@ pub async fn list_problems(request: HttpRequest, platform: Data<Platform>) -> Ht
 pub async fn show_problem(
     request: HttpRequest,
     code: Path<String>,
-    platform: Data<Platform>,
+    shared: Data<Shared>,
 ) -> Result<HttpResponse, PageRefusal> {
-    let row = platform.catalogue.find(&code.0).ok_or(PageRefusal::NotFound)?;
+    let row = shared.catalogue.find(&code.0).ok_or(PageRefusal::NotFound)?;
     if !wants_html(&request) {
         return Ok(HttpResponse::Ok().json(row));
     }
@@ -116,20 +116,15 @@ fn page(title: &str, content: &str) -> HttpResponse {
 /// The contract.
 #[utoipa::path(tag = "service", responses((status = 200, description = "OpenAPI 3.1")))]
 #[get("/openapi.json")]
-pub async fn openapi_json(platform: Data<Platform>) -> HttpResponse {
+pub async fn openapi_json(shared: Data<Shared>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
-        .body(platform.openapi.clone())
+        .body(shared.openapi.clone())
 }
 
 /// What runs.
 #[utoipa::path(tag = "service", responses((status = 200, body = Info)))]
 #[get("/info")]
-pub async fn info(platform: Data<Platform>) -> HttpResponse {
-    HttpResponse::Ok().json(Info {
-        service: platform.settings.service.name.clone(),
-        version: platform.version.to_owned(),
-        environment: platform.settings.service.environment.as_str(),
-        schema: platform.schema.needed(),
-    })
+pub async fn info(shared: Data<Shared>) -> HttpResponse {
+    HttpResponse::Ok().json(&shared.info)
 }

@@ -11,7 +11,9 @@ use actix_web::{
 };
 use outcome::{FieldError, Location, common};
 
-use crate::{config, context::RequestContext};
+use runtime::RequestContext;
+
+use crate::Settings;
 
 /// What the caller allows, in milliseconds.
 const REQUEST_TIMEOUT: &str = "x-request-timeout-ms";
@@ -30,7 +32,7 @@ crate::refusal! {
 }
 
 /// The time a request may take: the caller's wish within what is allowed, else the default.
-pub(super) fn time_allowed(headers: &HeaderMap, settings: &config::Http) -> Duration {
+pub(super) fn time_allowed(headers: &HeaderMap, settings: &Settings) -> Duration {
     requested(headers)
         .ok()
         .flatten()

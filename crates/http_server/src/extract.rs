@@ -1,7 +1,10 @@
 //! Extractors: body, query, path and idempotency key, each with its refusals. A handler that takes its
 //! input through them cannot answer bad input with anything but a problem.
 
-use std::future::{Ready, ready};
+use std::{
+    future::{Ready, ready},
+    ops::Deref,
+};
 
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest,
@@ -13,11 +16,12 @@ use actix_web::{
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use outcome::{FieldError, Location, common};
 use resilience::Deadline;
+use runtime::RequestContext;
 use serde::de::DeserializeOwned;
 use validator::Validate;
 
 use super::input_errors::{nul_error, nul_errors, rule_errors, shape_error};
-use crate::{Platform, context::RequestContext};
+use crate::Shared;
 
 crate::refusal! {
     /// How a body can be refused.
@@ -72,12 +76,46 @@ fn context(request: &HttpRequest) -> RequestContext {
 }
 
 /// The context of the request, for handlers.
-impl FromRequest for RequestContext {
+pub struct Context(pub RequestContext);
+
+impl Deref for Context {
+    type Target = RequestContext;
+
+    fn deref(&self) -> &RequestContext {
+        &self.0
+    }
+}
+
+impl FromRequest for Context {
     type Error = Error;
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(context(request)))
+        ready(Ok(Self(context(request))))
+    }
+}
+
+/// The state of the service, for handlers.
+#[derive(Debug)]
+pub struct State<T>(Data<T>);
+
+impl<T> Deref for State<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: 'static> FromRequest for State<T> {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let state = request
+            .app_data::<Data<T>>()
+            .expect("the state that the service was built with");
+        ready(Ok(Self(state.clone())))
     }
 }
 
@@ -102,8 +140,8 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
 }
 
 async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, BodyRefusal> {
-    let platform = request.app_data::<Data<Platform>>().expect("set by the server");
-    let settings = &platform.settings.http;
+    let shared = request.app_data::<Data<Shared>>().expect("set by the server");
+    let settings = &shared.settings;
     if !is_json(request.content_type()) {
         return Err(BodyRefusal::UnsupportedMediaType);
     }
@@ -114,7 +152,7 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes,
     if length.is_some_and(|length: usize| length > settings.max_body_bytes) {
         return Err(BodyRefusal::TooLarge);
     }
-    let _place = platform.uploads.try_enter().ok_or(BodyRefusal::Busy)?;
+    let _place = shared.uploads.try_enter().ok_or(BodyRefusal::Busy)?;
     let context = context(request);
     context.await_body(settings.body_timeout);
     let read = async {

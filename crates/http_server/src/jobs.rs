@@ -5,22 +5,18 @@ use actix_web::{
     web::{Data, Json},
 };
 use chrono::{DateTime, Utc};
-use platform::{
-    Platform,
-    context::RequestContext,
-    http::{
-        auth::{AnyScope, Caller},
-        extract::Path,
-    },
-    jobs::find,
-    postgres::Fault,
-};
+use database::Fault;
+use jobs::{find, problems::JOB_NOT_FOUND};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::problems;
+use crate::{
+    Shared,
+    auth::{AnyScope, Caller},
+    extract::{Context, Path},
+};
 
 /// A job, as whoever asked for it sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -55,11 +51,11 @@ pub struct JobProblem {
     code: &'static str,
 }
 
-platform::refusal! {
+crate::refusal! {
     /// Every way in which reading a job can be refused.
     pub enum GetJobRefusal {
         /// 404: there is none with this id, or it is another subject's.
-        NotFound => problems::JOB_NOT_FOUND, "there is no job with this id for you";
+        NotFound => JOB_NOT_FOUND, "there is no job with this id for you";
         ..Database(Fault);
     }
 }
@@ -75,15 +71,16 @@ platform::refusal! {
 pub async fn get_job(
     caller: Caller<AnyScope>,
     id: Path<Uuid>,
-    context: RequestContext,
-    platform: Data<Platform>,
+    context: Context,
+    shared: Data<Shared>,
 ) -> Result<Json<Job>, GetJobRefusal> {
-    let found = platform
-        .database
-        .read(&find(id.0, &caller.subject), &context)
-        .await?;
+    let database = shared
+        .jobs
+        .as_ref()
+        .expect("registered only where there are jobs");
+    let found = database.read(&find(id.0, &caller.subject), &context).await?;
     let job = found.ok_or(GetJobRefusal::NotFound)?;
-    let row = job.problem.and_then(|code| platform.catalogue.find(&code));
+    let row = job.problem.and_then(|code| shared.catalogue.find(&code));
     Ok(Json(Job {
         id: job.id,
         kind: job.kind,

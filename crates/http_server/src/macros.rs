@@ -1,22 +1,24 @@
+//! The macro of refusals.
+
 /// As [`outcome::refusal!`], for enums that a handler, an extractor or a layer answers with:
 /// adds the way into an HTTP response and into the OpenAPI document.
 #[macro_export]
 macro_rules! refusal {
     ($(#[$doc:meta])* pub enum $name:ident { $($body:tt)* }) => {
-        $crate::http::outcome::refusal! { $(#[$doc])* pub enum $name { $($body)* } }
+        $crate::outcome::refusal! { $(#[$doc])* pub enum $name { $($body)* } }
 
-        impl From<$name> for $crate::http::actix_web::Error {
+        impl From<$name> for $crate::actix_web::Error {
             fn from(refusal: $name) -> Self {
-                $crate::http::refuse(refusal)
+                $crate::refuse(refusal)
             }
         }
 
-        impl $crate::http::utoipa::IntoResponses for $name {
+        impl $crate::utoipa::IntoResponses for $name {
             fn responses() -> std::collections::BTreeMap<
                 String,
-                $crate::http::utoipa::openapi::RefOr<$crate::http::utoipa::openapi::Response>,
+                $crate::utoipa::openapi::RefOr<$crate::utoipa::openapi::Response>,
             > {
-                $crate::http::openapi::responses(&<$name as $crate::http::outcome::Refusal>::problem_types())
+                $crate::openapi::responses(&<$name as $crate::outcome::Refusal>::problem_types())
             }
         }
     };

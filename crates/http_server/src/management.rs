@@ -1,20 +1,92 @@
 //! The management port: probes, metrics, dependencies. Never public, never limited.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use actix_web::{
     HttpResponse, get,
     web::{Data, ServiceConfig},
 };
-use serde_json::json;
+use futures_util::future::{BoxFuture, join_all};
+use resilience::{BreakerState, ConcurrencyLimit};
+use runtime::{Lifecycle, Phase};
+use serde_json::{Map, Value, json};
+use telemetry::metrics::{Metrics, OPEN_METRICS};
 
-use super::drill;
 use crate::{
-    Platform, config::Requirement, drill::FaultKind, lifecycle::Phase, telemetry::metrics::OPEN_METRICS,
+    Info, Requirement,
+    drill::{self, Drill, FaultKind},
 };
 
-/// A probe's patience with a dependency; probes themselves time out after a second by default.
-const CHECK_LIMIT: Duration = Duration::from_millis(800);
+type Ping = Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+type Breaker = Box<dyn Fn() -> BreakerState + Send + Sync>;
+
+/// Something that the service needs, as `/dependencies` shows it and `/readyz` may ask for it.
+pub struct Dependency {
+    /// Its name, as in metrics.
+    pub name: &'static str,
+    /// Whether requests fail without it.
+    pub required: bool,
+    /// Whether it answers; none where only its breaker is known.
+    pub ping: Option<Ping>,
+    /// The state of its breaker.
+    pub breaker: Option<Breaker>,
+}
+
+impl Dependency {
+    async fn shown(&self) -> (String, Value) {
+        let mut shown = json!({ "required": self.required });
+        if let Some(ping) = &self.ping {
+            shown["state"] = json!(if ping().await { "reached" } else { "away" });
+        }
+        if let Some(breaker) = &self.breaker {
+            shown["breaker"] = json!(format!("{:?}", breaker()));
+        }
+        (self.name.to_owned(), shown)
+    }
+
+    async fn answers(&self) -> bool {
+        match &self.ping {
+            Some(ping) => ping().await,
+            None => true,
+        }
+    }
+}
+
+/// What the management port shows and switches.
+pub struct Management {
+    /// What runs.
+    pub info: Info,
+    /// The phases of this process.
+    pub lifecycle: Lifecycle,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// Brings gauges up to date before a scrape.
+    pub before_scrape: Box<dyn Fn() + Send + Sync>,
+    /// What the service needs.
+    pub dependencies: Vec<Dependency>,
+    /// What readiness depends on besides this process.
+    pub require: Vec<Requirement>,
+    /// Whether the worker of this process works, where it has one.
+    pub working: Option<Arc<AtomicBool>>,
+    /// Requests in flight.
+    pub in_flight: ConcurrencyLimit,
+    /// The fault of a drill.
+    pub drill: Drill,
+    /// Whether a fault may be switched on.
+    pub faults_enabled: bool,
+}
+
+impl fmt::Debug for Management {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Management").finish_non_exhaustive()
+    }
+}
 
 pub(super) fn configure(service: &mut ServiceConfig) {
     service
@@ -37,47 +109,47 @@ async fn livez() -> HttpResponse {
 
 /// Configuration valid, database reached, schema new enough.
 #[get("/startupz")]
-async fn startupz(platform: Data<Platform>) -> HttpResponse {
-    probe(if platform.lifecycle.is_started() {
+async fn startupz(management: Data<Management>) -> HttpResponse {
+    probe(if management.lifecycle.is_started() {
         Ok(())
     } else {
-        Err("starting")
+        Err("starting".to_owned())
     })
 }
 
 /// Started, not leaving, and whatever `readiness.require` adds.
 #[get("/readyz")]
-async fn readyz(platform: Data<Platform>) -> HttpResponse {
-    probe(readiness(&platform).await)
+async fn readyz(management: Data<Management>) -> HttpResponse {
+    probe(readiness(&management).await)
 }
 
-async fn readiness(platform: &Platform) -> Result<(), &'static str> {
-    if platform.lifecycle.phase() > Phase::Serving {
-        return Err("leaving");
+async fn readiness(management: &Management) -> Result<(), String> {
+    let working = |working: &Arc<AtomicBool>| working.load(Ordering::Acquire);
+    let reasons = [
+        (management.lifecycle.phase() > Phase::Serving, "leaving"),
+        (!management.lifecycle.is_started(), "starting"),
+        (management.drill.is(FaultKind::NotReady), "a drill"),
+        (
+            !management.working.as_ref().is_none_or(working),
+            "the worker does not work",
+        ),
+    ];
+    if let Some((_, reason)) = reasons.iter().find(|(holds, _)| *holds) {
+        return Err((*reason).to_owned());
     }
-    if !platform.lifecycle.is_started() {
-        return Err("starting");
-    }
-    if platform.drill.is(FaultKind::NotReady) {
-        return Err("a drill");
-    }
-    let working = platform.working.get();
-    if working.is_some_and(|working| !working.load(Ordering::Acquire)) {
-        return Err("the worker does not work");
-    }
-    for requirement in &platform.settings.readiness.require {
-        match requirement {
-            Requirement::Postgres if platform.checks.ping(CHECK_LIMIT).await.is_err() => {
-                return Err("postgres is away");
-            }
-            Requirement::Redis if !platform.redis.ping().await => return Err("redis is away"),
-            _ => {}
+    for requirement in &management.require {
+        let name = requirement.as_str();
+        let mut named = management.dependencies.iter();
+        if let Some(dependency) = named.find(|dependency| dependency.name == name)
+            && !dependency.answers().await
+        {
+            return Err(format!("{name} is away"));
         }
     }
     Ok(())
 }
 
-fn probe(result: Result<(), &'static str>) -> HttpResponse {
+fn probe(result: Result<(), String>) -> HttpResponse {
     match result {
         Ok(()) => HttpResponse::Ok().json(json!({ "status": "ok" })),
         Err(reason) => {
@@ -88,37 +160,28 @@ fn probe(result: Result<(), &'static str>) -> HttpResponse {
 
 /// What Prometheus scrapes.
 #[get("/metrics")]
-async fn metrics(platform: Data<Platform>) -> HttpResponse {
-    platform.update_metrics();
+async fn metrics(management: Data<Management>) -> HttpResponse {
+    (management.before_scrape)();
     HttpResponse::Ok()
         .content_type(OPEN_METRICS)
-        .body(platform.metrics.encode())
+        .body(management.metrics.encode())
 }
 
-/// What this service needs, asked now.
+/// What this service needs, asked now. Other services are not asked: their breakers tell what the calls found.
 #[get("/dependencies")]
-async fn dependencies(platform: Data<Platform>) -> HttpResponse {
-    let (postgres, redis) = tokio::join!(platform.checks.ping(CHECK_LIMIT), platform.redis.ping());
-    let word = |reached| if reached { "reached" } else { "away" };
-    let mut told = json!({
-        "postgres": { "required": true, "state": word(postgres.is_ok()) },
-        "redis": { "required": false, "state": word(redis), "breaker": format!("{:?}", platform.redis.breaker()) },
-    });
-    // Other services are not asked for this: their breakers tell what the calls found.
-    for upstream in platform.upstreams() {
-        told[upstream.name()] = json!({ "required": false, "breaker": format!("{:?}", upstream.breaker()) });
-    }
-    HttpResponse::Ok().json(told)
+async fn dependencies(management: Data<Management>) -> HttpResponse {
+    let shown = join_all(management.dependencies.iter().map(Dependency::shown)).await;
+    HttpResponse::Ok().json(shown.into_iter().collect::<Map<_, _>>())
 }
 
 /// Where this process is on its way.
 #[get("/status")]
-async fn status(platform: Data<Platform>) -> HttpResponse {
+async fn status(management: Data<Management>) -> HttpResponse {
     HttpResponse::Ok().json(json!({
-        "service": platform.settings.service.name,
-        "version": platform.version,
-        "phase": format!("{:?}", platform.lifecycle.phase()).to_lowercase(),
-        "started": platform.lifecycle.is_started(),
-        "in_flight": platform.in_flight.in_flight(),
+        "service": management.info.service,
+        "version": management.info.version,
+        "phase": format!("{:?}", management.lifecycle.phase()).to_lowercase(),
+        "started": management.lifecycle.is_started(),
+        "in_flight": management.in_flight.in_flight(),
     }))
 }

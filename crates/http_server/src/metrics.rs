@@ -5,10 +5,9 @@ use std::time::{Duration, SystemTime};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, exemplar::HistogramWithExemplars, family::Family, gauge::Gauge},
-    registry::{Registry, Unit},
+    registry::Unit,
 };
-
-use super::{Counters, SECONDS};
+use telemetry::metrics::{Counters, Metrics, SECONDS};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -46,7 +45,7 @@ fn seconds() -> Seconds {
 }
 
 /// Metrics of requests and answers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HttpMetrics {
     duration: Family<RequestLabels, Seconds, fn() -> Seconds>,
     responses: Counters<ClassLabels>,
@@ -68,7 +67,8 @@ impl Drop for Active {
 }
 
 impl HttpMetrics {
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    /// Registers the group.
+    pub fn register(all: &Metrics) -> Self {
         let metrics = Self {
             duration: Family::new_with_constructor(seconds as fn() -> Seconds),
             responses: Family::default(),
@@ -78,42 +78,44 @@ impl HttpMetrics {
             abandoned: Family::default(),
             panics: Counter::default(),
         };
-        registry.register_with_unit(
-            "http_server_request_duration",
-            "Time to answer",
-            Unit::Seconds,
-            metrics.duration.clone(),
-        );
-        registry.register(
-            "http_server_responses",
-            "Answers by route and class",
-            metrics.responses.clone(),
-        );
-        registry.register(
-            "http_server_problems",
-            "Refused requests by problem type",
-            metrics.problems.clone(),
-        );
-        registry.register(
-            "http_server_abandoned_requests",
-            "Requests whose caller hung up before the answer",
-            metrics.abandoned.clone(),
-        );
-        registry.register(
-            "http_server_active_requests",
-            "Requests being served",
-            metrics.active.clone(),
-        );
-        registry.register(
-            "http_server_active_requests_limit",
-            "Requests that may be served at once; more are refused as overloaded",
-            metrics.active_limit.clone(),
-        );
-        registry.register(
-            "panics",
-            "Panics caught while serving a request",
-            metrics.panics.clone(),
-        );
+        all.register(|registry| {
+            registry.register_with_unit(
+                "http_server_request_duration",
+                "Time to answer",
+                Unit::Seconds,
+                metrics.duration.clone(),
+            );
+            registry.register(
+                "http_server_responses",
+                "Answers by route and class",
+                metrics.responses.clone(),
+            );
+            registry.register(
+                "http_server_problems",
+                "Refused requests by problem type",
+                metrics.problems.clone(),
+            );
+            registry.register(
+                "http_server_abandoned_requests",
+                "Requests whose caller hung up before the answer",
+                metrics.abandoned.clone(),
+            );
+            registry.register(
+                "http_server_active_requests",
+                "Requests being served",
+                metrics.active.clone(),
+            );
+            registry.register(
+                "http_server_active_requests_limit",
+                "Requests that may be served at once; more are refused as overloaded",
+                metrics.active_limit.clone(),
+            );
+            registry.register(
+                "panics",
+                "Panics caught while serving a request",
+                metrics.panics.clone(),
+            );
+        });
         metrics
     }
 

@@ -15,6 +15,7 @@ use actix_web::{
 };
 use futures_util::FutureExt;
 use outcome::Problem;
+use runtime::{Phase, Quota, RequestContext};
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -24,7 +25,7 @@ use super::{
     refused::{Complete, Refused, bug, undesigned},
     routes::UNMATCHED,
 };
-use crate::{Platform, context::RequestContext, lifecycle::Phase, redis::Quota, telemetry};
+use crate::Shared;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -35,19 +36,19 @@ pub(super) async fn observe(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let platform = request
-        .app_data::<Data<Platform>>()
+    let shared = request
+        .app_data::<Data<Shared>>()
         .expect("set by the server")
         .clone();
     let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
     let method = known_method(request.method().as_str());
-    let context = identify(&request, &platform, method, &route);
+    let context = identify(&request, &shared, method, &route);
     request.extensions_mut().insert(context.clone());
     let unread = RequestBody::share(&mut request);
-    let _active = platform.metrics.http.started();
+    let _active = shared.metrics.started();
     let unanswered = Unanswered {
         context: &context,
-        platform: &platform,
+        shared: &shared,
         method,
         route: &route,
     };
@@ -61,7 +62,7 @@ pub(super) async fn observe(
     let result = match served {
         Ok(result) => result.map(ServiceResponse::map_into_boxed_body),
         Err(_) => {
-            platform.metrics.http.panicked();
+            shared.metrics.panicked();
             Err(bug("panicked; the backtrace is in the log under this trace id"))
         }
     };
@@ -85,11 +86,10 @@ pub(super) async fn observe(
         telemetry::failed(&span, code.unwrap_or("undesigned"));
         span.record("cause", problem.and_then(Problem::cause_chain));
     }
-    let kept = telemetry::is_kept(&span, &platform.settings.telemetry, status >= 500, took);
+    let kept = telemetry::is_kept(&span, &shared.traces, status >= 500, took);
     let kept_trace = kept.then(|| context.trace_id());
-    platform
+    shared
         .metrics
-        .http
         .answered(method, &route, status, code, took, kept_trace);
     log(&context, method, &route, status, problem);
 
@@ -97,7 +97,7 @@ pub(super) async fn observe(
         request_id: context.request_id().to_owned(),
         trace_id: context.trace_id().to_owned(),
         headers: headers(&context),
-        close: platform.lifecycle.phase() > Phase::Serving,
+        close: shared.lifecycle.phase() > Phase::Serving,
         unread,
     };
     match result {
@@ -115,15 +115,15 @@ pub(super) async fn observe(
 /// Dropped when the connection ends before there is an answer: that is an event too.
 struct Unanswered<'r> {
     context: &'r RequestContext,
-    platform: &'r Platform,
+    shared: &'r Shared,
     method: &'r str,
     route: &'r str,
 }
 
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
-        self.platform.metrics.http.abandoned(self.route);
-        let reason = if self.platform.lifecycle.phase() > Phase::Serving {
+        self.shared.metrics.abandoned(self.route);
+        let reason = if self.shared.lifecycle.phase() > Phase::Serving {
             "the caller hung up, or the drain was over"
         } else {
             "the caller hung up"
@@ -142,7 +142,7 @@ impl Drop for Unanswered<'_> {
     }
 }
 
-fn identify(request: &ServiceRequest, platform: &Platform, method: &str, route: &str) -> RequestContext {
+fn identify(request: &ServiceRequest, shared: &Shared, method: &str, route: &str) -> RequestContext {
     let request_id = request
         .headers()
         .get(REQUEST_ID)
@@ -164,14 +164,16 @@ fn identify(request: &ServiceRequest, platform: &Platform, method: &str, route: 
         cause = tracing::field::Empty,
     );
     // Before the span is first entered: afterwards its parent is fixed.
-    let _ = span.set_parent(telemetry::remote_parent(request.headers()));
+    let traceparent = request.headers().get("traceparent");
+    let traceparent = traceparent.and_then(|value| value.to_str().ok());
+    let _ = span.set_parent(telemetry::remote_parent(traceparent));
     let trace_id = telemetry::trace_id(&span);
     span.record("trace_id", &trace_id);
     RequestContext::new(
         request_id,
         trace_id,
         span,
-        time_allowed(request.headers(), &platform.settings.http),
+        time_allowed(request.headers(), &shared.settings),
     )
 }
 

@@ -11,9 +11,10 @@ use actix_web::{
 };
 use ipnet::{IpNet, Ipv6Net};
 use outcome::common;
+use runtime::RequestContext;
 
 use super::auth;
-use crate::{Platform, context::RequestContext};
+use crate::Shared;
 
 crate::refusal! {
     /// How a quota refuses.
@@ -28,17 +29,17 @@ pub(super) async fn quota(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let platform = request.app_data::<Data<Platform>>().expect("set by the server");
+    let shared = request.app_data::<Data<Shared>>().expect("set by the server");
     let context = request
         .extensions()
         .get::<RequestContext>()
         .expect("set by observe")
         .clone();
     let quota = match context.subject() {
-        Some(subject) => platform.limiter.charge_subject(&context, subject).await,
+        Some(subject) => shared.limiter.charge_subject(&context, subject).await,
         None => {
-            let address = client_address(&request, &platform.settings.http.trusted_proxies);
-            platform
+            let address = client_address(&request, &shared.settings.trusted_proxies);
+            shared
                 .limiter
                 .charge_address(&address.map_or_else(|| "unknown".to_owned(), network))
         }

@@ -3,7 +3,7 @@
 use actix_web::{Error, HttpRequest, HttpResponse, web::Data};
 use outcome::{Attach, Problem, common};
 
-use crate::Platform;
+use crate::Shared;
 
 crate::refusal! {
     /// How routing refuses.
@@ -26,9 +26,9 @@ impl Attach for Allow {
 }
 
 /// The default service: a wrong method ends here too, since methods are guards of the route.
-pub(super) async fn unrouted(request: HttpRequest, platform: Data<Platform>) -> Result<HttpResponse, Error> {
+pub(super) async fn unrouted(request: HttpRequest, shared: Data<Shared>) -> Result<HttpResponse, Error> {
     Err(match request.match_pattern() {
-        Some(template) => RoutingRefusal::MethodNotAllowed(Allow(platform.routes.allowed(&template))),
+        Some(template) => RoutingRefusal::MethodNotAllowed(Allow(shared.routes.allowed(&template))),
         None => RoutingRefusal::RouteNotFound,
     }
     .into())

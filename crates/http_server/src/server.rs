@@ -25,7 +25,9 @@ use super::{
     admit::admit, auth::authenticate, catalogue_pages as pages, deadline::deadline, drill::strike,
     management, observe::observe, openapi, quota::quota, routing::unrouted,
 };
-use crate::Platform;
+use runtime::ShutdownSettings;
+
+use crate::{Management, Settings, Shared};
 
 /// A slow head is answered by the HTTP library itself, with a bare 408.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,52 +52,75 @@ impl Running {
     }
 }
 
-/// The contract of a service: its own operations, the pages every service has, and all problems.
-pub fn document(configure: Configure, catalogue: Catalogue, version: &str) -> OpenApi {
-    let (_, mut document) = App::new()
-        .into_utoipa_app()
-        .configure(configure_pages)
-        .configure(configure)
-        .split_for_parts();
-    document.merge(OpenApiBuilder::new().build());
-    document.info = Info::new("API", version);
-    let bearer = SecurityScheme::Http(
-        HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT")
-            .build(),
-    );
-    document
-        .components
-        .get_or_insert_default()
-        .add_security_scheme("bearer", bearer);
-    openapi::complete(&mut document, catalogue);
-    document
+/// What the contract of a service is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Contract {
+    /// Registers its own operations.
+    pub operations: Configure,
+    /// All its problem types.
+    pub catalogue: Catalogue,
+    /// Its version.
+    pub version: &'static str,
+    /// Whether it has jobs, and so `GET /v1/jobs/{id}`.
+    pub jobs: bool,
 }
 
-fn configure_pages(service: &mut ServiceConfig) {
-    service
-        .service(pages::list_problems)
-        .service(pages::show_problem)
-        .service(pages::openapi_json)
-        .service(pages::info);
+impl Contract {
+    /// The contract as a document: the service's own operations, the pages every service has, and all problems.
+    pub fn document(&self) -> OpenApi {
+        let (_, mut document) = App::new()
+            .into_utoipa_app()
+            .configure(|service| self.configure(service))
+            .split_for_parts();
+        document.merge(OpenApiBuilder::new().build());
+        document.info = Info::new("API", self.version);
+        let bearer = SecurityScheme::Http(
+            HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .bearer_format("JWT")
+                .build(),
+        );
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("bearer", bearer);
+        openapi::complete(&mut document, self.catalogue);
+        document
+    }
+
+    fn configure(&self, service: &mut ServiceConfig) {
+        service
+            .service(pages::list_problems)
+            .service(pages::show_problem)
+            .service(pages::openapi_json)
+            .service(pages::info);
+        (self.operations)(service);
+        #[cfg(feature = "jobs")]
+        if self.jobs {
+            service.service(crate::jobs::get_job);
+        }
+    }
 }
 
 /// Serves the public API.
 ///
 /// # Errors
 /// When the port cannot be listened on.
-pub fn listen_public(platform: Data<Platform>, configure: Configure) -> anyhow::Result<Running> {
-    let http = platform.settings.http.clone();
+pub fn listen_public<S: Send + Sync + 'static>(
+    shared: Data<Shared>,
+    state: Data<S>,
+    contract: Contract,
+    shutdown: &ShutdownSettings,
+) -> anyhow::Result<Running> {
+    let http = shared.settings.clone();
     let listener = bind(SocketAddr::new(http.host, http.port), "http.port")?;
     let address = listener.local_addr()?;
-    let shutdown = platform.settings.shutdown.drain;
     let server = HttpServer::new(move || {
         let (app, _) = App::new()
-            .app_data(platform.clone())
+            .app_data(shared.clone())
+            .app_data(state.clone())
             .into_utoipa_app()
-            .configure(configure_pages)
-            .configure(configure)
+            .configure(|service| contract.configure(service))
             .split_for_parts();
         app.service(web::redirect("/docs", "/docs/"))
             .service(SwaggerUi::new("/docs/{_:.*}").config(SwaggerConfig::from("/openapi.json")))
@@ -114,7 +139,7 @@ pub fn listen_public(platform: Data<Platform>, configure: Configure) -> anyhow::
         .max_connections(http.max_connections.div_ceil(threads))
         .keep_alive(http.keep_alive)
         .client_request_timeout(HEAD_TIMEOUT)
-        .shutdown_timeout(shutdown.as_secs_f64().ceil() as u64)
+        .shutdown_timeout(shutdown.drain.as_secs_f64().ceil() as u64)
         .disable_signals()
         .listen(listener)?
         .run();
@@ -129,16 +154,15 @@ pub fn listen_public(platform: Data<Platform>, configure: Configure) -> anyhow::
 ///
 /// # Errors
 /// When the port cannot be listened on.
-pub fn listen_management(platform: Data<Platform>) -> anyhow::Result<Running> {
-    let http = platform.settings.http.clone();
+pub fn listen_management(settings: &Settings, management: Data<Management>) -> anyhow::Result<Running> {
     let listener = bind(
-        SocketAddr::new(http.host, http.management_port),
+        SocketAddr::new(settings.host, settings.management_port),
         "http.management_port",
     )?;
     let address = listener.local_addr()?;
     let server = HttpServer::new(move || {
         App::new()
-            .app_data(platform.clone())
+            .app_data(management.clone())
             .configure(management::configure)
     })
     .workers(1)

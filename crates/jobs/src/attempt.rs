@@ -1,13 +1,14 @@
 //! The row of a run: its start, and every way in which it can end. `WHERE attempt =` is the fence.
 
+use std::time::Duration;
+
+use database::{Abort, Fault, UnitOfWork};
 use outcome::ProblemType;
 use serde_json::Value;
 use sqlx::PgConnection;
-use std::time::Duration;
 use uuid::Uuid;
 
-use super::Done;
-use crate::postgres::{Abort, Fault, UnitOfWork};
+use super::kind::Done;
 
 /// An attempt that began.
 #[derive(Debug)]

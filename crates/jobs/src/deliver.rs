@@ -3,14 +3,16 @@
 use std::{
     any::Any,
     panic::AssertUnwindSafe,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use actix_web::web::Data;
+use database::{Database, Fault};
 use futures_util::FutureExt;
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use outcome::{Cause, Refusal};
 use resilience::Deadline;
+use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -20,14 +22,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 use super::{
-    Done, JobFailure, JobKind, Run,
+    BoundKind, JobFailure, JobMetrics, Run,
     attempt::{End, Found, PutBack, Start, Started, Succeed, Unfinished},
-};
-use crate::{
-    Platform,
-    context::RequestContext,
-    postgres::{Database, Fault},
-    telemetry,
+    kind::Done,
 };
 
 /// Time for the statements around an attempt.
@@ -47,9 +44,11 @@ const EX_SOFTWARE: i32 = 70;
 /// What every delivery needs.
 #[derive(Clone)]
 pub(super) struct Deliveries {
-    pub(super) platform: Data<Platform>,
     pub(super) database: Database,
-    pub(super) kinds: [&'static [JobKind]; 3],
+    pub(super) kinds: Arc<[BoundKind]>,
+    pub(super) metrics: JobMetrics,
+    /// Time for jobs to end when the process is told to leave.
+    pub(super) drain: Duration,
     /// Where the jobs themselves run.
     pub(super) jobs: Handle,
     pub(super) leaving: CancellationToken,
@@ -117,7 +116,7 @@ impl Deliveries {
             Found::Dead { kind, attempt } => {
                 let name = self.kind(&kind).map_or(UNKNOWN, |kind| kind.name);
                 tracing::error!(job = kind, run = %named.run, attempt, "dead: the last attempt never told how it ended");
-                self.platform.metrics.jobs.buried(name);
+                self.metrics.buried(name);
                 return Ok(());
             }
             Found::Nothing => return Ok(()),
@@ -127,17 +126,16 @@ impl Deliveries {
         self.attempt(started, kind).instrument(span).await
     }
 
-    fn kind(&self, name: &str) -> Option<JobKind> {
-        let mut kinds = self.kinds.iter().copied().flatten();
-        kinds.find(|kind| kind.name == name).copied()
+    fn kind(&self, name: &str) -> Option<BoundKind> {
+        self.kinds.iter().find(|kind| kind.name == name).cloned()
     }
 
-    async fn attempt(&self, started: Started, kind: Option<JobKind>) -> Result<(), String> {
+    async fn attempt(&self, started: Started, kind: Option<BoundKind>) -> Result<(), String> {
         let began = Instant::now();
-        let metrics = &self.platform.metrics.jobs;
-        let name = kind.map_or(UNKNOWN, |kind| kind.name);
+        let metrics = &self.metrics;
+        let name = kind.as_ref().map_or(UNKNOWN, |kind| kind.name);
         metrics.started(name);
-        let ended = match kind {
+        let ended = match &kind {
             Some(kind) => self.execute(&started, kind).await,
             // Of a newer release: another worker may know it.
             None => Ended::Failed(JobFailure::Transient(
@@ -149,7 +147,7 @@ impl Deliveries {
         let ended = match ended {
             Ended::Done(done) => {
                 // The effect has the time that the attempt has left.
-                let left = kind.map_or(Duration::ZERO, |kind| {
+                let left = kind.as_ref().map_or(Duration::ZERO, |kind| {
                     kind.timeout.saturating_sub(began.elapsed())
                 });
                 let context = context_of(&started, left + BOOKKEEPING);
@@ -230,7 +228,7 @@ impl Deliveries {
     /// A job that has begun may still end by itself when the process is told to leave; half of the drain is for that.
     async fn out_of_time_to_leave(&self) {
         self.leaving.cancelled().await;
-        tokio::time::sleep(self.platform.settings.shutdown.drain / 2).await;
+        tokio::time::sleep(self.drain / 2).await;
     }
 
     async fn put_back(
@@ -250,13 +248,14 @@ impl Deliveries {
         self.database.transaction(put_back, context).await
     }
 
-    async fn execute(&self, started: &Started, kind: JobKind) -> Ended {
+    async fn execute(&self, started: &Started, kind: &BoundKind) -> Ended {
         let run = Run {
             id: started.id,
             attempt: started.attempt,
             subject: started.subject.clone(),
             context: context_of(started, kind.timeout),
-            platform: self.platform.clone(),
+            database: self.database.clone(),
+            state: Arc::default(),
         };
         let work = (kind.execute)(started.payload.clone(), run).in_current_span();
         // Dropped with the delivery: what nobody waits for any more must not go on beside the next attempt.

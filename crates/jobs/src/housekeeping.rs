@@ -3,51 +3,44 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use database::{Abort, Fault, UnitOfWork, idempotency};
+use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Job, JobFailure, JobKind, Run, deliver::Deliveries};
-use crate::{
-    context::RequestContext,
-    postgres::{Abort, Fault, UnitOfWork},
-};
+use super::{BoundKind, Job, JobFailure, JobKind, Run, Settings, deliver::Deliveries};
 
 /// How often it is looked whether a period has begun.
 const LOOK: Duration = Duration::from_secs(5);
 /// Ten thousand of each at a time: more than that many writes in a minute need a shorter period.
 const CLEAR_EVERY: Duration = Duration::from_secs(60);
 
-/// The jobs of the platform itself.
-pub(crate) const HOUSEKEEPING: &[JobKind] = &[JobKind::of::<ClearAway>().every(CLEAR_EVERY)];
+/// The jobs of this crate itself, which every worker runs.
+pub const HOUSEKEEPING: &[JobKind<Settings>] = &[JobKind::of::<ClearAway>().every(CLEAR_EVERY)];
 
 /// Deletes idempotency keys and runs that nobody asks for any more.
 #[derive(Serialize, Deserialize)]
-pub(super) struct ClearAway {}
+pub struct ClearAway {}
 
 /// How much went.
 #[derive(Serialize)]
-pub(super) struct Cleared {
+pub struct Cleared {
     keep_runs_seconds: f64,
 }
 
 impl Job for ClearAway {
     const KIND: &'static str = "clear_away";
+    type State = Settings;
     type Outcome = Cleared;
 
-    async fn run(&self, run: &Run) -> Result<Cleared, JobFailure> {
-        let keep_runs_seconds = run.platform.settings.jobs.retention.as_secs_f64();
+    async fn run(&self, run: &Run<Settings>) -> Result<Cleared, JobFailure> {
+        let keep_runs_seconds = run.state.retention.as_secs_f64();
         Ok(Cleared { keep_runs_seconds })
     }
 
     async fn commit(&self, cleared: &Cleared, connection: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query!(
-            "/* clear_keys */
-            DELETE FROM idempotency_keys WHERE ctid IN
-              (SELECT ctid FROM idempotency_keys WHERE expires_at <= now() LIMIT 10000)"
-        )
-        .execute(&mut *connection)
-        .await?;
+        idempotency::delete_expired(&mut *connection).await?;
         // Dead runs stay: somebody has to look at them. So does the newest by the clock: without it, its period
         // would get a second one.
         sqlx::query!(
@@ -68,7 +61,7 @@ impl Job for ClearAway {
 }
 
 struct Enqueue {
-    kind: JobKind,
+    kind: BoundKind,
     slot: i64,
 }
 
@@ -102,14 +95,17 @@ impl UnitOfWork for Enqueue {
 
 /// Enqueues what is due by the clock, until it is dropped.
 pub(super) async fn schedule(deliveries: Deliveries) {
-    let kinds = deliveries.kinds.into_iter().flatten();
-    let by_the_clock: Vec<(JobKind, Duration)> =
-        kinds.filter_map(|kind| Some((*kind, kind.every?))).collect();
+    let kinds = deliveries.kinds.iter();
+    let by_the_clock: Vec<(&BoundKind, Duration)> =
+        kinds.filter_map(|kind| Some((kind, kind.every?))).collect();
     loop {
         for (kind, period) in by_the_clock.iter().copied() {
             let slot = Utc::now().timestamp() / period.as_secs().max(1) as i64;
             let context = RequestContext::new("clock".into(), String::new(), tracing::Span::none(), LOOK);
-            let enqueue = Enqueue { kind, slot };
+            let enqueue = Enqueue {
+                kind: kind.clone(),
+                slot,
+            };
             if let Err(fault) = deliveries.database.transaction(enqueue, &context).await {
                 tracing::debug!(?fault, job = kind.name, "not enqueued by the clock");
             }

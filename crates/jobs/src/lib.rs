@@ -5,31 +5,37 @@
 mod attempt;
 mod deliver;
 mod housekeeping;
+mod kind;
+mod metrics;
 mod payloads;
+pub mod problems;
 mod queue;
+mod settings;
 mod store;
 mod watched;
 mod worker;
 
+pub use self::settings::Settings;
+pub use housekeeping::HOUSEKEEPING;
+pub use kind::{BoundKind, JobKind, Run};
+pub use metrics::JobMetrics;
 pub use payloads::{Payloads, payloads, unreadable};
 pub use queue::{Queue, QueueRefusal, enqueue};
 pub use store::{JobView, RunSummary, discard, find, list, retry, show};
-pub use worker::Worker;
-
-pub(crate) use housekeeping::HOUSEKEEPING;
-pub(crate) use worker::{library_schema_is_current, migrate_library};
+pub use worker::{Worker, WorkerParts};
 
 use std::{future::Future, time::Duration};
 
-use actix_web::web::Data;
-use futures_util::{FutureExt, future::BoxFuture};
+use database::MigrationSet;
 use outcome::{Cause, ProblemType};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
-use sqlx::PgConnection;
-use uuid::Uuid;
+use sqlx::{PgConnection, migrate::Migrator};
 
-use crate::{Platform, context::RequestContext};
+static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// The tables of this crate, and the schema of the library that delivers.
+pub static MIGRATIONS: MigrationSet =
+    MigrationSet::of_crate("_migrations_jobs", &MIGRATOR).with_library(worker::LIBRARY);
 
 /// A kind of work. The value is its payload: small, and readable by the releases before and after.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -39,6 +45,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const ATTEMPTS: i32 = 5;
     /// Time for one attempt.
     const TIMEOUT: Duration = Duration::from_secs(30);
+    /// What it works with: the state of its service.
+    type State: Send + Sync + 'static;
     /// What it yields, kept as its result.
     type Outcome: Serialize + Send + Sync + 'static;
 
@@ -50,7 +58,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// Does the work. It may be done again after it was done: an effect outside Postgres carries
     /// [`Run::id`] as its key.
-    fn run(&self, run: &Run) -> impl Future<Output = Result<Self::Outcome, JobFailure>> + Send;
+    fn run(&self, run: &Run<Self::State>) -> impl Future<Output = Result<Self::Outcome, JobFailure>> + Send;
 
     /// Its effect in Postgres, in the transaction that records the success. Never committed by an attempt
     /// that another one has replaced.
@@ -78,83 +86,4 @@ impl<E: Into<Cause>> From<E> for JobFailure {
     fn from(error: E) -> Self {
         Self::Transient(error.into())
     }
-}
-
-/// One attempt at a job.
-#[derive(Debug)]
-pub struct Run {
-    /// The job's id, the same for every attempt.
-    pub id: Uuid,
-    /// The attempt's number, from 1.
-    pub attempt: i32,
-    /// Whose job it is; none for those of the service itself.
-    pub subject: Option<String>,
-    /// Identity and deadline, as a request has them.
-    pub context: RequestContext,
-    /// What the service is made of.
-    pub platform: Data<Platform>,
-}
-
-type Commit = Box<dyn for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<()>> + Send + Sync>;
-
-/// The work is done; its effect in Postgres is not committed yet.
-pub(crate) struct Done {
-    result: Value,
-    commit: Commit,
-}
-
-type Execute = fn(Value, Run) -> BoxFuture<'static, Result<Done, JobFailure>>;
-
-/// A kind of job, without its type.
-#[derive(Clone, Copy, Debug)]
-pub struct JobKind {
-    name: &'static str,
-    timeout: Duration,
-    /// One run per so much time, enqueued by the workers themselves.
-    every: Option<Duration>,
-    execute: Execute,
-    attempts: i32,
-    samples: fn() -> Vec<Value>,
-    reads: fn(Value) -> Result<(), String>,
-}
-
-impl JobKind {
-    /// Jobs of this type.
-    pub const fn of<J: Job>() -> Self {
-        Self {
-            name: J::KIND,
-            timeout: J::TIMEOUT,
-            every: None,
-            execute: execute::<J>,
-            attempts: J::ATTEMPTS,
-            samples: payloads::samples::<J>,
-            reads: payloads::reads::<J>,
-        }
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// One run in each period, whatever the number of workers; the payload is `{}`.
-    pub const fn every(mut self, period: Duration) -> Self {
-        self.every = Some(period);
-        self
-    }
-}
-
-fn execute<J: Job>(payload: Value, run: Run) -> BoxFuture<'static, Result<Done, JobFailure>> {
-    async move {
-        // A payload of a newer version waits for a worker that understands it.
-        let job: J = payloads::read(payload)?;
-        let outcome = job.run(&run).await?;
-        let result = serde_json::to_value(&outcome)?;
-        let shared = std::sync::Arc::new((job, outcome));
-        let commit: Commit = Box::new(move |connection| {
-            let shared = shared.clone();
-            async move { shared.0.commit(&shared.1, connection).await }.boxed()
-        });
-        Ok(Done { result, commit })
-    }
-    .boxed()
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{family::Family, gauge::Gauge, histogram::Histogram},
-    registry::{Registry, Unit},
+    registry::Unit,
 };
-
-use super::Counters;
+use telemetry::metrics::{Counters, Metrics};
 
 /// How an attempt can end.
 const OUTCOMES: [&str; 8] = [
@@ -42,7 +41,7 @@ struct OutcomeLabels {
 }
 
 /// Jobs: how many wait, how each attempt ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct JobMetrics {
     started: Counters<KindLabels>,
     finished: Counters<OutcomeLabels>,
@@ -53,7 +52,8 @@ pub struct JobMetrics {
 }
 
 impl JobMetrics {
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    /// Registers the group.
+    pub fn register(all: &Metrics) -> Self {
         let metrics = Self {
             started: Family::default(),
             finished: Family::default(),
@@ -62,27 +62,29 @@ impl JobMetrics {
             dead: Gauge::default(),
             oldest: Gauge::default(),
         };
-        registry.register("jobs_started", "Attempts that began", metrics.started.clone());
-        registry.register("jobs_finished", "Attempts by outcome", metrics.finished.clone());
-        registry.register_with_unit(
-            "jobs_duration",
-            "Time of an attempt",
-            Unit::Seconds,
-            metrics.duration.clone(),
-        );
-        registry.register("jobs_queued", "Jobs that wait", metrics.queued.clone());
-        registry.register("jobs_dead", "Jobs that are out of attempts", metrics.dead.clone());
-        registry.register_with_unit(
-            "jobs_oldest",
-            "Time that the oldest due job has waited",
-            Unit::Seconds,
-            metrics.oldest.clone(),
-        );
+        all.register(|registry| {
+            registry.register("jobs_started", "Attempts that began", metrics.started.clone());
+            registry.register("jobs_finished", "Attempts by outcome", metrics.finished.clone());
+            registry.register_with_unit(
+                "jobs_duration",
+                "Time of an attempt",
+                Unit::Seconds,
+                metrics.duration.clone(),
+            );
+            registry.register("jobs_queued", "Jobs that wait", metrics.queued.clone());
+            registry.register("jobs_dead", "Jobs that are out of attempts", metrics.dead.clone());
+            registry.register_with_unit(
+                "jobs_oldest",
+                "Time that the oldest due job has waited",
+                Unit::Seconds,
+                metrics.oldest.clone(),
+            );
+        });
         metrics
     }
 
     /// Creates the counters of a kind of job at 0.
-    pub(crate) fn announce(&self, kind: &'static str) {
+    pub fn announce(&self, kind: &'static str) {
         let _ = self.started.get_or_create(&KindLabels { kind });
         let _ = self.duration.get_or_create(&KindLabels { kind });
         for outcome in OUTCOMES {

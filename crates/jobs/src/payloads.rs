@@ -11,24 +11,29 @@ use super::{HOUSEKEEPING, Job, JobKind};
 pub type Payloads = BTreeMap<String, Vec<Value>>;
 
 /// Samples of what these jobs and the platform's own are queued with.
-pub fn payloads(jobs: &[JobKind]) -> Payloads {
-    let kinds = jobs.iter().chain(HOUSEKEEPING);
-    kinds.map(|kind| (kind.name.to_owned(), queued(kind))).collect()
+pub fn payloads<S>(jobs: &[JobKind<S>]) -> Payloads {
+    let own = HOUSEKEEPING
+        .iter()
+        .map(|kind| (kind.name.to_owned(), queued(kind)));
+    let jobs = jobs.iter().map(|kind| (kind.name.to_owned(), queued(kind)));
+    jobs.chain(own).collect()
 }
 
-fn queued(kind: &JobKind) -> Vec<Value> {
+fn queued<S>(kind: &JobKind<S>) -> Vec<Value> {
     let by_the_clock = kind.every.map(|_| json!({}));
     by_the_clock.into_iter().chain((kind.samples)()).collect()
 }
 
 /// Which of `payloads` these jobs and the platform's own cannot read, and why. A kind that is not known here is left
 /// out: it waits for a newer worker.
-pub fn unreadable(jobs: &[JobKind], payloads: &Payloads) -> Vec<String> {
+pub fn unreadable<S>(jobs: &[JobKind<S>], payloads: &Payloads) -> Vec<String> {
+    let own = HOUSEKEEPING.iter().map(|kind| (kind.name, kind.reads));
+    let jobs = jobs.iter().map(|kind| (kind.name, kind.reads));
     let mut unreadable = Vec::new();
-    for kind in jobs.iter().chain(HOUSEKEEPING) {
-        for payload in payloads.get(kind.name).into_iter().flatten() {
-            if let Err(error) = (kind.reads)(payload.clone()) {
-                unreadable.push(format!("{} {payload}: {error}", kind.name));
+    for (name, reads) in jobs.chain(own) {
+        for payload in payloads.get(name).into_iter().flatten() {
+            if let Err(error) = reads(payload.clone()) {
+                unreadable.push(format!("{name} {payload}: {error}"));
             }
         }
     }

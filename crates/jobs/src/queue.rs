@@ -8,17 +8,18 @@ use std::{
     time::Duration,
 };
 
+use database::Database;
 use outcome::common;
+use runtime::RequestContext;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Job;
-use crate::{context::RequestContext, postgres::Database, telemetry::metrics::Metrics};
+use super::{Job, JobMetrics};
 
 /// How often the depth is counted.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
-crate::refusal! {
+outcome::refusal! {
     /// How enqueuing can be refused.
     pub enum QueueRefusal {
         /// 503: as many jobs as allowed are waiting.
@@ -34,7 +35,8 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// A queue of at most `limit` waiting jobs.
+    pub fn new(limit: usize) -> Self {
         Self {
             depth: Arc::default(),
             limit: limit as i64,
@@ -54,7 +56,7 @@ impl Queue {
     }
 
     /// Counts until the process ends.
-    pub(crate) async fn keep_counting(self, database: Database, metrics: Arc<Metrics>) {
+    pub async fn keep_counting(self, database: Database, metrics: JobMetrics) {
         let mut known = true;
         loop {
             let counted = super::store::counts(&database).await;
@@ -62,9 +64,7 @@ impl Queue {
                 Ok(counts) => {
                     known = true;
                     self.depth.store(counts.queued, Ordering::Relaxed);
-                    metrics
-                        .jobs
-                        .set_counts(counts.queued, counts.dead, counts.oldest_seconds);
+                    metrics.set_counts(counts.queued, counts.dead, counts.oldest_seconds);
                 }
                 Err(fault) if known => {
                     known = false;

@@ -1,15 +1,15 @@
 //! Reading and steering runs: for callers, for operators, for the gauges.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
+use database::{Abort, Database, Fault, UnitOfWork};
 use resilience::Deadline;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
-use std::time::Duration;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-use crate::postgres::{Abort, Database, Fault, UnitOfWork};
 
 /// Patience of an operator's command.
 const LIMIT: Duration = Duration::from_secs(5);

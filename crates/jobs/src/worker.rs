@@ -8,11 +8,14 @@ use std::{
     time::Duration,
 };
 
-use actix_web::web::Data;
+use anyhow::Context;
+use database::{Database, Library, Schema, SchemaState, connect_options};
+use futures_util::FutureExt;
 use graphile_worker::{
     Database as LibraryDatabase, LocalQueueConfig, RefetchDelayConfig, WorkerBuildError, WorkerOptions,
     WorkerUtils, sqlx::SqlxDatabase,
 };
+use resilience::Deadline;
 use sqlx::{
     PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -24,12 +27,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    BoundKind, JobMetrics, Settings,
     deliver::{Deliveries, Delivery},
     watched::{Health, Watched},
-};
-use crate::{
-    Platform,
-    postgres::{SchemaState, connect_options},
 };
 
 const SCHEMA: &str = "graphile_worker";
@@ -48,8 +48,39 @@ const COMPLETION_BATCH: Duration = Duration::from_millis(2);
 const POLL: Duration = Duration::from_millis(500);
 /// After a fetch that found nothing; a notice of a new job comes sooner.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// Patience with the database while it is asked for its schema.
+const SCHEMA_LIMIT: Duration = Duration::from_secs(3);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// The library's part of the schema.
+pub(super) const LIBRARY: Library = Library {
+    migrate: |options| migrate_library(options).boxed(),
+    is_current: |connection| library_schema_is_current(connection).boxed(),
+};
+
+/// What a worker is made of.
+#[derive(Debug)]
+pub struct WorkerParts {
+    /// The section `jobs`.
+    pub settings: Settings,
+    /// The section `database`, for the library's own connections.
+    pub connection: database::Settings,
+    /// For the jobs themselves, with a pool and limits of their own.
+    pub database: Database,
+    /// For the look at the schema.
+    pub checks: Database,
+    /// The schema that must be there before the work begins.
+    pub schema: Schema,
+    /// What it works off.
+    pub kinds: Vec<BoundKind>,
+    /// Time to end when the process is told to leave.
+    pub drain: Duration,
+    /// How many attempts ended how.
+    pub metrics: JobMetrics,
+    /// Whether it works: for readiness.
+    pub working: Arc<AtomicBool>,
+}
 
 /// A worker that runs, and is built anew whenever it ends.
 #[derive(Debug)]
@@ -73,9 +104,8 @@ impl Worker {
     ///
     /// # Errors
     /// When `database.url` cannot be used.
-    pub fn start(platform: Data<Platform>) -> anyhow::Result<Self> {
+    pub fn start(parts: WorkerParts) -> anyhow::Result<Self> {
         let leaving = CancellationToken::new();
-        let working = platform.working.get_or_init(Arc::default).clone();
         // Apart from everything else: a job that never yields must not stop the heartbeat.
         let jobs = runtime::Builder::new_multi_thread()
             .thread_name("jobs")
@@ -83,14 +113,14 @@ impl Worker {
             .build()?;
         let deliveries = Deliveries {
             jobs: jobs.handle().clone(),
-            database: platform.jobs_database.clone(),
-            kinds: platform.job_kinds,
-            platform: platform.clone(),
+            database: parts.database.clone(),
+            kinds: parts.kinds.clone().into(),
+            metrics: parts.metrics.clone(),
+            drain: parts.drain,
             leaving: leaving.clone(),
         };
-        let options = connect_options(&platform.settings.database)?;
-        let work = supervise(platform, deliveries, options, leaving.clone(), working.clone());
-        let task = tokio::spawn(work);
+        let options = connect_options(&parts.connection)?;
+        let task = tokio::spawn(supervise(parts, deliveries, options, leaving.clone()));
         Ok(Self {
             leaving,
             task: Some(task),
@@ -108,17 +138,17 @@ impl Worker {
 }
 
 async fn supervise(
-    platform: Data<Platform>,
+    parts: WorkerParts,
     deliveries: Deliveries,
     options: PgConnectOptions,
     leaving: CancellationToken,
-    working: Arc<AtomicBool>,
 ) {
+    let (working, concurrency, drain) = (parts.working.clone(), parts.settings.concurrency, parts.drain);
     let scheduler = super::housekeeping::schedule(deliveries.clone());
     let work = async {
         let mut backoff = FIRST_BACKOFF;
         if leaving
-            .run_until_cancelled(wait_for_schema(&platform))
+            .run_until_cancelled(wait_for_schema(&parts))
             .await
             .is_none()
         {
@@ -126,7 +156,7 @@ async fn supervise(
         }
         loop {
             let began = tokio::time::Instant::now();
-            let ended = work_once(deliveries.clone(), options.clone(), working.clone()).await;
+            let ended = work_once(deliveries.clone(), options.clone(), concurrency, working.clone()).await;
             if leaving.is_cancelled() {
                 return;
             }
@@ -150,7 +180,7 @@ async fn supervise(
     tokio::select! {
         () = work => {}
         () = scheduler => {}
-        () = async { leaving.cancelled().await; tokio::time::sleep(platform.settings.shutdown.drain).await } => {
+        () = async { leaving.cancelled().await; tokio::time::sleep(drain).await } => {
             tracing::warn!("the worker did not end in time");
         }
     }
@@ -160,6 +190,7 @@ async fn supervise(
 async fn work_once(
     deliveries: Deliveries,
     options: PgConnectOptions,
+    concurrency: usize,
     working: Arc<AtomicBool>,
 ) -> anyhow::Result<()> {
     // A pool of its own for each worker: what a silent connection holds of the last one must not starve the next.
@@ -170,9 +201,8 @@ async fn work_once(
     let health = Health::new();
     let driver = Watched::new(SqlxDatabase::new(pool), health.clone());
     let leaving = deliveries.leaving.clone();
-    let concurrency = deliveries.platform.settings.jobs.concurrency;
     // More than jobs are given to end: they hand themselves back before the library drops them.
-    let drain = deliveries.platform.settings.shutdown.drain;
+    let drain = deliveries.drain;
     let building = WorkerOptions::default()
         .database(LibraryDatabase::new(driver))
         .schema(SCHEMA)
@@ -235,14 +265,15 @@ async fn work_once(
 }
 
 /// Only `api migrate` changes the schema.
-async fn wait_for_schema(platform: &Platform) {
-    while !matches!(platform.schema_state().await, Ok(SchemaState::NewEnough)) {
-        tokio::time::sleep(Duration::from_millis(250)).await;
+async fn wait_for_schema(parts: &WorkerParts) {
+    let state = || parts.schema.state(&parts.checks, Deadline::after(SCHEMA_LIMIT));
+    while !matches!(state().await, Ok(SchemaState::NewEnough)) {
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
 /// Brings the library's schema up to date.
-pub(crate) async fn migrate_library(options: PgConnectOptions) -> anyhow::Result<()> {
+async fn migrate_library(options: PgConnectOptions) -> anyhow::Result<()> {
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .connect_with(options)
@@ -252,11 +283,11 @@ pub(crate) async fn migrate_library(options: PgConnectOptions) -> anyhow::Result
         .await
         .map_err(WorkerBuildError::from);
     pool.close().await;
-    Ok(migrated?)
+    migrated.context("the job queue's migrations failed")
 }
 
 /// Whether the library's schema is there and new enough.
-pub(crate) async fn library_schema_is_current(connection: &mut PgConnection) -> sqlx::Result<bool> {
+async fn library_schema_is_current(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let there = sqlx::query_scalar("SELECT to_regclass('graphile_worker.migrations') IS NOT NULL");
     if !there.fetch_one(&mut *connection).await? {
         return Ok(false);

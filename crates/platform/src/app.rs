@@ -1,18 +1,17 @@
 //! From start to end of a process, the same for the binary and the tests.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::web::Data;
-use resilience::Deadline;
-
-use crate::{
-    Platform, Service,
-    config::Settings,
-    http::{Running, listen_management, listen_public},
-    jobs::Worker,
-    lifecycle::Phase,
-    postgres::SchemaState,
+use database::SchemaState;
+use http_server::{
+    Management, RateLimiter, Routes, Running, Shared, auth::Authenticator, drill::Drill, listen_management,
+    listen_public,
 };
+use resilience::Deadline;
+use runtime::Phase;
+
+use crate::{Definition, Platform, Service, Settings};
 
 /// How often a start that waits for its database looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -23,45 +22,103 @@ pub enum Role {
     /// Serves the API.
     Api,
     /// Works off jobs.
+    #[cfg(feature = "jobs")]
     Worker,
     /// Both, for development.
+    #[cfg(feature = "jobs")]
     Both,
 }
 
-/// A service that runs.
+impl Role {
+    fn serves(self) -> bool {
+        self == Self::Api || self.is_both()
+    }
+
+    #[cfg(feature = "jobs")]
+    fn is_both(self) -> bool {
+        self == Self::Both
+    }
+
+    #[cfg(not(feature = "jobs"))]
+    fn is_both(self) -> bool {
+        false
+    }
+}
+
+/// A service that runs, with its state `S`.
 #[derive(Debug)]
-pub struct App {
+pub struct App<S> {
     /// The public API, where this process serves it.
     pub public: Option<Running>,
     /// Probes and metrics.
     pub management: Running,
-    /// What the layers share.
-    pub platform: Data<Platform>,
-    worker: Option<Worker>,
+    /// The parts of this process.
+    pub platform: Arc<Platform>,
+    /// What the layers of a request share.
+    pub shared: Arc<Shared>,
+    /// What handlers and jobs work with.
+    pub state: Arc<S>,
+    #[cfg(feature = "jobs")]
+    worker: Option<jobs::Worker>,
 }
 
-impl App {
+impl<S: Send + Sync + 'static> App<S> {
     /// Starts at once; `/startupz` follows when the database is there and its schema new enough.
     ///
     /// # Errors
-    /// When a setting cannot be used or a port is taken.
-    pub fn start(settings: Settings, service: Service, role: Role) -> anyhow::Result<Self> {
-        let platform = Platform::new(settings, service)?;
-        if let Some(fault) = platform.settings.faults.start.clone() {
-            platform.drill.switch_on(fault);
+    /// When a setting cannot be used, the state cannot be made, or a port is taken.
+    pub fn start<C: AsRef<Settings>>(
+        settings: &C,
+        service: &Service<C, S>,
+        role: Role,
+    ) -> anyhow::Result<Self> {
+        let platform = Arc::new(Platform::new(settings.as_ref(), &service.definition)?);
+        let state = Arc::new((service.state)(settings, &platform)?);
+        let settings = settings.as_ref();
+        let shared = Arc::new(shared(&platform, &service.definition)?);
+        shared.announce();
+        if let Some(fault) = settings.faults.start.clone() {
+            shared.drill.switch_on(fault);
         }
-        let management = listen_management(platform.clone())?;
-        let serve = || listen_public(platform.clone(), service.configure);
-        let public = (role != Role::Worker).then(serve).transpose()?;
-        let work = || Worker::start(platform.clone());
-        let worker = (role != Role::Api).then(work).transpose()?;
+        #[cfg(feature = "jobs")]
+        let (worker, working) = worker(&platform, service, state.clone(), role)?;
+        let management = Management {
+            info: platform.info.clone(),
+            lifecycle: platform.lifecycle.clone(),
+            metrics: platform.metrics.clone(),
+            before_scrape: {
+                let platform = platform.clone();
+                Box::new(move || platform.update_metrics())
+            },
+            dependencies: platform.dependencies(),
+            require: settings.readiness.require.clone(),
+            #[cfg(feature = "jobs")]
+            working,
+            #[cfg(not(feature = "jobs"))]
+            working: None,
+            in_flight: shared.in_flight.clone(),
+            drill: shared.drill.clone(),
+            faults_enabled: settings.faults.enabled,
+        };
+        let management = listen_management(&settings.http, Data::new(management))?;
+        let serve = || {
+            let contract = service.definition.contract();
+            listen_public(
+                shared.clone().into(),
+                state.clone().into(),
+                contract,
+                &settings.shutdown,
+            )
+        };
+        let public = role.serves().then(serve).transpose()?;
         tokio::spawn(complete_start(platform.clone()));
-        let counting = platform.queue.clone();
-        tokio::spawn(counting.keep_counting(platform.checks.clone(), platform.metrics.clone()));
         Ok(Self {
             public,
             management,
+            shared,
+            state,
             platform,
+            #[cfg(feature = "jobs")]
             worker,
         })
     }
@@ -75,6 +132,7 @@ impl App {
         // One limit for all that was accepted: `api check` adds it up once.
         let drain = Deadline::after(limits.readiness_wait + limits.drain);
         let stop_worker = async {
+            #[cfg(feature = "jobs")]
             if let Some(worker) = self.worker {
                 worker.stop().await;
             }
@@ -99,8 +157,94 @@ impl App {
     }
 }
 
+/// What the layers of a request share.
+fn shared(platform: &Platform, definition: &Definition) -> anyhow::Result<Shared> {
+    let settings = &platform.settings;
+    let document = definition.contract().document();
+    let [in_flight, uploads] = Shared::permits(&settings.http);
+    let limiter = RateLimiter::new(&settings.rate_limit);
+    #[cfg(feature = "cache")]
+    let limiter = match &platform.redis {
+        Some(redis) => {
+            let (service, limits) = (&settings.service.name, &settings.rate_limit);
+            limiter.shared(cache::SharedQuota::new(
+                service,
+                limits.per_second,
+                limits.burst,
+                redis.clone(),
+            ))
+        }
+        None => limiter,
+    };
+    Ok(Shared {
+        settings: settings.http.clone(),
+        traces: settings.telemetry.clone(),
+        info: platform.info.clone(),
+        catalogue: definition.catalogue,
+        openapi: serde_json::to_string(&document)?,
+        routes: Routes::of(&document),
+        lifecycle: platform.lifecycle.clone(),
+        metrics: platform.http_metrics.clone(),
+        limiter,
+        authenticator: Authenticator::new(&settings.auth)?,
+        in_flight,
+        uploads,
+        drill: Drill::default(),
+        #[cfg(feature = "jobs")]
+        jobs: definition.jobs.then(|| platform.database.clone()),
+    })
+}
+
+#[cfg(feature = "jobs")]
+type Working = Option<Arc<std::sync::atomic::AtomicBool>>;
+
+/// The worker of this process, and whether it works; nothing where the process or the service has none.
+#[cfg(feature = "jobs")]
+fn worker<C, S: Send + Sync + 'static>(
+    platform: &Platform,
+    service: &Service<C, S>,
+    state: Arc<S>,
+    role: Role,
+) -> anyhow::Result<(Option<jobs::Worker>, Working)> {
+    if !service.definition.jobs {
+        anyhow::ensure!(role == Role::Api, "this service has no jobs, and so no worker");
+        return Ok((None, None));
+    }
+    let settings = &platform.settings;
+    let own = jobs::HOUSEKEEPING
+        .iter()
+        .map(|kind| kind.bind(Arc::new(settings.jobs.clone())));
+    let kinds: Vec<jobs::BoundKind> = service
+        .kinds
+        .iter()
+        .map(|kind| kind.bind(state.clone()))
+        .chain(own)
+        .collect();
+    kinds
+        .iter()
+        .for_each(|kind| platform.job_metrics.announce(kind.name()));
+    let counting = platform.queue.clone();
+    tokio::spawn(counting.keep_counting(platform.checks.clone(), platform.job_metrics.clone()));
+    if role == Role::Api {
+        return Ok((None, None));
+    }
+    let working = Arc::default();
+    let worker = jobs::Worker::start(jobs::WorkerParts {
+        settings: settings.jobs.clone(),
+        connection: settings.database.clone(),
+        database: platform.jobs_database.clone(),
+        checks: platform.checks.clone(),
+        schema: service.definition.schema,
+        kinds,
+        drain: settings.shutdown.drain,
+        metrics: platform.job_metrics.clone(),
+        working: Arc::clone(&working),
+    })?;
+    Ok((Some(worker), Some(working)))
+}
+
 /// Waits until the schema is new enough; says why when the reason changes.
-async fn complete_start(platform: Data<Platform>) {
+async fn complete_start(platform: Arc<Platform>) {
     let mut last_reason = String::new();
     loop {
         let reason = match platform.schema_state().await {

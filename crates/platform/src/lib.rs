@@ -1,23 +1,20 @@
-//! What every service needs: configuration, telemetry, lifecycle, health, Postgres, Redis, HTTP.
-//!
-//! Nothing here knows of any particular resource.
+//! Puts the parts together: a [`Service`] says what it is made of, and gets a process with probes, telemetry, graceful
+//! shutdown and commands.
 
 mod app;
-pub mod config;
-pub mod context;
-pub mod drill;
-pub mod http;
-pub mod idempotency;
-pub mod jobs;
-pub mod lifecycle;
-mod macros;
-pub mod postgres;
+mod commands;
+mod dependencies;
+mod parts;
 mod process;
-pub mod redis;
+mod rules;
 mod service;
-pub mod telemetry;
-pub mod upstream;
+mod settings;
+#[cfg(test)]
+mod tests;
 
+pub use self::settings::Settings;
 pub use app::{App, Role};
+pub use commands::main;
+pub use parts::Platform;
 pub use process::run;
-pub use service::{Platform, Service};
+pub use service::{Definition, Service, ServiceBuilder};

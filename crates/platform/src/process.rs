@@ -5,20 +5,25 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{App, Role, Service, config::Settings, telemetry};
+use crate::{App, Role, Service, Settings};
 
 /// Runs until SIGTERM or Ctrl-C, then leaves without failing what was accepted; flushes telemetry on every way out.
 ///
 /// # Errors
 /// When it cannot start, or is interrupted a second time while it leaves.
-pub fn run(settings: Settings, service: Service, role: Role) -> anyhow::Result<()> {
+pub fn run<C, S>(settings: &C, service: &Service<C, S>, role: Role) -> anyhow::Result<()>
+where
+    C: AsRef<Settings>,
+    S: Send + Sync + 'static,
+{
+    let common = settings.as_ref();
     let telemetry = telemetry::init(
-        &settings.service.name,
-        &settings.log,
-        &settings.telemetry,
+        &common.service.name,
+        &common.log,
+        &common.telemetry,
         std::io::stderr,
     )?;
-    let flush = settings.shutdown.flush;
+    let flush = common.shutdown.flush;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(until_signal(settings, service, role));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -26,7 +31,11 @@ pub fn run(settings: Settings, service: Service, role: Role) -> anyhow::Result<(
     result
 }
 
-async fn until_signal(settings: Settings, service: Service, role: Role) -> anyhow::Result<()> {
+async fn until_signal<C, S>(settings: &C, service: &Service<C, S>, role: Role) -> anyhow::Result<()>
+where
+    C: AsRef<Settings>,
+    S: Send + Sync + 'static,
+{
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
     let app = App::start(settings, service, role)?;

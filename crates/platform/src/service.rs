@@ -1,261 +1,172 @@
-//! What the layers of a request share, and how it is put together.
+//! What a service is made of.
 
-use std::{
-    any::{Any, TypeId},
-    collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool},
-};
+use std::{fmt, path::Path};
 
-use actix_web::web::Data;
+use database::Schema;
+use http_server::{Configure, Contract, Requirement};
 use outcome::Catalogue;
-use reqwest::Url;
-use resilience::{ConcurrencyLimit, Deadline, RetryPolicy};
+use settings::{Errors, Loaded};
 
-use crate::{
-    config::{self, Settings},
-    drill::Drill,
-    http::{Configure, Routes, UNMATCHED, auth::Authenticator, document},
-    jobs::{HOUSEKEEPING, JobKind, Queue},
-    lifecycle::Lifecycle,
-    postgres::{Database, Fault, Schema, SchemaState},
-    redis::{Cacheable, Kept, LastKnown, RateLimiter, ReadCache, Redis},
-    telemetry::metrics::Metrics,
-    upstream::{self, Upstream},
-};
+use crate::{Platform, Settings};
 
-/// What a service tells the platform about itself.
+/// What is known of a service without the types of its settings and its state.
 #[derive(Clone, Copy, Debug)]
-pub struct Service {
+pub struct Definition {
     /// Its version.
     pub version: &'static str,
     /// All its problem types.
     pub catalogue: Catalogue,
-    /// The schema it needs.
+    /// The schema that it needs.
     pub schema: Schema,
-    /// Its operations.
-    pub configure: Configure,
-    /// Its jobs.
-    pub jobs: &'static [JobKind],
-    /// Jobs of somebody else, such as its tests.
-    pub more_jobs: &'static [JobKind],
-    /// Makes what is shared by its operations, so that it is there (and in the metrics) from the start.
-    pub prepare: &'static [fn(&Platform)],
+    /// Registers its operations.
+    pub operations: Configure,
+    /// Whether it has Redis.
+    pub redis: bool,
+    /// Whether it has jobs.
+    pub jobs: bool,
 }
 
-/// What the layers of a request share.
+impl Definition {
+    /// What its contract is made of.
+    pub fn contract(&self) -> Contract {
+        Contract {
+            operations: self.operations,
+            catalogue: self.catalogue,
+            version: self.version,
+            jobs: self.jobs,
+        }
+    }
+}
+
+/// A service with settings of the type `C` and a state of the type `S`: what its handlers and jobs work with.
+pub struct Service<C: 'static, S: 'static> {
+    pub(crate) definition: Definition,
+    default_toml: &'static str,
+    pub(crate) state: fn(&C, &Platform) -> anyhow::Result<S>,
+    #[cfg(feature = "jobs")]
+    pub(crate) kinds: &'static [jobs::JobKind<S>],
+}
+
+impl<C, S> Clone for Service<C, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C, S> Copy for Service<C, S> {}
+
+impl<C, S> fmt::Debug for Service<C, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("definition", &self.definition)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts a [`Service`] together.
 #[derive(Debug)]
-pub struct Platform {
-    /// The configuration.
-    pub settings: Settings,
-    /// The service's version.
-    pub version: &'static str,
-    /// All problem types.
-    pub catalogue: Catalogue,
-    /// The schema that is needed.
-    pub schema: Schema,
-    /// The contract, as JSON.
-    pub openapi: String,
-    /// The routes of the contract.
-    pub routes: Routes,
-    /// The phases of this process.
-    pub lifecycle: Lifecycle,
-    /// All metrics.
-    pub metrics: Arc<Metrics>,
-    /// The database, for requests.
-    pub database: Database,
-    /// Connections of their own for checks, so that they do not wait behind requests.
-    pub checks: Database,
-    /// For jobs, in a pool of their own.
-    pub jobs_database: Database,
-    /// The way into the queue.
-    pub queue: Queue,
-    pub(crate) job_kinds: [&'static [JobKind]; 3],
-    /// Redis.
-    pub redis: Redis,
-    /// Quotas.
-    pub limiter: RateLimiter,
-    /// Tokens.
-    pub authenticator: Authenticator,
-    /// Requests in flight.
-    pub in_flight: ConcurrencyLimit,
-    /// Bodies that are arriving: a part of the requests in flight, so that slow senders leave room.
-    pub uploads: ConcurrencyLimit,
-    /// The fault of a drill.
-    pub(crate) drill: Drill,
-    /// Whether the worker of this process works, where it has one.
-    pub(crate) working: OnceLock<Arc<AtomicBool>>,
-    http_client: reqwest::Client,
-    upstreams: Mutex<Vec<Upstream>>,
-    shared: Mutex<HashMap<TypeId, Box<dyn Any + Send + Sync>>>,
-}
+pub struct ServiceBuilder<C: 'static, S: 'static>(Service<C, S>);
 
-impl Platform {
-    /// Puts everything together; connects to nothing yet. Call it inside the runtime that is to outlive
-    /// the servers.
-    ///
-    /// # Errors
-    /// When a setting that only its user can judge is wrong, such as an address.
-    pub fn new(settings: Settings, service: Service) -> anyhow::Result<Data<Self>> {
-        let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
-        let metrics = Arc::new(Metrics::new(&settings.service.name, service.version));
-        // A budget for each dependency: what one of them spends must not be missing for another.
-        let retry = || {
-            let config::Retry {
-                attempts,
-                first_backoff,
-                budget,
-            } = settings.retry;
-            RetryPolicy::new(attempts, first_backoff, budget)
-        };
-        let database = |size, statement_timeout| {
-            let limits = config::Database {
-                statement_timeout,
-                ..settings.database.clone()
-            };
-            Database::new(&limits, size, retry(), lifecycle.clone(), metrics.clone())
-        };
-        let statement_timeout = settings.database.statement_timeout;
-        let requests = database(settings.database.pool_size, statement_timeout)?;
-        // One for the count of jobs, which may take long, and one for what asks whether the database is there.
-        let checks = database(2, statement_timeout)?;
-        let jobs_database = database(settings.jobs.pool_size, settings.jobs.statement_timeout)?;
-        let job_kinds = [service.jobs, service.more_jobs, HOUSEKEEPING];
-        job_kinds
-            .iter()
-            .copied()
-            .flatten()
-            .for_each(|kind| metrics.jobs.announce(kind.name()));
-        metrics.http.set_active_limit(settings.http.max_in_flight);
-        let redis = Redis::new(&settings.redis, &lifecycle, metrics.clone())?;
-        let document = document(service.configure, service.catalogue, service.version);
-        let routes = Routes::of(&document);
-        routes
-            .templates()
-            .chain(["/docs/{_:.*}", UNMATCHED])
-            .for_each(|route| metrics.http.announce(route));
-        let platform = Self {
-            version: service.version,
-            catalogue: service.catalogue,
-            schema: service.schema,
-            openapi: serde_json::to_string(&document)?,
-            routes,
-            metrics,
-            database: requests,
-            checks,
-            jobs_database,
-            queue: Queue::new(settings.jobs.queue_limit),
-            job_kinds,
-            limiter: RateLimiter::new(&settings, redis.clone()),
-            redis,
-            authenticator: Authenticator::new(&settings.auth)?,
-            in_flight: ConcurrencyLimit::new(settings.http.max_in_flight),
-            uploads: ConcurrencyLimit::new(settings.http.max_in_flight.div_ceil(2)),
-            drill: Drill::default(),
-            working: OnceLock::new(),
-            http_client: upstream::http_client()?,
-            upstreams: Mutex::default(),
-            shared: Mutex::default(),
-            lifecycle,
-            settings,
-        };
-        service.prepare.iter().for_each(|prepare| prepare(&platform));
-        Ok(Data::new(platform))
-    }
-
-    /// Whether the schema is new enough.
-    ///
-    /// # Errors
-    /// When the database gave no answer.
-    pub async fn schema_state(&self) -> Result<SchemaState, Fault> {
-        self.schema
-            .state(&self.checks, Deadline::after(self.settings.http.deadline))
-            .await
-    }
-
-    /// The one value of this type in this process; `make` is called for the first who asks.
-    ///
-    /// # Panics
-    /// Never: each value is kept under its own type.
-    pub fn shared<T: Clone + Send + Sync + 'static>(&self, make: impl FnOnce(&Self) -> T) -> T {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = shared
-            .entry(TypeId::of::<T>())
-            .or_insert_with(|| Box::new(make(self)));
-        value
-            .downcast_ref::<T>()
-            .expect("kept under its own type")
-            .clone()
-    }
-
-    /// The read cache for this type of value, the same one for all who ask.
-    pub fn cache<T: Cacheable>(&self) -> ReadCache<T> {
-        self.shared(|platform| {
-            ReadCache::new(
-                &platform.settings,
-                platform.redis.clone(),
-                platform.database.clone(),
-                platform.lifecycle.clone(),
-                platform.metrics.clone(),
-            )
+impl<C, S> Service<C, S> {
+    /// A service of this version, with these problem types and operations, and a `state` that is made once in each
+    /// process.
+    pub const fn builder(
+        version: &'static str,
+        catalogue: Catalogue,
+        operations: Configure,
+        state: fn(&C, &Platform) -> anyhow::Result<S>,
+    ) -> ServiceBuilder<C, S> {
+        ServiceBuilder(Self {
+            definition: Definition {
+                version,
+                catalogue,
+                schema: Schema::new(&[]),
+                operations,
+                redis: false,
+                jobs: false,
+            },
+            default_toml: "",
+            state,
+            #[cfg(feature = "jobs")]
+            kinds: &[],
         })
     }
 
-    /// The last answers of another service, kept in Redis to stand in for those that it cannot give.
-    pub fn last_known<T: Kept>(&self) -> LastKnown<T> {
-        LastKnown::new(&self.settings, self.redis.clone(), self.lifecycle.clone())
+    /// What is known of it without its types.
+    pub const fn definition(&self) -> &Definition {
+        &self.definition
     }
 
-    /// A client of another service, with a breaker and a bulkhead of its own. Make one per service and
-    /// process ([`shared`](Self::shared)): it is listed under `/dependencies` from then on.
-    pub fn upstream(&self, name: &'static str, base: Url) -> Upstream {
-        let retry = &self.settings.retry;
-        let upstream = Upstream::new(
-            name,
-            base,
-            self.http_client.clone(),
-            RetryPolicy::new(retry.attempts, retry.first_backoff, retry.budget),
-            &self.settings.upstream,
-            self.metrics.clone(),
-        );
-        self.upstreams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(upstream.clone());
-        upstream
+    /// Its kinds of jobs.
+    #[cfg(feature = "jobs")]
+    pub const fn kinds(&self) -> &'static [jobs::JobKind<S>] {
+        self.kinds
+    }
+}
+
+impl<C: settings::Settings + AsRef<Settings>, S> Service<C, S> {
+    /// Reads its configuration from its own defaults, `{environment}.toml` in this folder, and the environment.
+    pub fn load(&self, folder: &Path) -> Loaded<C> {
+        self.checked(settings::load(self.default_toml, folder))
     }
 
-    /// Every client of another service that was made so far.
-    pub(crate) fn upstreams(&self) -> Vec<Upstream> {
-        self.upstreams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// As [`load`](Self::load), with the environment variables given and no folder.
+    pub fn load_from(&self, variables: impl IntoIterator<Item = (String, String)>) -> Loaded<C> {
+        self.checked(settings::load_from(
+            self.default_toml,
+            Path::new("/nonexistent"),
+            variables,
+        ))
     }
 
-    /// Closes every pool.
-    pub(crate) fn close(&self) {
-        for database in [&self.database, &self.checks, &self.jobs_database] {
-            database.close();
+    /// Adds the rules of what this service has.
+    fn checked(&self, mut loaded: Loaded<C>) -> Loaded<C> {
+        let (mut errors, settings) = (Errors::default(), loaded.settings.as_ref());
+        #[cfg(feature = "cache")]
+        if self.definition.redis {
+            settings.redis.require(&mut errors);
         }
-        self.redis.close();
+        if !self.definition.redis && settings.readiness.require.contains(&Requirement::Redis) {
+            errors.add(
+                "readiness.require",
+                "names redis, which this service does not have",
+            );
+        }
+        loaded.add(errors);
+        loaded
+    }
+}
+
+impl<C, S> ServiceBuilder<C, S> {
+    /// Settings that are true wherever the service runs, as TOML.
+    pub const fn defaults(mut self, toml: &'static str) -> Self {
+        self.0.default_toml = toml;
+        self
     }
 
-    /// Brings gauges up to date before a scrape.
-    pub fn update_metrics(&self) {
-        for (name, database) in [
-            ("requests", &self.database),
-            ("checks", &self.checks),
-            ("jobs", &self.jobs_database),
-        ] {
-            database.update_metrics(name);
-        }
-        self.metrics
-            .dependencies
-            .set_breaker("redis", self.redis.breaker());
-        for upstream in self.upstreams() {
-            self.metrics
-                .dependencies
-                .set_breaker(upstream.name(), upstream.breaker());
-        }
+    /// The schema that it needs.
+    pub const fn schema(mut self, schema: Schema) -> Self {
+        self.0.definition.schema = schema;
+        self
+    }
+
+    /// It has Redis: caches, and quotas that replicas share. Without it quotas count in each process.
+    #[cfg(feature = "cache")]
+    pub const fn redis(mut self) -> Self {
+        self.0.definition.redis = true;
+        self
+    }
+
+    /// It has jobs of these kinds, and with them a worker. Its schema needs `jobs::MIGRATIONS`.
+    #[cfg(feature = "jobs")]
+    pub const fn jobs(mut self, kinds: &'static [jobs::JobKind<S>]) -> Self {
+        self.0.kinds = kinds;
+        self.0.definition.jobs = true;
+        self
+    }
+
+    /// The service.
+    pub const fn build(self) -> Service<C, S> {
+        self.0
     }
 }

@@ -12,7 +12,7 @@ use resilience::Deadline;
 use tokio::sync::Notify;
 use tracing::Span;
 
-use crate::redis::Quota;
+use crate::Quota;
 
 /// Identity, time and accounts of one request. Clones are the same request.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl RequestContext {
 
     /// The W3C `traceparent` of the request, for work that is done later.
     pub fn traceparent(&self) -> Option<String> {
-        crate::telemetry::traceparent(&self.0.span)
+        telemetry::traceparent(&self.0.span)
     }
 
     /// The request's span, for work that goes on in another task.
@@ -97,7 +97,7 @@ impl RequestContext {
     }
 
     /// Waits until the deadline is another one.
-    pub(crate) async fn deadline_moved(&self) {
+    pub async fn deadline_moved(&self) {
         self.0.deadline_moved.notified().await;
     }
 

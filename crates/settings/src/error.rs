@@ -1,6 +1,8 @@
 //! What is wrong with a configuration.
 
-use std::fmt;
+use std::{fmt, time::Duration};
+
+use humantime::format_duration;
 
 /// One thing that is wrong, with the key and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,22 @@ impl Errors {
         self.leave(outside);
     }
 
+    /// Adds an error of `key` unless its time is `long_enough` for what is inside of it.
+    pub fn outlasts(
+        &mut self,
+        key: &str,
+        (outer, long_enough): (Duration, bool),
+        (what, inner): (&str, Duration),
+    ) {
+        if !long_enough {
+            let (outer, inner) = (format_duration(outer), format_duration(inner));
+            self.add(
+                key,
+                format!("is {outer}, too short for {what}, which takes {inner}"),
+            );
+        }
+    }
+
     pub(crate) fn enter(&mut self, section: &str) -> usize {
         let outside = self.prefix.len();
         self.prefix.push_str(section);
@@ -53,10 +71,6 @@ impl Errors {
 
     pub(crate) fn prefixed(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
-    }
-
-    pub(crate) fn is_wrong(&self, key: &str) -> bool {
-        self.found.iter().any(|error| error.key == key)
     }
 
     pub(crate) fn extend(&mut self, others: Vec<ConfigError>) {

@@ -14,6 +14,14 @@ pub struct Loaded<S> {
 }
 
 impl<S> Loaded<S> {
+    /// Adds the errors of rules. A key that could not be read has its default; its own error is enough.
+    pub fn add(&mut self, rules: Errors) {
+        let wrong: Vec<String> = self.errors.iter().map(|error| error.key.clone()).collect();
+        let broken = rules.into_found().into_iter();
+        self.errors
+            .extend(broken.filter(|rule| !wrong.contains(&rule.key)));
+    }
+
     /// The settings, if nothing is wrong with them.
     ///
     /// # Errors
@@ -51,14 +59,12 @@ pub fn load_from<S: Settings>(
     reader.errors.extend(in_layers);
     let settings = S::read(&mut reader);
     reader.refuse_unknown_keys(&Keys::of::<S>());
-    let mut errors = reader.errors;
     let mut rules = Errors::default();
     settings.check(&mut rules);
-    // A key that could not be read has its default here; its own error is enough.
-    let broken = rules.into_found().into_iter();
-    errors.extend(broken.filter(|rule| !errors.is_wrong(&rule.key)).collect());
-    Loaded {
+    let mut loaded = Loaded {
         settings,
-        errors: errors.into_found(),
-    }
+        errors: reader.errors.into_found(),
+    };
+    loaded.add(rules);
+    loaded
 }

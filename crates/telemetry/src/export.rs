@@ -18,10 +18,9 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor},
 };
-use reqwest::Url;
+use url::Url;
 
-use super::metrics::dropped;
-use crate::config;
+use super::{Settings, metrics::dropped};
 
 /// Spans that wait at most this long for others to be sent with.
 const SEND_EVERY: Duration = Duration::from_secs(1);
@@ -30,7 +29,7 @@ const SEND_EVERY: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When no client can be made.
-pub(super) fn processor(endpoint: &Url, traces: &config::Telemetry) -> Result<Bounded, ExporterBuildError> {
+pub(super) fn processor(endpoint: &Url, traces: &Settings) -> Result<Bounded, ExporterBuildError> {
     let exporter = Otlp::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)

@@ -5,11 +5,12 @@ mod keep;
 pub mod metrics;
 mod panics;
 mod sampling;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod trace;
 
-pub(crate) use trace::client_span;
+pub use self::settings::{LogFormat, LogSettings, Settings};
 pub use trace::{failed, is_kept, remote_parent, span_context, trace_id, traceparent};
 
 use std::{io::IsTerminal, time::Duration};
@@ -25,8 +26,6 @@ use tracing_subscriber::{
     layer::SubscriberExt,
     registry::LookupSpan,
 };
-
-use crate::config::{self, Log, LogFormat};
 
 /// Ends telemetry: flushes what is still held.
 #[derive(Debug)]
@@ -55,7 +54,7 @@ impl Telemetry {
 ///
 /// # Errors
 /// When `log.filter` cannot be parsed, the exporter cannot be made, or telemetry is on already.
-pub fn init<W>(service: &str, log: &Log, traces: &config::Telemetry, writer: W) -> anyhow::Result<Telemetry>
+pub fn init<W>(service: &str, log: &LogSettings, traces: &Settings, writer: W) -> anyhow::Result<Telemetry>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {

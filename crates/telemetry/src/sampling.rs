@@ -7,10 +7,10 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{ParentBasedSampler, Sampler, SamplingDecision, SamplingResult, ShouldSample};
 
-use crate::config;
+use super::Settings;
 
 /// Without an exporter nothing is recorded; ids are made all the same.
-pub(super) fn sampler(traces: &config::Telemetry) -> Box<dyn ShouldSample> {
+pub(super) fn sampler(traces: &Settings) -> Box<dyn ShouldSample> {
     if traces.endpoint.is_none() {
         // A caller that samples is told on to whom we call.
         return Box::new(ParentBasedSampler::new(Sampler::AlwaysOff));

@@ -18,7 +18,7 @@ use super::{
     keep::{Keep, SPANS_PER_TRACE},
     sampling::sampler,
 };
-use crate::config::{self, load_from};
+use crate::Settings;
 
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -49,18 +49,17 @@ impl SpanProcessor for Recorded {
     }
 }
 
-fn settings(sample_ratio: &str) -> config::Telemetry {
-    let variables = [
-        ("APP__TELEMETRY__ENDPOINT", "http://127.0.0.1:1"),
-        ("APP__TELEMETRY__SAMPLE_RATIO", sample_ratio),
-    ];
-    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    load_from("", std::path::Path::new("/nonexistent"), variables)
-        .settings
-        .telemetry
+fn settings(sample_ratio: f32) -> Settings {
+    Settings {
+        endpoint: Some("http://127.0.0.1:1".parse().expect("an address")),
+        sample_ratio,
+        slow: SLOW,
+        export_timeout: Duration::from_secs(3),
+        queue: 2_048,
+    }
 }
 
-fn tracer_of(sample_ratio: &str) -> (SdkTracer, Recorded) {
+fn tracer_of(sample_ratio: f32) -> (SdkTracer, Recorded) {
     let recorded = Recorded::default();
     let provider = SdkTracerProvider::builder()
         .with_sampler(sampler(&settings(sample_ratio)))
@@ -75,7 +74,7 @@ fn child(tracer: &SdkTracer, name: &'static str, parent: &Context) {
 
 #[test]
 fn a_failed_root_takes_its_children_along_the_late_ones_too() {
-    let (tracer, recorded) = tracer_of("0");
+    let (tracer, recorded) = tracer_of(0.0);
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     child(&tracer, "early", &root);
     assert!(recorded.names().is_empty(), "undecided");
@@ -87,7 +86,7 @@ fn a_failed_root_takes_its_children_along_the_late_ones_too() {
 
 #[test]
 fn what_went_well_leaves_nothing_behind_not_even_late() {
-    let (tracer, recorded) = tracer_of("0");
+    let (tracer, recorded) = tracer_of(0.0);
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     child(&tracer, "early", &root);
     root.span().end();
@@ -97,7 +96,7 @@ fn what_went_well_leaves_nothing_behind_not_even_late() {
 
 #[test]
 fn what_is_slow_is_kept() {
-    let (tracer, recorded) = tracer_of("0");
+    let (tracer, recorded) = tracer_of(0.0);
     let mut root = tracer.start_with_context("root", &Context::new());
     root.end_with_timestamp(SystemTime::now() + SLOW);
     assert_eq!(recorded.names(), ["root"]);
@@ -105,7 +104,7 @@ fn what_is_slow_is_kept() {
 
 #[test]
 fn everything_is_kept_where_everything_is_sampled() {
-    let (tracer, recorded) = tracer_of("1");
+    let (tracer, recorded) = tracer_of(1.0);
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     child(&tracer, "child", &root);
     root.span().end();
@@ -127,7 +126,7 @@ fn caller() -> Context {
 /// The parent is in another process: this one decides for its own part, once per request.
 #[test]
 fn two_requests_of_one_trace_are_decided_one_by_one() {
-    let (tracer, recorded) = tracer_of("0");
+    let (tracer, recorded) = tracer_of(0.0);
     let caller = caller();
     let start = |name| Context::new().with_span(tracer.start_with_context(name, &caller));
     let (first, second) = (start("first"), start("second"));
@@ -147,7 +146,7 @@ fn two_requests_of_one_trace_are_decided_one_by_one() {
 
 #[test]
 fn one_trace_holds_only_so_many_spans() {
-    let (tracer, recorded) = tracer_of("0");
+    let (tracer, recorded) = tracer_of(0.0);
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     for _ in 0..SPANS_PER_TRACE + 50 {
         child(&tracer, "child", &root);
@@ -157,7 +156,7 @@ fn one_trace_holds_only_so_many_spans() {
     assert_eq!(recorded.names().len(), SPANS_PER_TRACE + 1);
 
     // A caller that never lets its trace end does not fill it up.
-    let (tracer, recorded) = tracer_of("0");
+    let (tracer, recorded) = tracer_of(0.0);
     let caller = caller();
     let _open = tracer.start_with_context("open", &caller);
     for _ in 0..SPANS_PER_TRACE {

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use actix_web::http::header::HeaderMap;
 use opentelemetry::{
     Context,
     propagation::TextMapPropagator,
@@ -12,11 +11,11 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::config;
+use crate::Settings;
 
-/// The caller's place in a trace, if it named a valid one. Not its `tracestate`: a caller puts there what it likes.
-pub fn remote_parent(headers: &HeaderMap) -> Context {
-    let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+/// The caller's place in a trace, if its `traceparent` is a valid one. Not its `tracestate`: a caller puts there what it
+/// likes.
+pub fn remote_parent(traceparent: Option<&str>) -> Context {
     let caller = traceparent.and_then(span_context);
     caller.map_or_else(Context::new, |caller| {
         Context::new().with_remote_span_context(caller)
@@ -35,23 +34,23 @@ pub fn trace_id(span: &Span) -> String {
 }
 
 /// A span for one call of something else, as part of a request or a job; none outside of both, where it would be a
-/// trace of its own that says nothing.
+/// trace of its own that says nothing. The caller needs `tracing`.
+#[macro_export]
 macro_rules! client_span {
     ($name:literal, $($fields:tt)*) => {
-        if tracing::Span::current().is_none() {
-            tracing::Span::none()
+        if ::tracing::Span::current().is_none() {
+            ::tracing::Span::none()
         } else {
-            tracing::info_span!(
+            ::tracing::info_span!(
                 $name,
                 otel.kind = "client",
-                otel.status_code = tracing::field::Empty,
-                error.type = tracing::field::Empty,
+                otel.status_code = ::tracing::field::Empty,
+                error.type = ::tracing::field::Empty,
                 $($fields)*
             )
         }
     };
 }
-pub(crate) use client_span;
 
 /// Marks the span as failed in this way: one word of a known set, never a message.
 pub fn failed(span: &Span, error_type: &str) {
@@ -60,7 +59,7 @@ pub fn failed(span: &Span, error_type: &str) {
 }
 
 /// Whether the trace of a request that ended like this is kept, so that an exemplar may name it.
-pub fn is_kept(span: &Span, traces: &config::Telemetry, failed: bool, took: Duration) -> bool {
+pub fn is_kept(span: &Span, traces: &Settings, failed: bool, took: Duration) -> bool {
     let sampled = || span.context().span().span_context().is_sampled();
     traces.endpoint.is_some() && (failed || took >= traces.slow || sampled())
 }

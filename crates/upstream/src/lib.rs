@@ -3,25 +3,27 @@
 
 mod exchange;
 mod fault;
+mod settings;
 
+pub use self::settings::Settings;
 pub use fault::UpstreamFault;
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use reqwest::{Client, Method, Request, Url, header::HeaderValue, redirect};
 use resilience::{
     Breaker, BreakerSettings, BreakerState, Broken, ConcurrencyLimit, RetryEvent, RetryPolicy, Trip,
 };
+use runtime::RequestContext;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use telemetry::{
+    client_span,
+    metrics::{DependencyMetrics, RetryMetrics},
+};
 use tracing::Instrument;
 
 use self::exchange::{Reply, Terms, exchange, inject};
-use crate::{
-    config,
-    context::RequestContext,
-    telemetry::{self, client_span, metrics::Metrics},
-};
 
 /// How an attempt can end, as the metric says it.
 const OUTCOMES: [&str; 11] = [
@@ -47,8 +49,9 @@ pub struct Upstream {
     breaker: Breaker<Reply, UpstreamFault>,
     bulkhead: ConcurrencyLimit,
     retry: RetryPolicy,
-    settings: config::Upstream,
-    metrics: Arc<Metrics>,
+    settings: Settings,
+    metrics: DependencyMetrics,
+    retries: RetryMetrics,
 }
 
 /// One call, whatever number of attempts it takes.
@@ -126,21 +129,28 @@ impl Call {
 }
 
 /// The client under all upstreams.
-pub(crate) fn http_client() -> anyhow::Result<Client> {
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn http_client() -> anyhow::Result<Client> {
     Ok(Client::builder().redirect(redirect::Policy::none()).build()?)
 }
 
 impl Upstream {
-    pub(crate) fn new(
+    /// A client of the service at `base`.
+    ///
+    /// # Panics
+    /// When the breaker's settings are out of their ranges.
+    pub fn new(
         name: &'static str,
         base: Url,
         client: Client,
         retry: RetryPolicy,
-        settings: &config::Upstream,
-        metrics: Arc<Metrics>,
+        settings: &Settings,
+        (metrics, retries): (DependencyMetrics, RetryMetrics),
     ) -> Self {
-        metrics.dependencies.announce(name, &OUTCOMES);
-        metrics.retries.announce(name);
+        metrics.announce(name, &OUTCOMES);
+        retries.announce(name);
         let trip = Trip::Share {
             failures: settings.breaker_share.into(),
             of_at_least: settings.breaker_calls,
@@ -159,6 +169,7 @@ impl Upstream {
             retry,
             settings: settings.clone(),
             metrics,
+            retries,
         }
     }
 
@@ -195,8 +206,8 @@ impl Upstream {
         agrees: impl Fn(&T) -> bool,
     ) -> Result<Answer<T>, UpstreamFault> {
         let on_event = |event| match event {
-            RetryEvent::Retrying(reason) => self.metrics.retries.attempt(self.name, reason),
-            RetryEvent::BudgetExhausted => self.metrics.retries.budget_exhausted(self.name),
+            RetryEvent::Retrying(reason) => self.retries.attempt(self.name, reason),
+            RetryEvent::BudgetExhausted => self.retries.budget_exhausted(self.name),
         };
         let transient = |fault: &UpstreamFault| fault.transient().filter(|_| call.attempts_allowed);
         self.retry
@@ -233,9 +244,7 @@ impl Upstream {
         if result.is_err() && outcome != "throttled" {
             telemetry::failed(&span, outcome);
         }
-        self.metrics
-            .dependencies
-            .called(self.name, outcome, started.elapsed());
+        self.metrics.called(self.name, outcome, started.elapsed());
         result
     }
 

@@ -1,8 +1,13 @@
-//! The service: its problems, its resources, and the commands of its binary.
+//! The service: its problems, resources, jobs and state.
 
-pub mod commands;
 mod jobs;
 pub mod problems;
 mod resources;
 pub mod service;
-mod supplier;
+mod settings;
+mod state;
+mod supplier; // sample
+
+pub use self::settings::Settings;
+pub use service::SERVICE;
+pub use state::Api;

@@ -1,4 +1,4 @@
-//! The one binary of this service; its subcommands are in [`api::commands`].
+//! The one binary of this service; `--help` lists its commands.
 
 use std::process::ExitCode;
 
@@ -6,5 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    api::commands::run()
+    platform::main(&api::SERVICE)
 }

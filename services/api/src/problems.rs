@@ -17,13 +17,6 @@ outcome::problem_types! {
         user_message: "This order was cancelled.",
         runbook: "A caller's fault, or a repeated DELETE: nothing to do.",
     }
-    /// There is no such job for this subject.
-    JOB_NOT_FOUND: 404 "job-not-found" {
-        title: "There is no such job", actor: Caller, retry: Never,
-        advice: "Check the id. A job of another subject does not exist for you either; finished ones are kept for some days.",
-        user_message: "There is nothing here any more.",
-        runbook: "A caller's fault, or a job that finished longer ago than `jobs.retention`.",
-    }
     /// The supplier does not quote for this.
     QUOTE_REJECTED: 422 "quote-rejected" {
         title: "There is no price for this", actor: Caller, retry: Never,
@@ -41,4 +34,4 @@ outcome::problem_types! {
 }
 
 /// All problem types that can come out of this service.
-pub static CATALOGUE: Catalogue = Catalogue::new(&[common::ALL, ALL]);
+pub static CATALOGUE: Catalogue = Catalogue::new(&[common::ALL, ::jobs::problems::ALL, ALL]);

@@ -1,22 +1,27 @@
 //! What this service is made of.
 
-use platform::{Service, postgres::Schema};
+use database::{MigrationSet, Schema};
+use platform::Service;
 use sqlx::migrate::Migrator;
 
-use crate::{jobs, problems, resources, supplier};
+use crate::{jobs, problems, resources, settings::Settings, state::Api};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
+static MIGRATIONS: MigrationSet = MigrationSet::of_service(&MIGRATOR);
 
-/// Settings that are true wherever this service runs.
-pub const DEFAULT_TOML: &str = include_str!("../config/default.toml");
-
-/// This service, as the platform sees it.
-pub const SERVICE: Service = Service {
-    version: env!("CARGO_PKG_VERSION"),
-    catalogue: problems::CATALOGUE,
-    schema: Schema::new(&MIGRATIONS),
-    configure: resources::configure,
-    jobs: jobs::ALL,
-    more_jobs: &[],
-    prepare: &[supplier::prepare],
-};
+/// This service.
+pub static SERVICE: Service<Settings, Api> = Service::builder(
+    env!("CARGO_PKG_VERSION"),
+    problems::CATALOGUE,
+    resources::configure,
+    Api::new,
+)
+.defaults(include_str!("../config/default.toml"))
+.schema(Schema::new(&[
+    &database::MIGRATIONS,
+    &::jobs::MIGRATIONS,
+    &MIGRATIONS,
+]))
+.redis()
+.jobs(jobs::ALL)
+.build();

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
+use cache::{Kept, LastKnown};
 use chrono::{DateTime, NaiveDate, Utc};
-use platform::{
-    Platform,
-    context::RequestContext,
-    redis::{Kept, LastKnown},
-    upstream::{Answer, Call, Upstream, UpstreamFault},
-};
+use platform::Platform;
+use reqwest::Url;
+use runtime::RequestContext;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
+use upstream::{Answer, Call, Upstream, UpstreamFault};
 use uuid::Uuid;
 
-/// Its breaker is in the metrics from the start.
-pub(crate) fn prepare(platform: &Platform) {
-    Supplier::of(platform);
+/// The sample third party.
+#[derive(Clone, Debug, settings::Settings)]
+pub struct SupplierSettings {
+    /// Where it is.
+    #[setting(default = Url::parse("http://127.0.0.1:8090").expect("an address"))]
+    pub url: Url,
 }
 
 /// A client of the supplier. Clones share its breaker and bulkhead.
@@ -43,11 +45,11 @@ impl Kept for DeliveryEstimate {
 }
 
 impl Supplier {
-    /// The one client of this process.
-    pub(crate) fn of(platform: &Platform) -> Self {
-        platform.shared(|platform| Self {
-            upstream: platform.upstream("supplier", platform.settings.supplier.url.clone()),
-            deliveries: platform.last_known(),
+    /// The one client of this process: its breaker is in the metrics from the start.
+    pub(crate) fn new(settings: &SupplierSettings, platform: &Platform) -> anyhow::Result<Self> {
+        Ok(Self {
+            upstream: platform.upstream("supplier", settings.url.clone()),
+            deliveries: platform.last_known()?,
         })
     }
 

@@ -3,11 +3,8 @@
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use platform::{
-    config::{Log, LogFormat, Telemetry},
-    telemetry,
-};
 use reqwest::Url;
+use telemetry::{LogFormat, LogSettings};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Time to hand over the last spans.
@@ -45,11 +42,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     if cli.probe {
         return tokio::runtime::Runtime::new()?.block_on(probe(cli.management.port()));
     }
-    let log = Log {
+    let log = LogSettings {
         format: LogFormat::Auto,
         filter: "warn".to_owned(),
     };
-    let traces = Telemetry {
+    let traces = telemetry::Settings {
         endpoint: cli.otlp_endpoint.clone(),
         // What its caller samples, and what fails here.
         sample_ratio: 0.0,

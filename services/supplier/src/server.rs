@@ -14,7 +14,6 @@ use actix_web::{
     web,
 };
 use anyhow::Context;
-use platform::telemetry;
 use serde::Serialize;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -142,7 +141,9 @@ async fn trace(
         http.route = route,
         http.response.status_code = tracing::field::Empty,
     );
-    let _ = span.set_parent(telemetry::remote_parent(request.headers()));
+    let traceparent = request.headers().get("traceparent");
+    let traceparent = traceparent.and_then(|value| value.to_str().ok());
+    let _ = span.set_parent(telemetry::remote_parent(traceparent));
     let response = next.call(request).instrument(span.clone()).await?;
     let status = response.status().as_u16();
     span.record("http.response.status_code", i64::from(status));

@@ -1,11 +1,15 @@
 //! The fault that makes a process sick, where `faults.enabled` allows it: the honest way to see alerts fire and a
 //! release be taken back.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Setting;
+use settings::{Schema, Setting};
+
+mod strike;
+
+pub(crate) use strike::{shown, strike, switched_off, switched_on};
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,19 +46,27 @@ fn all() -> f64 {
 }
 
 impl Setting for Fault {
+    fn text(&self) -> String {
+        serde_json::to_string(self).expect("faults serialize")
+    }
+
+    fn schema() -> Schema {
+        String::schema()
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         serde_json::from_str(text)
             .map_err(|error| format!("expected a fault as `PUT /faults` takes it: {error}"))
     }
 }
 
-/// The fault that is switched on, if one is.
-#[derive(Debug, Default)]
-pub(crate) struct Drill(RwLock<Option<Fault>>);
+/// The fault that is switched on, if one is. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Drill(Arc<RwLock<Option<Fault>>>);
 
 impl Drill {
     /// Switches a fault on, in place of the one before. A crash does not come back from here.
-    pub(crate) fn switch_on(&self, fault: Fault) {
+    pub fn switch_on(&self, fault: Fault) {
         tracing::warn!(?fault, "a fault is switched on");
         if fault.kind == FaultKind::Crash {
             std::process::abort();

@@ -1,4 +1,4 @@
-//! Where the fault of a [drill](crate::drill) strikes a request, and its switch on the management port. Metrics and
+//! Where the fault of a [drill](super) strikes a request, and its switch on the management port. Metrics and
 //! `/livez` are spared.
 
 use std::time::Duration;
@@ -15,18 +15,16 @@ use actix_web::{
 };
 use serde_json::json;
 
-use crate::{
-    Platform,
-    drill::{Fault, FaultKind},
-};
+use super::{Fault, FaultKind};
+use crate::{Management, Shared};
 
 /// Innermost: what strikes here looks like the handler's own doing.
-pub(super) async fn strike(
+pub(crate) async fn strike(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let platform = request.app_data::<Data<Platform>>().expect("set by the server");
-    if let Some(fault) = platform.drill.fault()
+    let shared = request.app_data::<Data<Shared>>().expect("set by the server");
+    if let Some(fault) = shared.drill.fault()
         && fault
             .route
             .is_none_or(|route| request.match_pattern().as_deref() == Some(&route))
@@ -43,24 +41,24 @@ pub(super) async fn strike(
 
 /// The fault that is switched on.
 #[get("/faults")]
-pub(super) async fn shown(platform: Data<Platform>) -> HttpResponse {
+pub(crate) async fn shown(management: Data<Management>) -> HttpResponse {
     HttpResponse::Ok()
-        .json(json!({ "enabled": platform.settings.faults.enabled, "fault": platform.drill.fault() }))
+        .json(json!({ "enabled": management.faults_enabled, "fault": management.drill.fault() }))
 }
 
 /// Switches a fault on, in place of the one before.
 #[put("/faults")]
-pub(super) async fn switched_on(platform: Data<Platform>, fault: Json<Fault>) -> HttpResponse {
-    if !platform.settings.faults.enabled {
+pub(crate) async fn switched_on(management: Data<Management>, fault: Json<Fault>) -> HttpResponse {
+    if !management.faults_enabled {
         return HttpResponse::Forbidden().json(json!({ "reason": "faults.enabled is not set" }));
     }
-    platform.drill.switch_on(fault.into_inner());
+    management.drill.switch_on(fault.into_inner());
     HttpResponse::NoContent().finish()
 }
 
 /// Switches it off.
 #[delete("/faults")]
-pub(super) async fn switched_off(platform: Data<Platform>) -> HttpResponse {
-    platform.drill.switch_off();
+pub(crate) async fn switched_off(management: Data<Management>) -> HttpResponse {
+    management.drill.switch_off();
     HttpResponse::NoContent().finish()
 }

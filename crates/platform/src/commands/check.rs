@@ -2,33 +2,33 @@
 
 use std::time::Duration;
 
+use database::{Fault, SchemaState};
 use outcome::Refusal;
-use platform::{
-    Platform,
-    config::Loaded,
-    postgres::{Fault, SchemaState},
-};
+use settings::Loaded;
 
-use crate::service::SERVICE;
+use crate::{Definition, Platform, Settings};
 
 /// Patience with a dependency.
 const LIMIT: Duration = Duration::from_secs(2);
 
-pub(super) async fn run(loaded: Loaded) -> anyhow::Result<()> {
-    for fault in &loaded.faults {
-        println!("FAULT  {fault}");
+pub(super) async fn run<C: AsRef<Settings>>(
+    loaded: Loaded<C>,
+    definition: &Definition,
+) -> anyhow::Result<()> {
+    for error in &loaded.errors {
+        println!("FAULT  {error}");
     }
-    let count = loaded.faults.len();
+    let count = loaded.errors.len();
     anyhow::ensure!(
         count == 0,
-        "the configuration has {count} fault(s); dependencies were not asked"
+        "the configuration has {count} error(s); dependencies were not asked"
     );
     println!(
         "ok     configuration ({})",
-        loaded.settings.service.environment.as_str()
+        loaded.settings.as_ref().service.environment.as_str()
     );
 
-    let platform = Platform::new(loaded.settings, SERVICE)?;
+    let platform = Platform::new(loaded.settings.as_ref(), definition)?;
     let mut faults = 0;
     let mut report = |name: &str, result: Result<String, String>| match result {
         Ok(words) => println!("ok     {name}: {words}"),
@@ -46,7 +46,7 @@ pub(super) async fn run(loaded: Loaded) -> anyhow::Result<()> {
         report(
             "schema",
             match platform.schema_state().await {
-                Ok(SchemaState::NewEnough) => Ok(format!("at least {}", SERVICE.schema.needed())),
+                Ok(SchemaState::NewEnough) => Ok(format!("at least {}", definition.schema.needed())),
                 Ok(SchemaState::TooOld { found, needed }) => Err(format!(
                     "found {}, needed {needed}; run `api migrate`",
                     found.unwrap_or(0)
@@ -55,12 +55,15 @@ pub(super) async fn run(loaded: Loaded) -> anyhow::Result<()> {
             },
         );
     }
-    let redis = if platform.redis.ping().await {
-        "reached"
-    } else {
-        "away; it is not required, but nothing is cached"
-    };
-    report("redis", Ok(redis.to_owned()));
+    #[cfg(feature = "cache")]
+    if let Some(redis) = &platform.redis {
+        let words = if redis.ping().await {
+            "reached"
+        } else {
+            "away; it is not required, but nothing is cached"
+        };
+        report("redis", Ok(words.to_owned()));
+    }
     anyhow::ensure!(faults == 0, "{faults} fault(s)");
     Ok(())
 }

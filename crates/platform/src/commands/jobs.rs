@@ -1,17 +1,13 @@
 //! `api jobs`
 
+use ::jobs::{self, RunSummary};
 use clap::Subcommand;
+use database::Fault;
 use outcome::Refusal;
-use platform::{
-    Platform,
-    config::Settings,
-    jobs::{self, RunSummary},
-    postgres::Fault,
-};
 use uuid::Uuid;
 
 use super::print;
-use crate::service::SERVICE;
+use crate::{Definition, Platform, Settings};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -41,8 +37,12 @@ pub(super) enum Command {
     },
 }
 
-pub(super) async fn run(command: &Command, settings: Settings) -> anyhow::Result<()> {
-    let platform = Platform::new(settings, SERVICE)?;
+pub(super) async fn run(
+    command: &Command,
+    settings: &Settings,
+    definition: &Definition,
+) -> anyhow::Result<()> {
+    let platform = Platform::new(settings, definition)?;
     let database = &platform.checks;
     match command {
         Command::List { dead, json } => {

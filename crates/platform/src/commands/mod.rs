@@ -1,6 +1,7 @@
-//! The subcommands. Results go to standard output, everything else to standard error.
+//! The commands of every service. Results go to standard output, everything else to standard error.
 
 mod check;
+#[cfg(feature = "jobs")]
 mod jobs;
 mod probe;
 mod token;
@@ -8,24 +9,16 @@ mod token;
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
 use outcome::{catalogue_as_markdown, catalogue_as_rust};
-use platform::{
-    Role,
-    config::{self, Settings},
-    http::document,
-    jobs::payloads,
-};
 
-use crate::service::{DEFAULT_TOML, SERVICE};
+use crate::{Role, Service, Settings, run};
 
-/// A service in which every request ends in a designed outcome.
-#[derive(Parser)]
-#[command(
-    version,
-    after_help = "Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage."
-)]
-struct Cli {
+const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.";
+
+/// What stands beside every command.
+#[derive(Args)]
+struct Global {
     /// Folder with `{environment}.toml`.
     #[arg(
         long,
@@ -35,23 +28,18 @@ struct Cli {
         value_name = "FOLDER"
     )]
     config: PathBuf,
-    #[command(subcommand)]
-    command: Command,
 }
 
+/// The commands of a service.
 #[derive(Subcommand)]
 enum Command {
     /// Serve the API until SIGTERM or Ctrl-C.
     Serve {
         /// Work off jobs in the same process, for development.
+        #[cfg(feature = "jobs")]
         #[arg(long)]
         with_worker: bool,
     },
-    /// Work off jobs until SIGTERM or Ctrl-C.
-    Work,
-    /// See and steer jobs.
-    #[command(subcommand)]
-    Jobs(jobs::Command),
     /// Ask the process that runs here how it is; 0 when it is well. For images without a shell.
     Probe {
         /// What to ask for.
@@ -74,17 +62,48 @@ enum Command {
     /// Print the OpenAPI document.
     Openapi,
     /// Print the table of configuration keys.
-    Configuration,
-    /// Print samples of what jobs are queued with.
-    Payloads,
+    Configuration {
+        /// As a JSON schema of the TOML files.
+        #[arg(long)]
+        schema: bool,
+    },
     /// Print a token for development.
     Token(token::Args),
 }
 
-/// Runs the subcommand that the arguments name.
-pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    match execute(&cli) {
+/// The commands of a service that has jobs.
+#[cfg(feature = "jobs")]
+#[derive(Subcommand)]
+enum JobCommand {
+    /// Work off jobs until SIGTERM or Ctrl-C.
+    Work,
+    /// See and steer jobs.
+    #[command(subcommand)]
+    Jobs(jobs::Command),
+    /// Print samples of what jobs are queued with.
+    Payloads,
+}
+
+/// The `main` of a service: runs the command that the arguments name.
+pub fn main<C, S>(service: &Service<C, S>) -> ExitCode
+where
+    C: settings::Settings + AsRef<Settings>,
+    S: Send + Sync + 'static,
+{
+    let cli = clap::Command::new("api")
+        .about("A service in which every request ends in a designed outcome")
+        .version(service.definition.version)
+        .after_help(AFTER_HELP)
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    let cli = Command::augment_subcommands(Global::augment_args(cli));
+    #[cfg(feature = "jobs")]
+    let cli = if service.definition.jobs {
+        JobCommand::augment_subcommands(cli)
+    } else {
+        cli
+    };
+    match execute(service, &cli.get_matches()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -93,35 +112,44 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn execute(cli: &Cli) -> anyhow::Result<()> {
-    match &cli.command {
-        Command::Serve { with_worker: false } => platform::run(settings(cli)?, SERVICE, Role::Api),
-        Command::Serve { with_worker: true } => platform::run(settings(cli)?, SERVICE, Role::Both),
-        Command::Work => platform::run(settings(cli)?, SERVICE, Role::Worker),
-        Command::Jobs(command) => in_runtime(jobs::run(command, settings(cli)?)),
-        Command::Probe { probe } => in_runtime(probe::run(
-            *probe,
-            &config::load(DEFAULT_TOML, &cli.config).settings,
-        )),
-        Command::Migrate => in_runtime(migrate(settings(cli)?)),
-        Command::Check => in_runtime(check::run(config::load(DEFAULT_TOML, &cli.config))),
+fn execute<C, S>(service: &Service<C, S>, arguments: &ArgMatches) -> anyhow::Result<()>
+where
+    C: settings::Settings + AsRef<Settings>,
+    S: Send + Sync + 'static,
+{
+    let folder = Global::from_arg_matches(arguments)?.config;
+    let settings = || service.load(&folder).valid();
+    #[cfg(feature = "jobs")]
+    if let Ok(command) = JobCommand::from_arg_matches(arguments) {
+        return match command {
+            JobCommand::Work => run(&settings()?, service, Role::Worker),
+            JobCommand::Jobs(command) => {
+                in_runtime(jobs::run(&command, settings()?.as_ref(), &service.definition))
+            }
+            JobCommand::Payloads => print(&serde_json::to_string_pretty(&::jobs::payloads(service.kinds))?),
+        };
+    }
+    let definition = &service.definition;
+    match Command::from_arg_matches(arguments)? {
+        #[cfg(feature = "jobs")]
+        Command::Serve { with_worker: true } => run(&settings()?, service, Role::Both),
+        Command::Serve { .. } => run(&settings()?, service, Role::Api),
+        Command::Probe { probe } => in_runtime(probe::run(probe, service.load(&folder).settings.as_ref())),
+        Command::Migrate => in_runtime(migrate(settings()?.as_ref(), service)),
+        Command::Check => in_runtime(check::run(service.load(&folder), definition)),
         Command::Problems { json: true, .. } => {
-            let rows: Vec<_> = SERVICE.catalogue.iter().collect();
+            let rows: Vec<_> = definition.catalogue.iter().collect();
             print(&serde_json::to_string_pretty(&rows)?)
         }
-        Command::Problems { rust: true, .. } => print(catalogue_as_rust(SERVICE.catalogue).trim_end()),
-        Command::Problems { .. } => print(catalogue_as_markdown(SERVICE.catalogue).trim_end()),
-        Command::Openapi => {
-            print(&document(SERVICE.configure, SERVICE.catalogue, SERVICE.version).to_pretty_json()?)
+        Command::Problems { rust: true, .. } => print(catalogue_as_rust(definition.catalogue).trim_end()),
+        Command::Problems { .. } => print(catalogue_as_markdown(definition.catalogue).trim_end()),
+        Command::Openapi => print(&definition.contract().document().to_pretty_json()?),
+        Command::Configuration { schema: true } => {
+            print(&serde_json::to_string_pretty(&settings::json_schema::<C>())?)
         }
-        Command::Configuration => print(config::as_markdown().trim_end()),
-        Command::Payloads => print(&serde_json::to_string_pretty(&payloads(SERVICE.jobs))?),
-        Command::Token(args) => print(&token::issue(args, &settings(cli)?)?),
+        Command::Configuration { .. } => print(settings::markdown::<C>().trim_end()),
+        Command::Token(args) => print(&token::issue(&args, settings()?.as_ref(), definition)?),
     }
-}
-
-fn settings(cli: &Cli) -> anyhow::Result<Settings> {
-    config::load(DEFAULT_TOML, &cli.config).valid()
 }
 
 /// Prints a line; a reader that went away is no reason to panic.
@@ -137,11 +165,12 @@ fn in_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
         .block_on(work)
 }
 
-async fn migrate(settings: Settings) -> anyhow::Result<()> {
-    let applied = SERVICE.schema.migrate(&settings.database).await?;
+async fn migrate<C, S>(settings: &Settings, service: &Service<C, S>) -> anyhow::Result<()> {
+    let schema = service.definition.schema;
+    let applied = schema.migrate(&settings.database).await?;
     eprintln!(
         "{applied} migration(s) applied; the schema is at {}",
-        SERVICE.schema.needed()
+        schema.needed()
     );
     Ok(())
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use platform::config::Settings;
+
+use crate::Settings;
 
 const PATIENCE: Duration = Duration::from_secs(2);
 

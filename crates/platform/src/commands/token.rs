@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use platform::{
-    config::{Environment, Settings},
-    http::{auth::development_token, document, openapi::scopes},
-};
+use http_server::{auth::development_token, openapi::scopes};
+use runtime::Environment;
 
-use crate::service::SERVICE;
+use crate::{Definition, Settings};
 
 const VALID_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -22,7 +20,7 @@ pub(super) struct Args {
     scope: Option<String>,
 }
 
-pub(super) fn issue(args: &Args, settings: &Settings) -> anyhow::Result<String> {
+pub(super) fn issue(args: &Args, settings: &Settings, definition: &Definition) -> anyhow::Result<String> {
     anyhow::ensure!(
         settings.service.environment == Environment::Development,
         "tokens are made here only in development; in {} the identity provider signs them",
@@ -30,7 +28,7 @@ pub(super) fn issue(args: &Args, settings: &Settings) -> anyhow::Result<String> 
     );
     anyhow::ensure!(!args.subject.is_empty(), "--subject must not be empty");
     let everything = || {
-        let document = document(SERVICE.configure, SERVICE.catalogue, SERVICE.version);
+        let document = definition.contract().document();
         scopes(&document).into_iter().collect::<Vec<_>>().join(" ")
     };
     let scope = args.scope.clone().unwrap_or_else(everything);

@@ -1,15 +1,13 @@
 //! Metrics under the names of the OpenTelemetry semantic conventions, in OpenMetrics text.
-//! Each process part has its own group; every label has a bounded set of values.
+//! Each crate registers a group of its own; every label has a bounded set of values.
 
 mod dependencies;
-mod http;
-mod jobs;
 mod traces;
 
-pub use dependencies::{CacheMetrics, DependencyMetrics, PoolMetrics, RetryMetrics};
-pub use http::HttpMetrics;
-pub use jobs::JobMetrics;
+pub use dependencies::{DependencyMetrics, RetryMetrics};
 pub(crate) use traces::dropped;
+
+use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -21,32 +19,26 @@ use prometheus_client::{
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Bucket bounds in seconds, as the semantic conventions advise for durations of requests.
-const SECONDS: [f64; 14] = [
+pub const SECONDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-fn seconds() -> Histogram {
+/// A histogram with these bounds.
+pub fn seconds() -> Histogram {
     Histogram::new(SECONDS)
 }
 
-type Counters<L> = Family<L, Counter>;
+/// Counters by their labels.
+pub type Counters<L> = Family<L, Counter>;
 
-/// All metrics of this process.
+/// All metrics of this process: the groups that crates register, and those of what any crate may call.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
-    /// Requests and answers.
-    pub http: HttpMetrics,
-    /// The Postgres pool.
-    pub pool: PoolMetrics,
+    registry: Mutex<Registry>,
     /// Retries of any dependency.
     pub retries: RetryMetrics,
     /// Calls of any dependency.
     pub dependencies: DependencyMetrics,
-    /// The read cache.
-    pub cache: CacheMetrics,
-    /// Jobs.
-    pub jobs: JobMetrics,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -56,7 +48,7 @@ struct BuildLabels {
 }
 
 impl Metrics {
-    /// All metrics, for a service of this name and version.
+    /// The metrics of a service of this name and version.
     pub fn new(service: &str, version: &str) -> Self {
         let mut registry = Registry::default();
         let build = Family::<BuildLabels, Gauge>::default();
@@ -69,21 +61,25 @@ impl Metrics {
             .set(1);
         traces::register(&mut registry);
         Self {
-            http: HttpMetrics::register(&mut registry),
-            pool: PoolMetrics::register(&mut registry),
             retries: RetryMetrics::register(&mut registry),
             dependencies: DependencyMetrics::register(&mut registry),
-            cache: CacheMetrics::register(&mut registry),
-            jobs: JobMetrics::register(&mut registry),
-            registry,
+            registry: Mutex::new(registry),
         }
+    }
+
+    /// Registers a group of metrics.
+    pub fn register(&self, group: impl FnOnce(&mut Registry)) {
+        group(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The exposition, in OpenMetrics text.
     pub fn encode(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode(
+            &mut text,
+            &self.registry.lock().unwrap_or_else(PoisonError::into_inner),
+        );
         text
     }
 }

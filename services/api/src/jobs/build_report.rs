@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use database::{Abort, Fault, UnitOfWork};
+use jobs::{Job, JobFailure, Run};
 use outcome::Refusal;
-use platform::jobs::{Job, JobFailure, Run};
-use platform::postgres::{Abort, Fault, UnitOfWork};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+
+use crate::state::Api;
 
 /// Over these days, both included.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,6 +37,7 @@ impl Job for BuildReport {
     const KIND: &'static str = "build_report";
     const ATTEMPTS: i32 = 3;
     const TIMEOUT: Duration = Duration::from_secs(60);
+    type State = Api;
     type Outcome = Report;
 
     fn samples() -> Vec<Self> {
@@ -42,12 +45,12 @@ impl Job for BuildReport {
         vec![Self { from: day, to: day }]
     }
 
-    async fn run(&self, run: &Run) -> Result<Report, JobFailure> {
+    async fn run(&self, run: &Run<Api>) -> Result<Report, JobFailure> {
         let totals = Totals {
             subject: run.subject.clone().unwrap_or_default(),
             period: self.clone(),
         };
-        let currencies = run.platform.jobs_database.read(&totals, &run.context).await;
+        let currencies = run.database.read(&totals, &run.context).await;
         Ok(Report {
             from: self.from,
             to: self.to,

@@ -1,11 +1,16 @@
 //! The jobs of this service. One file each, a line for each below.
 
-mod build_report;
-mod send_confirmation;
+mod build_report; // sample
+mod send_confirmation; // sample
 
-pub(crate) use build_report::BuildReport;
-pub(crate) use send_confirmation::SendConfirmation;
+pub(crate) use build_report::BuildReport; // sample
+pub(crate) use send_confirmation::SendConfirmation; // sample
 
-use platform::jobs::JobKind;
+use jobs::JobKind;
 
-pub(crate) const ALL: &[JobKind] = &[JobKind::of::<BuildReport>(), JobKind::of::<SendConfirmation>()];
+use crate::state::Api;
+
+pub(crate) const ALL: &[JobKind<Api>] = &[
+    JobKind::of::<BuildReport>(),      // sample
+    JobKind::of::<SendConfirmation>(), // sample
+];

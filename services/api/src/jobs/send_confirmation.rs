@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
+use jobs::{Job, JobFailure, Run};
 use outcome::Refusal;
-use platform::{
-    jobs::{Job, JobFailure, Run},
-    upstream::{Answer, UpstreamFault},
-};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use upstream::{Answer, UpstreamFault};
 use uuid::Uuid;
 
-use crate::{problems, resources::orders::OrderById, supplier::Supplier};
+use crate::{problems, resources::orders::OrderById, state::Api};
 
 /// While the supplier is left alone.
 const NOT_ASKED: Duration = Duration::from_secs(5);
@@ -32,6 +30,7 @@ impl Job for SendConfirmation {
     const KIND: &'static str = "send_confirmation";
     const ATTEMPTS: i32 = 8;
     const TIMEOUT: Duration = Duration::from_secs(10);
+    type State = Api;
     type Outcome = Confirmation;
 
     fn samples() -> Vec<Self> {
@@ -40,18 +39,16 @@ impl Job for SendConfirmation {
         }]
     }
 
-    async fn run(&self, run: &Run) -> Result<Confirmation, JobFailure> {
-        let order = run
-            .platform
-            .jobs_database
-            .read(&OrderById(self.order_id), &run.context)
-            .await;
+    async fn run(&self, run: &Run<Api>) -> Result<Confirmation, JobFailure> {
+        let order = run.database.read(&OrderById(self.order_id), &run.context).await;
         let order = order.map_err(|fault| fault.into_problem().to_string())?;
         let Some(order) = order.filter(|order| !order.is_cancelled()) else {
             return Ok(Confirmation { sent: false });
         };
         let notification = json!({ "order_id": self.order_id, "email": order.order.customer_email });
-        match Supplier::of(&run.platform)
+        match run
+            .state
+            .supplier
             .notify(&run.context, &run.id, &notification)
             .await
         {

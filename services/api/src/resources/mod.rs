@@ -1,6 +1,5 @@
 //! What this service serves: a folder or a file for each resource, and a line for each below.
 
-mod jobs;
 pub(crate) mod orders;
 mod quotes;
 mod reports;
@@ -11,5 +10,4 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
     service.configure(orders::configure);
     service.service(quotes::create_quote);
     service.service(reports::create_report);
-    service.service(jobs::get_job);
 }

@@ -1,22 +1,18 @@
 //! `POST /v1/quotes`
 
-use actix_web::{
-    post,
-    web::{Data, Json},
-};
+use actix_web::{post, web::Json};
 use chrono::{DateTime, Utc};
-use platform::{
-    Platform,
-    context::RequestContext,
-    http::{auth::Caller, extract::Body},
-    upstream::{Answer, UpstreamFault},
+use http_server::{
+    auth::Caller,
+    extract::{Body, Context, State},
 };
 use serde::{Deserialize, Serialize};
+use upstream::{Answer, UpstreamFault};
 use utoipa::ToSchema;
 use validator::Validate;
 
 use super::orders::{CURRENCY, OrdersRead, SKU};
-use crate::{problems, supplier::Supplier};
+use crate::{problems, state::Api};
 
 /// What a price is wanted for.
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
@@ -57,7 +53,7 @@ pub struct Quote {
     valid_until: DateTime<Utc>,
 }
 
-platform::refusal! {
+http_server::refusal! {
     /// Every way in which a quote can be refused.
     pub enum CreateQuoteRefusal {
         /// 422: the supplier has no price for this.
@@ -77,10 +73,11 @@ platform::refusal! {
 pub async fn create_quote(
     _: Caller<OrdersRead>,
     request: Body<CreateQuote>,
-    context: RequestContext,
-    platform: Data<Platform>,
+    context: Context,
+    api: State<Api>,
 ) -> Result<Json<Quote>, CreateQuoteRefusal> {
-    match Supplier::of(&platform)
+    match api
+        .supplier
         .quote(&context, &request.0.currency, &request.0)
         .await?
     {

@@ -1,14 +1,14 @@
 //! `POST /v1/reports`
 
-use actix_web::{HttpResponse, http::header, post, web::Data};
+use actix_web::{HttpResponse, http::header, post};
 use chrono::{Datelike, NaiveDate};
-use platform::{
-    Platform,
-    context::RequestContext,
-    http::{auth::Caller, extract::Body},
-    jobs::{QueueRefusal, enqueue},
-    postgres::{Abort, Fault, UnitOfWork},
+use database::{Abort, Fault, UnitOfWork};
+use http_server::{
+    auth::Caller,
+    extract::{Body, Context, State},
 };
+use jobs::{QueueRefusal, enqueue};
+use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use validator::{Validate, ValidationError};
 
 use super::orders::OrdersRead;
-use crate::jobs::BuildReport;
+use crate::{jobs::BuildReport, state::Api};
 
 /// Longer than a year is not one report.
 const LONGEST_DAYS: i64 = 366;
@@ -59,7 +59,7 @@ pub struct Accepted {
     status: &'static str,
 }
 
-platform::refusal! {
+http_server::refusal! {
     /// Every way in which asking for a report can be refused.
     pub enum CreateReportRefusal {
         ..Queue(QueueRefusal);
@@ -78,10 +78,10 @@ platform::refusal! {
 pub async fn create_report(
     caller: Caller<OrdersRead>,
     request: Body<CreateReport>,
-    context: RequestContext,
-    platform: Data<Platform>,
+    context: Context,
+    api: State<Api>,
 ) -> Result<HttpResponse, CreateReportRefusal> {
-    platform.queue.admit()?;
+    api.queue.admit()?;
     let order = OrderReport {
         subject: caller.subject,
         job: BuildReport {
@@ -90,7 +90,7 @@ pub async fn create_report(
         },
         context: context.clone(),
     };
-    let job_id = platform.database.transaction(order, &context).await?;
+    let job_id = api.database.transaction(order, &context).await?;
     Ok(HttpResponse::Accepted()
         .insert_header((header::LOCATION, format!("/v1/jobs/{job_id}")))
         .json(Accepted {

@@ -1,13 +1,13 @@
 //! `DELETE /v1/orders/{id}`
 
-use actix_web::{HttpResponse, delete, web::Data};
-use platform::{
-    Platform,
-    context::RequestContext,
-    http::{auth::Caller, extract::Path},
-    postgres::{Abort, Fault, UnitOfWork},
-    redis::ReadCache,
+use actix_web::{HttpResponse, delete};
+use cache::ReadCache;
+use database::{Abort, Fault, UnitOfWork};
+use http_server::{
+    auth::Caller,
+    extract::{Context, Path, State},
 };
+use runtime::RequestContext;
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
@@ -15,9 +15,9 @@ use super::{
     Item, OrdersWrite,
     model::{OrderRow, StoredOrder},
 };
-use crate::problems;
+use crate::{problems, state::Api};
 
-platform::refusal! {
+http_server::refusal! {
     /// Every way in which cancelling an order can be refused.
     pub enum CancelOrderRefusal {
         /// 404: there is none with this id, or it is another subject's.
@@ -39,16 +39,16 @@ platform::refusal! {
 pub async fn cancel_order(
     caller: Caller<OrdersWrite>,
     id: Path<Uuid>,
-    context: RequestContext,
-    platform: Data<Platform>,
+    context: Context,
+    api: State<Api>,
 ) -> Result<HttpResponse, CancelOrderRefusal> {
     let cancel = CancelOrder {
         id: id.0,
         subject: caller.subject,
-        cache: platform.cache(),
+        cache: api.orders.clone(),
         context: context.clone(),
     };
-    platform.database.transaction(cancel, &context).await?;
+    api.database.transaction(cancel, &context).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

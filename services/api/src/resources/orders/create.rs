@@ -1,24 +1,24 @@
 //! `POST /v1/orders`
 
-use actix_web::{post, web::Data};
-use platform::{
-    Platform,
-    context::RequestContext,
-    http::{
-        auth::Caller,
-        extract::{Body, IdempotencyKey},
-    },
+use actix_web::post;
+use database::{
+    Abort, Fault, UnitOfWork,
     idempotency::{Answer, Effect, IdempotencyRefusal},
-    jobs::{QueueRefusal, enqueue},
-    postgres::{Abort, Fault, UnitOfWork},
 };
+use http_server::{
+    Recorded,
+    auth::Caller,
+    extract::{Body, Context, IdempotencyKey, State},
+};
+use jobs::{QueueRefusal, enqueue};
+use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::{Validate, ValidationError};
 
-use crate::jobs::SendConfirmation;
+use crate::{jobs::SendConfirmation, state::Api};
 
 use super::{CURRENCY, Item, Order, OrdersWrite};
 
@@ -61,7 +61,7 @@ fn has_no_gaps(address: &str) -> Result<(), ValidationError> {
     }
 }
 
-platform::refusal! {
+http_server::refusal! {
     /// Every way in which placing an order can be refused.
     pub enum CreateOrderRefusal {
         ..Queue(QueueRefusal);
@@ -86,11 +86,11 @@ pub async fn create_order(
     caller: Caller<OrdersWrite>,
     key: IdempotencyKey,
     request: Body<CreateOrder>,
-    context: RequestContext,
-    platform: Data<Platform>,
-) -> Result<Answer, CreateOrderRefusal> {
-    platform.queue.admit()?;
-    let retention = platform.settings.idempotency.retention;
+    context: Context,
+    api: State<Api>,
+) -> Result<Recorded, CreateOrderRefusal> {
+    api.queue.admit()?;
+    let retention = api.idempotency_retention;
     let effect = Effect::new(&caller.subject, "POST /v1/orders", &key.0, &request.0, retention);
     let place = PlaceOrder {
         effect,
@@ -98,7 +98,7 @@ pub async fn create_order(
         request: request.0,
         context: context.clone(),
     };
-    platform.database.transaction(place, &context).await
+    api.database.transaction(place, &context).await.map(Recorded)
 }
 
 struct PlaceOrder {

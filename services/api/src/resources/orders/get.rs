@@ -1,16 +1,13 @@
 //! `GET /v1/orders/{id}`
 
-use actix_web::{HttpResponse, get, http::header, web::Data};
+use actix_web::{HttpResponse, get, http::header};
 use chrono::NaiveDate;
-use platform::{
-    Platform,
-    context::RequestContext,
-    http::{
-        auth::Caller,
-        extract::{Path, Query},
-    },
-    postgres::{Abort, Fault, UnitOfWork},
+use database::{Abort, Fault, UnitOfWork};
+use http_server::{
+    auth::Caller,
+    extract::{Context, Path, Query, State},
 };
+use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, types::Json};
 use utoipa::{IntoParams, ToSchema};
@@ -21,9 +18,9 @@ use super::{
     Item, Order, OrdersRead,
     model::{OrderRow, StoredOrder},
 };
-use crate::{problems, supplier::Supplier};
+use crate::{problems, state::Api, supplier::Supplier};
 
-platform::refusal! {
+http_server::refusal! {
     /// Every way in which reading an order can be refused.
     pub enum GetOrderRefusal {
         /// 404: there is none with this id, or it is another subject's.
@@ -99,11 +96,13 @@ pub async fn get_order(
     caller: Caller<OrdersRead>,
     id: Path<Uuid>,
     parameters: Query<Parameters>,
-    context: RequestContext,
-    platform: Data<Platform>,
+    context: Context,
+    api: State<Api>,
 ) -> Result<HttpResponse, GetOrderRefusal> {
-    let orders = platform.cache::<StoredOrder>();
-    let found = orders.read(&context, &id.0.to_string(), OrderById(id.0)).await?;
+    let found = api
+        .orders
+        .read(&context, &id.0.to_string(), OrderById(id.0))
+        .await?;
     let found = found
         .filter(|found| found.value.subject == caller.subject)
         .ok_or(GetOrderRefusal::NotFound)?;
@@ -111,7 +110,7 @@ pub async fn get_order(
         return Err(GetOrderRefusal::Gone);
     }
     let extras = match parameters.0.include {
-        Some(Include::Delivery) => Some(delivery_of(&id.0, &context, &platform).await),
+        Some(Include::Delivery) => Some(delivery_of(&id.0, &context, &api.supplier).await),
         None => None,
     };
     let mut response = HttpResponse::Ok();
@@ -125,8 +124,7 @@ pub async fn get_order(
 }
 
 /// A supplier that cannot tell does not take the order away from its owner.
-async fn delivery_of(id: &Uuid, context: &RequestContext, platform: &Platform) -> Extras {
-    let supplier = Supplier::of(platform);
+async fn delivery_of(id: &Uuid, context: &RequestContext, supplier: &Supplier) -> Extras {
     match supplier.delivery(context, id).await {
         Ok(estimate) => Extras {
             delivery: estimate.map(|estimate| Delivery {

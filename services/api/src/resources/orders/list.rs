@@ -1,14 +1,10 @@
 //! `GET /v1/orders`
 
-use actix_web::{
-    get,
-    web::{Data, Json as JsonBody},
-};
-use platform::{
-    Platform,
-    context::RequestContext,
-    http::{auth::Caller, extract::Query},
-    postgres::{Abort, Fault, UnitOfWork},
+use actix_web::{get, web::Json as JsonBody};
+use database::{Abort, Fault, UnitOfWork};
+use http_server::{
+    auth::Caller,
+    extract::{Context, Query, State},
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, types::Json};
@@ -20,6 +16,7 @@ use super::{
     Item, Order, OrdersRead,
     model::{OrderRow, StoredOrder},
 };
+use crate::state::Api;
 
 /// Which page.
 #[derive(Debug, Deserialize, Validate, IntoParams)]
@@ -48,7 +45,7 @@ pub struct OrderPage {
     next_cursor: Option<Uuid>,
 }
 
-platform::refusal! {
+http_server::refusal! {
     /// Every way in which listing orders can be refused.
     pub enum ListOrdersRefusal {
         ..Database(Fault);
@@ -66,11 +63,11 @@ platform::refusal! {
 pub async fn list_orders(
     caller: Caller<OrdersRead>,
     page: Query<Page>,
-    context: RequestContext,
-    platform: Data<Platform>,
+    context: Context,
+    api: State<Api>,
 ) -> Result<JsonBody<OrderPage>, ListOrdersRefusal> {
     let Page { limit, cursor } = page.0;
-    let mut items = platform
+    let mut items = api
         .database
         .read(
             &OrdersBefore {

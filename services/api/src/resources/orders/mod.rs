@@ -7,10 +7,10 @@ mod list;
 mod model;
 
 pub(crate) use get::OrderById;
-pub(crate) use model::{CURRENCY, SKU};
+pub(crate) use model::{CURRENCY, SKU, StoredOrder};
 pub use model::{Item, Order};
 
-use platform::http::auth::Scope;
+use http_server::auth::Scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub(crate) fn configure(service: &mut ServiceConfig) {

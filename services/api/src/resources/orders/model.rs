@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
+use cache::Cacheable;
 use chrono::{DateTime, Utc};
-use platform::redis::Cacheable;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;

@@ -1,0 +1,12 @@
+//! What a request and a process are: identity, time and accounts of one request, the phases of the process, and the
+//! work that must not be cut off.
+
+mod context;
+mod lifecycle;
+mod quota;
+mod settings;
+
+pub use self::settings::{Environment, RetrySettings, ServiceSettings, ShutdownSettings};
+pub use context::RequestContext;
+pub use lifecycle::{Lifecycle, Phase};
+pub use quota::Quota;

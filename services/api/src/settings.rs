@@ -1,0 +1,20 @@
+//! The settings of this service.
+
+use crate::supplier::SupplierSettings; // sample
+
+/// The settings of this service: those that every service has, and its own.
+#[derive(Clone, Debug, settings::Settings)]
+pub struct Settings {
+    /// Those that every service has.
+    #[setting(flatten)]
+    pub platform: platform::Settings,
+    /// The sample third party.
+    #[setting(section)] // sample
+    pub supplier: SupplierSettings, // sample
+}
+
+impl AsRef<platform::Settings> for Settings {
+    fn as_ref(&self) -> &platform::Settings {
+        &self.platform
+    }
+}

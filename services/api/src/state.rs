@@ -1,0 +1,41 @@
+//! What the operations and jobs of this service work with, made once in each process.
+
+use std::time::Duration;
+
+use cache::ReadCache;
+use database::Database;
+use jobs::Queue;
+use platform::Platform;
+
+use crate::{resources::orders::StoredOrder, settings::Settings, supplier::Supplier};
+
+/// The state of this service.
+#[derive(Debug)]
+pub struct Api {
+    /// Postgres.
+    pub(crate) database: Database,
+    /// The way into the queue of jobs.
+    pub(crate) queue: Queue,
+    /// How long the answer to an idempotency key is kept.
+    pub(crate) idempotency_retention: Duration,
+    /// Orders, cached.
+    pub(crate) orders: ReadCache<StoredOrder>, // sample
+    /// The supplier.
+    pub(crate) supplier: Supplier, // sample
+}
+
+impl Api {
+    /// The state of a process with these settings and parts.
+    ///
+    /// # Errors
+    /// When something that it needs is not part of the service.
+    pub fn new(settings: &Settings, platform: &Platform) -> anyhow::Result<Self> {
+        Ok(Self {
+            database: platform.database.clone(),
+            queue: platform.queue.clone(),
+            idempotency_retention: settings.platform.idempotency.retention,
+            orders: platform.read_cache()?,                         // sample
+            supplier: Supplier::new(&settings.supplier, platform)?, // sample
+        })
+    }
+}
