@@ -1,7 +1,7 @@
 //! Jobs in the queue survive a release, in both directions: `payloads.json` has what this one queues.
 
-use api::service::SERVICE;
-use platform::jobs::{Payloads, payloads, unreadable};
+use api::SERVICE;
+use jobs::{Payloads, payloads, unreadable};
 
 /// The file of this release, or the one of another that `dev/compat` names.
 fn kept() -> Payloads {
@@ -13,12 +13,12 @@ fn kept() -> Payloads {
 
 #[test]
 fn what_a_release_has_queued_is_read() {
-    assert_eq!(unreadable(SERVICE.jobs, &kept()), [""; 0]);
+    assert_eq!(unreadable(SERVICE.kinds(), &kept()), [""; 0]);
 }
 
 #[test]
 fn every_kind_of_job_has_a_sample() {
-    for (kind, samples) in payloads(SERVICE.jobs) {
+    for (kind, samples) in payloads(SERVICE.kinds()) {
         assert!(!samples.is_empty(), "{kind} has none: write its `Job::samples`");
     }
 }

@@ -2,69 +2,16 @@
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
-use api::{problems::CATALOGUE, service::SERVICE};
-use platform::http::document;
+use api::{SERVICE, problems::CATALOGUE};
 use serde_json::Value;
-use testkit::NOTES;
-
-const NOTE: &str = "/v1/test/notes/{id}";
-
-fn contract() -> Value {
-    serde_json::to_value(document(testkit::configure, SERVICE.catalogue, SERVICE.version))
-        .expect("it serializes")
-}
+use testkit::assert_contract;
 
 #[test]
 fn every_error_of_the_contract_is_in_the_catalogue_under_its_status() {
-    let contract = contract();
-    let mut checked = 0;
-    for (path, item) in contract["paths"].as_object().expect("paths") {
-        for (method, operation) in item.as_object().expect("methods") {
-            for (status, response) in operation["responses"].as_object().expect("responses") {
-                let Some(content) = response["content"].get("application/problem+json") else {
-                    continue;
-                };
-                let codes = &content["schema"]["allOf"][1]["properties"]["code"]["enum"];
-                let codes: Vec<&str> = codes
-                    .as_array()
-                    .expect("an enum")
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .collect();
-                let examples: Vec<&String> = content["examples"]
-                    .as_object()
-                    .expect("examples")
-                    .keys()
-                    .collect();
-                assert_eq!(codes, examples, "{method} {path} {status}");
-                for code in codes {
-                    let row = CATALOGUE.find(code).expect("in the catalogue");
-                    assert_eq!(row.status.as_u16().to_string(), *status, "{code}");
-                    checked += 1;
-                }
-            }
-        }
-    }
-    assert!(checked > 50, "{checked}");
-}
-
-#[test]
-fn operations_declare_the_layers_in_front_of_them() {
-    let contract = contract();
-    let codes = |path: &str, method: &str, status: u16| {
-        platform::http::openapi::declared_codes(&contract, path, method, status)
-    };
-    assert_eq!(
-        codes(NOTES, "POST", 400),
-        ["idempotency-key-missing", "invalid-request", "malformed-json"]
-    );
-    assert_eq!(codes(NOTES, "POST", 413), ["content-too-large"]);
-    assert_eq!(codes(NOTE, "GET", 404), ["route-not-found"]);
-    assert_eq!(codes(NOTE, "GET", 400), ["invalid-path", "invalid-request"]);
-    assert_eq!(codes(NOTE, "GET", 413), [""; 0]);
-    assert_eq!(codes(NOTES, "GET", 401), ["unauthenticated"]);
-    assert!(codes("/problems", "GET", 401).is_empty());
-    assert_eq!(contract["x-problems"].as_array().expect("a list").len(), 3);
+    let contract = SERVICE.definition().contract().document();
+    let contract = serde_json::to_value(contract).expect("it serializes");
+    let checked = assert_contract(&contract, CATALOGUE);
+    assert!(checked > 10, "{checked}");
 }
 
 /// Dependencies point one way: outcome ← resilience ← platform ← services.

@@ -3,7 +3,8 @@
 use ::supplier::{Endpoint, Fault};
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::assert_problem;
+
+use crate::assert_problem;
 
 use crate::supplier::{set, shop, without_breaker};
 

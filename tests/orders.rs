@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use client::{Client, Item, NewOrder, ProblemCode, Settings};
+use api_client::{Client, Item, NewOrder, ProblemCode, Settings};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use testkit::{TestApp, assert_problem};
+
+use crate::{TestApp, assert_problem};
 
 /// An order that keeps all rules.
 pub fn order() -> Value {

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    api::commands::run()
+    platform::main(&api::SERVICE)
 }

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use ::supplier::{Endpoint, Fault};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use testkit::{
-    Mode, Span, TestApp, assert_problem, attribute, canned_server, hex, new_trace, spans as spans_so_far,
-    wait_for_spans,
-};
+use testkit::{Mode, Span, attribute, canned_server, hex, new_trace, spans as spans_so_far, wait_for_spans};
+
+use crate::{TestApp, assert_problem};
 use uuid::Uuid;
 
 use crate::{

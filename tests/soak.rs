@@ -8,7 +8,7 @@ use std::{
 };
 
 use ::supplier::Supplier;
-use client::{Client, Item, NewOrder, Settings};
+use api_client::{Client, Item, NewOrder, Settings};
 use futures_util::{StreamExt, stream};
 use testkit::Environment;
 use uuid::Uuid;

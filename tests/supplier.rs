@@ -6,11 +6,13 @@ use std::{
 };
 
 use ::supplier::{Endpoint, Fault, Supplier};
-use client::{Client, ProblemCode, QuoteItem, Settings};
+use api_client::{Client, ProblemCode, QuoteItem, Settings};
 use futures_util::future::join_all;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use testkit::{TestApp, TestAppBuilder, assert_problem, attribute, canned_server, wait_for_spans};
+use testkit::{attribute, canned_server, wait_for_spans};
+
+use crate::{TestApp, TestAppBuilder, assert_problem};
 
 const QUOTES: &str = "/v1/quotes";
 /// Words of the supplier's own, in each of its faulty answers.
@@ -340,7 +342,7 @@ async fn a_supplier_that_hangs_takes_only_its_own_places() {
         "{:?}",
         waited.elapsed()
     );
-    let others = join_all((0..4).map(|_| app.get("/v1/test/notes"))).await;
+    let others = join_all((0..4).map(|_| app.get("/v1/orders"))).await;
     assert!(others.iter().all(|response| response.status() == 200));
     for call in hanging {
         assert_eq!(call.await.expect("no panic").expect("an answer").status(), 504);

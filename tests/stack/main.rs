@@ -6,7 +6,7 @@ mod drills;
 #[expect(dead_code, reason = "the drills of rollouts have more of it")]
 mod load;
 mod panels;
-#[path = "../telemetry/queries.rs"]
+#[path = "../../crates/testkit/tests/platform/telemetry/queries.rs"]
 #[expect(dead_code, reason = "the check of the rules has more of it")]
 mod queries;
 mod smoke;

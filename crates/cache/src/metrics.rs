@@ -1,9 +1,6 @@
 //! Metrics of the read cache.
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::family::Family,
-};
+use prometheus_client::{encoding::EncodeLabelSet, metrics::family::Family};
 use telemetry::metrics::{Counters, Metrics};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

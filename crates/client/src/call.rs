@@ -11,7 +11,7 @@ use resilience::{Deadline, RetryPolicy, Transient};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Attempt, Error, Failure, Settings};
+use crate::{Attempt, Error, Failure, ProblemCode, Settings};
 
 /// What is called.
 pub(crate) struct Call<'c> {
@@ -23,17 +23,17 @@ pub(crate) struct Call<'c> {
 }
 
 /// An attempt's failure, with how long the service asks to wait.
-struct Failed {
-    failure: Failure,
+struct Failed<C> {
+    failure: Failure<C>,
     retry_after: Option<Duration>,
 }
 
 /// Makes the call. Gives the answer, and its JSON as it came: `null` where it has no body.
-pub(crate) async fn make<T: DeserializeOwned>(
+pub(crate) async fn make<T: DeserializeOwned, C: ProblemCode>(
     call: Call<'_>,
     retry: &RetryPolicy,
     settings: &Settings,
-) -> Result<(T, Value), Error> {
+) -> Result<(T, Value), Error<C>> {
     let request_id = uuid::Uuid::now_v7().to_string();
     let deadline = Deadline::after(settings.deadline);
     let attempts = Mutex::new(Vec::new());
@@ -65,7 +65,7 @@ pub(crate) async fn make<T: DeserializeOwned>(
             });
         result
     };
-    let transient = |failed: &Failed| transient(failed, call.repeatable);
+    let transient = |failed: &Failed<C>| transient(failed, call.repeatable);
     retry
         .run(deadline, transient, |_| (), attempt)
         .await
@@ -83,7 +83,7 @@ pub(crate) async fn make<T: DeserializeOwned>(
 }
 
 /// Whether to try again: never what could have a second effect, and never what the service says cannot help.
-fn transient(failed: &Failed, repeatable: bool) -> Option<Transient> {
+fn transient<C>(failed: &Failed<C>, repeatable: bool) -> Option<Transient> {
     if !repeatable {
         return None;
     }
@@ -100,7 +100,7 @@ fn transient(failed: &Failed, repeatable: bool) -> Option<Transient> {
     })
 }
 
-async fn send<T: DeserializeOwned>(request: RequestBuilder) -> Result<(T, Value), Failed> {
+async fn send<T: DeserializeOwned, C: ProblemCode>(request: RequestBuilder) -> Result<(T, Value), Failed<C>> {
     let failed = |failure| Failed {
         failure,
         retry_after: None,

@@ -8,13 +8,13 @@ use crate::ProblemCode;
 
 /// A call that failed, after all its attempts.
 #[derive(Debug)]
-pub struct Error {
+pub struct Error<C> {
     /// The method.
     pub method: &'static str,
     /// The route, as the contract has it.
     pub route: &'static str,
     /// Why the last attempt failed.
-    pub failure: Failure,
+    pub failure: Failure<C>,
     /// The id under which the service's logs have this call.
     pub request_id: String,
     /// Every attempt, in order.
@@ -23,9 +23,9 @@ pub struct Error {
 
 /// Why an attempt failed.
 #[derive(Clone, Debug)]
-pub enum Failure {
+pub enum Failure<C> {
     /// The service refused it, with a problem.
-    Problem(Box<Problem>),
+    Problem(Box<Problem<C>>),
     /// Something in front of the service answered in its place.
     Status(u16),
     /// No connection, or one that broke.
@@ -38,9 +38,10 @@ pub enum Failure {
 
 /// A problem (RFC 9457) of the service.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Problem {
+#[serde(bound = "C: ProblemCode")]
+pub struct Problem<C> {
     /// What it is.
-    pub code: ProblemCode,
+    pub code: C,
     /// The HTTP status.
     pub status: u16,
     /// What happened this time.
@@ -78,9 +79,9 @@ pub struct Attempt {
     pub waited: Duration,
 }
 
-impl Error {
+impl<C: ProblemCode> Error<C> {
     /// The problem, where the service gave one.
-    pub fn problem(&self) -> Option<&Problem> {
+    pub fn problem(&self) -> Option<&Problem<C>> {
         match &self.failure {
             Failure::Problem(problem) => Some(problem),
             _ => None,
@@ -99,7 +100,7 @@ impl Error {
     }
 }
 
-impl fmt::Display for Failure {
+impl<C: fmt::Display> fmt::Display for Failure<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Problem(problem) => {
@@ -117,7 +118,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl fmt::Display for Error {
+impl<C: fmt::Display> fmt::Display for Error<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -131,4 +132,4 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl<C: fmt::Debug + fmt::Display> std::error::Error for Error<C> {}

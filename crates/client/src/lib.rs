@@ -1,15 +1,14 @@
-//! The typed client of the api service: retries only what is safe, waits as long as it is told, and its errors
-//! say what belongs into a report.
+//! What every client needs: it retries only what is safe, waits as long as the service asks, and its errors say what
+//! belongs into a report. The operations and types of a service are its own.
 
 mod call;
+mod caller;
 mod code;
 mod error;
-mod operations;
 mod settings;
-mod types;
 
+pub use caller::{Caller, Fetched, Sent};
 pub use code::ProblemCode;
 pub use error::{Attempt, Error, Failure, FieldError, Problem};
-pub use operations::{Client, Fetched};
+pub use reqwest::Method;
 pub use settings::Settings;
-pub use types::{Accepted, Delivery, Item, Job, NewOrder, Order, OrderPage, Quote, QuoteItem};

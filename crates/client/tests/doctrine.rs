@@ -1,10 +1,14 @@
 //! The caller's half of the doctrine, against a server that does what the test says.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
-use client::{Client, Failure, Item, NewOrder, ProblemCode, Settings};
+use client::{Caller, Error, Failure, Fetched, Method, Sent, Settings};
 use proptest::prelude::*;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{any, method},
@@ -19,21 +23,76 @@ fn settings() -> Settings {
     }
 }
 
-fn client(server: &MockServer, settings: Settings) -> Client {
-    Client::new(&server.uri(), "planted-token", settings).expect("a client")
+/// The codes of a service that knows one problem of its own.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "String")]
+enum Code {
+    NoteGone,
+    Unknown(String),
 }
 
-fn order() -> NewOrder {
-    NewOrder {
-        customer_email: "planted@example.com".into(),
-        currency: "EUR".into(),
-        items: vec![Item {
-            sku: "ABC-1".into(),
-            quantity: 1,
-            unit_price_cents: 1,
-        }],
-        note: None,
+impl From<String> for Code {
+    fn from(code: String) -> Self {
+        if code == "note-gone" {
+            Self::NoteGone
+        } else {
+            Self::Unknown(code)
+        }
     }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoteGone => f.write_str("note-gone"),
+            Self::Unknown(code) => f.write_str(code),
+        }
+    }
+}
+
+impl client::ProblemCode for Code {
+    fn user_message(&self) -> &'static str {
+        match self {
+            Self::NoteGone => "This note is gone.",
+            Self::Unknown(_) => "Something went wrong.",
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Note {
+    #[expect(dead_code, reason = "only its shape is checked")]
+    text: String,
+}
+
+/// A client of a service that has notes.
+#[derive(Debug)]
+struct Notes(Caller<Code>);
+
+impl Notes {
+    fn at(base: &str, settings: Settings) -> Self {
+        Self(Caller::new(base, "planted-token", settings).expect("a caller"))
+    }
+
+    async fn read(&self) -> Result<Fetched<Note>, Error<Code>> {
+        self.0.read("/notes/{id}", "/notes/1").await
+    }
+
+    async fn write(&self, sent: Sent<'_>) -> Result<Note, Error<Code>> {
+        let note = Some(json!({ "text": "planted-text" }));
+        self.0.write(Method::POST, "/notes", "/notes", sent, note).await
+    }
+
+    async fn delete(&self) -> Result<Value, Error<Code>> {
+        let sent = Sent::AsOftenAsNeeded;
+        self.0
+            .write(Method::DELETE, "/notes/{id}", "/notes/1", sent, None)
+            .await
+    }
+}
+
+fn client(server: &MockServer, settings: Settings) -> Notes {
+    Notes::at(&server.uri(), settings)
 }
 
 fn problem(code: &str, status: u16, retryable: bool) -> ResponseTemplate {
@@ -62,8 +121,7 @@ proptest! {
         runtime.block_on(async {
             let answer = if as_problem { problem("overloaded", status, retryable) } else { ResponseTemplate::new(status) };
             let server = always(answer.insert_header("retry-after", "0")).await;
-            let day = "2026-01-01".parse().expect("a day");
-            let _ = client(&server, settings()).create_report(day, day).await;
+            let _ = client(&server, settings()).write(Sent::Once).await;
             assert_eq!(sent(&server).await, 1);
         });
     }
@@ -73,7 +131,7 @@ proptest! {
 async fn a_post_with_a_key_is_sent_again_with_the_same_key() {
     let server = always(problem("overloaded", 503, true)).await;
     client(&server, settings())
-        .create_order(&order())
+        .write(Sent::UnderKey("the-key"))
         .await
         .expect_err("it stays overloaded");
     let keys: Vec<_> = server
@@ -89,14 +147,11 @@ async fn a_post_with_a_key_is_sent_again_with_the_same_key() {
 
 #[tokio::test]
 async fn what_the_service_says_cannot_help_is_not_tried_again() {
-    let server = always(problem("order-gone", 410, false)).await;
-    let error = client(&server, settings())
-        .order(uuid::Uuid::nil())
-        .await
-        .expect_err("gone");
+    let server = always(problem("note-gone", 410, false)).await;
+    let error = client(&server, settings()).read().await.expect_err("gone");
     assert_eq!((error.attempts.len(), sent(&server).await), (1, 1));
-    assert_eq!(error.problem().expect("a problem").code, ProblemCode::OrderGone);
-    assert_eq!(error.user_message(), "This order was cancelled.");
+    assert_eq!(error.problem().expect("a problem").code, Code::NoteGone);
+    assert_eq!(error.user_message(), "This note is gone.");
 }
 
 #[tokio::test]
@@ -109,14 +164,11 @@ async fn a_server_that_asks_for_two_seconds_gets_two_seconds() {
         .mount(&server)
         .await;
     Mock::given(method("GET"))
-        .respond_with(problem("order-gone", 410, false))
+        .respond_with(problem("note-gone", 410, false))
         .mount(&server)
         .await;
     let began = Instant::now();
-    let error = client(&server, settings())
-        .order(uuid::Uuid::nil())
-        .await
-        .expect_err("gone");
+    let error = client(&server, settings()).read().await.expect_err("gone");
     assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
     assert_eq!(error.attempts.len(), 2);
     assert!(error.attempts[1].waited >= Duration::from_secs(2));
@@ -127,10 +179,7 @@ async fn a_wait_past_the_deadline_is_not_waited_for() {
     for wait in ["60", "Fri, 31 Dec 2100 23:59:59 GMT"] {
         let server = always(problem("overloaded", 503, true).insert_header("retry-after", wait)).await;
         let began = Instant::now();
-        let error = client(&server, settings())
-            .order(uuid::Uuid::nil())
-            .await
-            .expect_err("overloaded");
+        let error = client(&server, settings()).read().await.expect_err("overloaded");
         assert!(began.elapsed() < Duration::from_secs(5));
         assert_eq!(sent(&server).await, 1, "{wait}: {:?}", error.attempts);
     }
@@ -138,18 +187,16 @@ async fn a_wait_past_the_deadline_is_not_waited_for() {
 
 #[tokio::test]
 async fn under_a_dead_server_the_budget_holds() {
-    let dead = Client::new(
+    let dead = Notes::at(
         "http://127.0.0.1:1",
-        "t",
         Settings {
             retry_budget: 0.1,
             ..settings()
         },
-    )
-    .expect("a client");
+    );
     let mut attempts = 0;
     for _ in 0..1_000 {
-        let error = dead.order(uuid::Uuid::nil()).await.expect_err("nobody is there");
+        let error = dead.read().await.expect_err("nobody is there");
         assert!(matches!(error.failure, Failure::Transport(_)), "{error}");
         attempts += error.attempts.len();
     }
@@ -159,7 +206,7 @@ async fn under_a_dead_server_the_budget_holds() {
 #[tokio::test]
 async fn a_stale_answer_says_that_it_is_stale_and_a_refusal_is_an_answer() {
     let server = MockServer::start().await;
-    let page = ResponseTemplate::new(200).set_body_json(json!({ "items": [], "next_cursor": null }));
+    let page = ResponseTemplate::new(200).set_body_json(json!({ "text": "t" }));
     Mock::given(any())
         .respond_with(page)
         .up_to_n_times(1)
@@ -173,36 +220,32 @@ async fn a_stale_answer_says_that_it_is_stale_and_a_refusal_is_an_answer() {
             ..settings()
         },
     );
-    assert!(client.orders(20, None).await.expect("fresh").stale_for.is_none());
+    assert!(client.read().await.expect("fresh").stale_for.is_none());
     Mock::given(any())
         .respond_with(problem("overloaded", 503, true))
         .up_to_n_times(1)
         .mount(&server)
         .await;
-    assert!(
-        client
-            .orders(20, None)
-            .await
-            .expect("it stands in")
-            .stale_for
-            .is_some()
-    );
+    assert!(client.read().await.expect("it stands in").stale_for.is_some());
     Mock::given(any())
         .respond_with(problem("forbidden", 403, false))
         .mount(&server)
         .await;
-    client.orders(20, None).await.expect_err("a refusal");
+    client.read().await.expect_err("a refusal");
 }
 
 #[tokio::test]
 async fn errors_say_what_belongs_into_a_report_and_nothing_that_does_not() {
     let server = always(problem("a-code-of-next-year", 503, true)).await;
     let client = client(&server, settings());
-    let error = client.create_order(&order()).await.expect_err("refused");
+    let error = client
+        .write(Sent::UnderKey("the-key"))
+        .await
+        .expect_err("refused");
     let report = error.to_string();
     for part in [
         "POST",
-        "/v1/orders",
+        "/notes",
         "503",
         "a-code-of-next-year",
         &error.request_id,
@@ -220,33 +263,27 @@ async fn errors_say_what_belongs_into_a_report_and_nothing_that_does_not() {
         .collect();
     assert!(ids.iter().all(|id| *id == error.request_id.as_str()));
     assert_eq!(
-        error.problem().expect("a problem").code.as_str(),
+        error.problem().expect("a problem").code.to_string(),
         "a-code-of-next-year"
     );
-    let printed = format!("{client:?} {:?} {error:?} {report}", order());
+    let printed = format!("{client:?} {error:?} {report}");
     assert!(!printed.contains("planted"), "{printed}");
 }
 
 #[tokio::test]
 async fn a_server_that_hangs_is_given_up_in_time() {
     let server = always(ResponseTemplate::new(200).set_delay(Duration::from_secs(30))).await;
-    let error = client(&server, settings())
-        .order(uuid::Uuid::nil())
-        .await
-        .expect_err("it hangs");
+    let error = client(&server, settings()).read().await.expect_err("it hangs");
     assert!(matches!(error.failure, Failure::TimedOut));
     assert_eq!(error.attempts.len(), 3);
 }
 
 #[tokio::test]
 async fn an_answer_that_breaks_the_contract_is_reported_like_any_failure() {
-    let server = always(ResponseTemplate::new(200).set_body_json(json!({ "id": 7 }))).await;
-    let error = client(&server, settings()).cancel_order(uuid::Uuid::nil()).await;
+    let server = always(ResponseTemplate::new(200).set_body_json(json!({ "text": 7 }))).await;
+    let error = client(&server, settings()).delete().await;
     error.expect("what a cancellation answers is not looked at");
-    let error = client(&server, settings())
-        .order(uuid::Uuid::nil())
-        .await
-        .expect_err("no order");
+    let error = client(&server, settings()).read().await.expect_err("no note");
     assert!(matches!(error.failure, Failure::Invalid(_)), "{error}");
     assert_eq!((error.method, error.attempts.len()), ("GET", 1));
     let seen = &server.received_requests().await.expect("recorded")[1];

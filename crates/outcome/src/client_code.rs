@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::Catalogue;
 
-/// Renders the catalogue as `crates/client/src/code.rs`, to be formatted.
+/// Renders the catalogue as the `ProblemCode` of a client, to be formatted.
 pub fn catalogue_as_rust(catalogue: Catalogue) -> String {
     let (mut variants, mut names, mut parse, mut messages) = Default::default();
     for row in catalogue.iter() {
@@ -42,8 +42,10 @@ Self::Unknown(code) => code,
 }}
 }}
 
-/// A sentence to show to an end user.
-pub fn user_message(&self) -> &'static str {{
+}}
+
+impl client::ProblemCode for ProblemCode {{
+fn user_message(&self) -> &'static str {{
 match self {{
 {messages}
 Self::Unknown(_) => \"Something went wrong. Please try again later.\",

@@ -5,20 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use platform::{App, Role, config::Settings, http::auth::development_token};
+use http_server::auth::development_token;
+use platform::{App, Settings};
 use reqwest::{Client, Method, RequestBuilder, Response};
-use serde_json::{Value, json};
 use tokio::sync::OwnedRwLockReadGuard;
 
-use crate::{Proxy, TestAppBuilder, TestDatabase};
-
-/// Where notes are.
-pub const NOTES: &str = "/v1/test/notes";
+use crate::{Proxy, TestAppBuilder, TestDatabase, UnderTest};
 
 /// An app with a database of its own, its ports free ones, its Redis keys its own.
-pub struct TestApp {
+pub struct TestApp<U: UnderTest> {
     /// The app.
-    pub app: App,
+    pub app: App<U::State>,
     /// Its database.
     pub database: TestDatabase,
     /// Where its API listens.
@@ -35,24 +32,19 @@ pub struct TestApp {
     pub redis: Option<Proxy>,
     pub(crate) client: Client,
     pub(crate) scopes: String,
-    /// Its settings.
+    /// The settings that every service has.
     pub settings: Settings,
     pub(crate) _undisturbed: Option<OwnedRwLockReadGuard<()>>,
 }
 
-/// A note that keeps all rules.
-pub fn note() -> Value {
-    json!({ "text": "remember the milk" })
-}
-
-impl TestApp {
+impl<U: UnderTest> TestApp<U> {
     /// An app like any other.
     pub async fn start() -> Self {
         Self::build().start().await
     }
 
     /// An app with something special.
-    pub fn build() -> TestAppBuilder {
+    pub fn build() -> TestAppBuilder<U> {
         TestAppBuilder::default()
     }
 
@@ -96,42 +88,6 @@ impl TestApp {
             .expect("an answer")
     }
 
-    /// Writes a note as alice under this key.
-    ///
-    /// # Panics
-    /// When no answer comes.
-    pub async fn write_with_key(&self, key: &str, note: &Value) -> Response {
-        self.write_request(key, note).send().await.expect("an answer")
-    }
-
-    /// The request that writes a note as alice.
-    pub fn write_request(&self, key: &str, note: &Value) -> RequestBuilder {
-        self.request(Method::POST, NOTES)
-            .header("idempotency-key", key)
-            .json(note)
-    }
-
-    /// Writes a note as alice under a fresh key.
-    ///
-    /// # Panics
-    /// When no answer comes.
-    pub async fn write(&self, note: &Value) -> Response {
-        self.write_with_key(&uuid::Uuid::new_v4().to_string(), note).await
-    }
-
-    /// Writes a note and gives its path.
-    ///
-    /// # Panics
-    /// When it is not written.
-    pub async fn written(&self) -> String {
-        let response = self.write(&note()).await;
-        assert_eq!(response.status(), 201);
-        response.headers()["location"]
-            .to_str()
-            .expect("a path")
-            .to_owned()
-    }
-
     /// `GET` on the management port.
     ///
     /// # Panics
@@ -166,7 +122,7 @@ impl TestApp {
     /// After thirty seconds.
     pub async fn wait_for_in_flight(&self, count: usize) {
         let started = Instant::now();
-        while self.app.platform.in_flight.in_flight() != count {
+        while self.app.shared.in_flight.in_flight() != count {
             assert!(
                 started.elapsed() < Duration::from_secs(30),
                 "never {count} in flight"
@@ -178,22 +134,6 @@ impl TestApp {
     /// Waits until every cache entry that was on its way has arrived.
     pub async fn redis_has_entries(&self) {
         self.app.platform.lifecycle.background_idle().await;
-    }
-
-    /// Deletes something through another replica.
-    ///
-    /// # Panics
-    /// When there is nothing.
-    pub async fn delete_elsewhere(&self, path: &str) {
-        let mut settings = self.settings.clone();
-        settings.database.url = self.database.url.as_str().into();
-        let another = App::start(settings, crate::SERVICE, Role::Api).expect("another replica starts");
-        let request = self.client.delete(format!(
-            "http://{}{path}",
-            another.public.as_ref().expect("it serves").address
-        ));
-        let request = request.bearer_auth(self.token("alice", &self.scopes));
-        assert_eq!(request.send().await.expect("an answer").status(), 204);
     }
 
     /// The value of a metric's line that begins with `name`, 0 where there is none.

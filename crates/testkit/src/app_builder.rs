@@ -1,18 +1,15 @@
 //! What is special about a test's app, and how it is started.
 
-use std::path::Path;
+use std::marker::PhantomData;
 
-use api::service::{DEFAULT_TOML, SERVICE};
-use platform::{
-    App, Role, config,
-    http::{document, openapi::scopes},
-};
+use http_server::openapi::scopes;
+use platform::{App, Role};
 use reqwest::Client;
 
-use crate::{Mode, Proxy, TestApp, TestDatabase, collector::COLLECTOR, logs, redis_undisturbed, routes};
+use crate::{Mode, Proxy, TestApp, TestDatabase, UnderTest, collector::COLLECTOR, logs, redis_undisturbed};
 
 /// What is special about an app.
-pub struct TestAppBuilder {
+pub struct TestAppBuilder<U> {
     role: Role,
     settings: Vec<(String, String)>,
     postgres_proxy: bool,
@@ -20,9 +17,10 @@ pub struct TestAppBuilder {
     redis_proxy: bool,
     faulty_redis: bool,
     unmigrated: bool,
+    under_test: PhantomData<U>,
 }
 
-impl Default for TestAppBuilder {
+impl<U: UnderTest> Default for TestAppBuilder<U> {
     fn default() -> Self {
         Self {
             role: Role::Api,
@@ -32,11 +30,12 @@ impl Default for TestAppBuilder {
             redis_proxy: false,
             faulty_redis: false,
             unmigrated: false,
+            under_test: PhantomData,
         }
     }
 }
 
-impl TestAppBuilder {
+impl<U: UnderTest> TestAppBuilder<U> {
     /// Sets a key, as the environment would.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.settings.push((
@@ -86,51 +85,48 @@ impl TestAppBuilder {
     ///
     /// # Panics
     /// When Postgres or Redis is not there: `make test` starts both.
-    pub async fn start(self) -> TestApp {
+    pub async fn start(self) -> TestApp<U> {
         let name = format!("test-{}", uuid::Uuid::now_v7().simple());
-        let mut variables: Vec<(String, String)> = std::env::vars()
-            .filter(|(name, _)| name == "APP__DATABASE__URL" || name == "APP__REDIS__URL")
-            .collect();
-        let mut set = |key: &str, value: &str| variables.push((key.to_owned(), value.to_owned()));
-        set("APP__SERVICE__NAME", &name);
-        set("APP__HTTP__PORT", "0");
-        set("APP__HTTP__MANAGEMENT_PORT", "0");
-        set("APP__HTTP__WORKERS", "1");
-        set("APP__DATABASE__POOL_SIZE", "4");
-        set("APP__CACHE__MAX_LOADS", "4");
-        // Nothing is sampled, so that what arrives was kept for a reason.
-        set(
-            "APP__TELEMETRY__ENDPOINT",
-            &format!("http://{}", COLLECTOR.address),
-        );
-        set("APP__TELEMETRY__SAMPLE_RATIO", "0");
-        variables.extend(self.settings);
-        let loaded = config::load_from(DEFAULT_TOML, Path::new("/nonexistent"), variables);
-        let mut settings = loaded.valid().expect("run the tests with `make test`");
-        logs::start(&settings);
-
-        let server = secrecy_text(&settings.database.url);
+        let server = in_environment("APP__DATABASE__URL");
+        let redis_url = in_environment("APP__REDIS__URL");
+        let service = U::service();
+        let schema = service.definition().schema;
         let database = if self.unmigrated {
             TestDatabase::create(&server).await
         } else {
-            TestDatabase::migrated(&server, &settings).await
+            TestDatabase::migrated(&server, schema).await
         };
         let (database_url, postgres) = via_proxy(&database.url, self.postgres_proxy).await;
         if let Some(proxy) = postgres.as_ref().filter(|_| self.postgres_away) {
             proxy.set(Mode::Cut);
         }
-        let redis_url = secrecy_text(&settings.redis.url);
         let redis_address = crate::proxy::address_of(&redis_url).to_string();
         let (redis_url, redis) = via_proxy(&redis_url, self.redis_proxy).await;
-        settings.database.url = database_url.into();
-        settings.redis.url = redis_url.into();
+        let collector = format!("http://{}", COLLECTOR.address);
+        let common = [
+            ("APP__SERVICE__NAME", name.as_str()),
+            ("APP__DATABASE__URL", &database_url),
+            ("APP__REDIS__URL", &redis_url),
+            ("APP__HTTP__PORT", "0"),
+            ("APP__HTTP__MANAGEMENT_PORT", "0"),
+            ("APP__HTTP__WORKERS", "1"),
+            ("APP__DATABASE__POOL_SIZE", "4"),
+            ("APP__CACHE__MAX_LOADS", "4"),
+            // Nothing is sampled, so that what arrives was kept for a reason.
+            ("APP__TELEMETRY__ENDPOINT", &collector),
+            ("APP__TELEMETRY__SAMPLE_RATIO", "0"),
+        ];
+        let common = common.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let loaded = service.load_from(common.into_iter().chain(self.settings));
+        let settings = loaded.valid().expect("the settings of the test are valid");
+        logs::start(settings.as_ref());
 
         let undisturbed = if self.faulty_redis {
             None
         } else {
             Some(redis_undisturbed().await)
         };
-        let app = App::start(settings.clone(), crate::SERVICE, self.role);
+        let app = App::start(&settings, service, self.role);
         let app = app.expect("the app starts");
         let address = app.public.as_ref().expect("every role of a test serves").address;
         let url = format!("http://{address}");
@@ -149,8 +145,8 @@ impl TestAppBuilder {
             postgres,
             redis,
             client,
-            scopes: everything(),
-            settings,
+            scopes: everything::<U>(),
+            settings: settings.as_ref().clone(),
             _undisturbed: undisturbed,
         };
         if !self.unmigrated && !self.postgres_away {
@@ -160,14 +156,16 @@ impl TestAppBuilder {
     }
 }
 
-/// All scopes of the contract, those of the tests' own routes included.
-fn everything() -> String {
-    let document = document(routes::configure, SERVICE.catalogue, SERVICE.version);
+/// All scopes of the contract.
+fn everything<U: UnderTest>() -> String {
+    let document = U::service().definition().contract().document();
     scopes(&document).into_iter().collect::<Vec<_>>().join(" ")
 }
 
-fn secrecy_text(secret: &platform::config::SecretString) -> String {
-    platform::config::ExposeSecret::expose_secret(secret).to_owned()
+/// The address of a server that `make test` has started.
+pub(crate) fn in_environment(variable: &str) -> String {
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: run the tests with `make test`"))
 }
 
 async fn via_proxy(url: &str, wanted: bool) -> (String, Option<Proxy>) {

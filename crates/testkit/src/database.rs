@@ -1,12 +1,10 @@
 //! A database per test, dropped with it.
 
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
-use crate::notes::TABLE;
-use api::service::SERVICE;
-use platform::config::Settings;
+use database::Schema;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 /// A database of its own.
 #[derive(Debug)]
@@ -27,10 +25,16 @@ impl TestDatabase {
     ///
     /// # Panics
     /// When the migrations do not run.
-    pub async fn migrated(server: &str, settings: &Settings) -> Self {
-        static TEMPLATE: OnceCell<String> = OnceCell::const_new();
-        let template = TEMPLATE.get_or_init(|| template(server, settings)).await;
-        Self::copied(server, template).await
+    pub async fn migrated(server: &str, schema: Schema) -> Self {
+        static MADE: Mutex<BTreeSet<String>> = Mutex::const_new(BTreeSet::new());
+        let name = format!("template_{}", schema.fingerprint());
+        let mut made = MADE.lock().await;
+        if !made.contains(&name) {
+            make_template(server, schema, &name).await;
+            made.insert(name.clone());
+        }
+        drop(made);
+        Self::copied(server, &name).await
     }
 
     async fn copied(server: &str, template: &str) -> Self {
@@ -51,15 +55,21 @@ impl TestDatabase {
     }
 
     /// Brings its schema up to date.
-    pub async fn migrate(&self, settings: &Settings) {
-        let mut settings = settings.database.clone();
-        settings.url = self.url.as_str().into();
-        SERVICE
-            .schema
-            .migrate(&settings)
-            .await
-            .expect("the migrations run");
-        self.execute(TABLE).await;
+    ///
+    /// # Panics
+    /// When the migrations do not run.
+    pub async fn migrate(&self, schema: Schema) {
+        self.try_migrate(schema).await.expect("the migrations run");
+    }
+
+    /// Brings its schema up to date; returns how many migrations there were.
+    ///
+    /// # Errors
+    /// When a migration fails.
+    pub async fn try_migrate(&self, schema: Schema) -> anyhow::Result<usize> {
+        let url = ("APP__DATABASE__URL".to_owned(), self.url.clone());
+        let loaded = settings::load_from::<platform::Settings>("", "/nonexistent".as_ref(), [url]);
+        schema.migrate(&loaded.settings.database).await
     }
 
     /// A connection of the test's own, past every proxy.
@@ -81,29 +91,6 @@ impl TestDatabase {
             .fetch_one(&mut self.connect().await)
             .await
             .expect("the statement counts")
-    }
-
-    /// Makes inserting a note fail with this SQLSTATE, the first `times` times.
-    pub async fn fail_inserts(&self, sqlstate: &str, times: u32) {
-        self.execute(&format!(
-            "CREATE SEQUENCE failures;
-             CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-               IF nextval('failures') <= {times} THEN RAISE EXCEPTION 'provoked' USING ERRCODE = '{sqlstate}'; END IF;
-               RETURN NEW;
-             END $$;
-             CREATE TRIGGER fail BEFORE INSERT ON test_notes FOR EACH ROW EXECUTE FUNCTION fail();"
-        ))
-        .await;
-    }
-
-    /// Makes inserting a note take so long.
-    pub async fn slow_inserts(&self, seconds: f64) {
-        self.execute(&format!(
-            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
-               $$ BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END $$;
-             CREATE TRIGGER slow BEFORE INSERT ON test_notes FOR EACH ROW EXECUTE FUNCTION slow();",
-        ))
-        .await;
     }
 
     /// Lets nobody in any more; who is connected stays.
@@ -132,11 +119,6 @@ impl TestDatabase {
         execute(&self.server, &format!("ALTER DATABASE {} {change}", self.name)).await;
     }
 
-    /// Holds up every statement on the notes, until the lock is released or dropped.
-    pub async fn lock_notes(&self) -> Lock {
-        self.hold("LOCK TABLE test_notes").await
-    }
-
     /// Holds what this statement locks, until it is released or dropped.
     pub async fn hold(&self, lock: &'static str) -> Lock {
         let mut connection = self.connect().await;
@@ -145,18 +127,6 @@ impl TestDatabase {
             locked.expect("the lock is free");
         }
         Lock(connection)
-    }
-
-    /// Holds up every commit that has written a note, as the line of those that notify does behind a slow disk.
-    pub async fn hold_commits(&self) -> Lock {
-        self.execute(
-            "CREATE FUNCTION stand_in_line() RETURNS trigger LANGUAGE plpgsql AS
-               $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
-             CREATE CONSTRAINT TRIGGER stand_in_line AFTER INSERT OR UPDATE ON test_notes
-               DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION stand_in_line();",
-        )
-        .await;
-        self.hold("SELECT pg_advisory_xact_lock(1)").await
     }
 
     /// Waits until a statement waits for a lock.
@@ -232,9 +202,8 @@ impl Lock {
     }
 }
 
-/// The database that tests copy; made by the first process that needs it.
-async fn template(server: &str, settings: &Settings) -> String {
-    let name = format!("template_{}", SERVICE.schema.fingerprint());
+/// Makes the database that tests copy, unless it is there.
+async fn make_template(server: &str, schema: Schema, name: &str) {
     let options = PgConnectOptions::from_str(server).expect("a valid address");
     let mut alone = PgConnection::connect_with(&options)
         .await
@@ -245,10 +214,10 @@ async fn template(server: &str, settings: &Settings) -> String {
         .await
         .expect("a lock");
     let there = sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-        .bind(&name);
+        .bind(name);
     if !there.fetch_one(&mut alone).await.expect("a catalogue") {
         let database = TestDatabase::create(server).await;
-        database.migrate(settings).await;
+        database.migrate(schema).await;
         execute(
             server,
             &format!("ALTER DATABASE {} RENAME TO {name}", database.name),
@@ -256,7 +225,6 @@ async fn template(server: &str, settings: &Settings) -> String {
         .await;
         // What was renamed is not there any more to be dropped.
     }
-    name
 }
 
 async fn execute(url: &str, sql: &str) {

@@ -5,11 +5,9 @@ use std::{
     sync::{Mutex, Once, PoisonError},
 };
 
-use platform::{
-    config::{LogFormat, Settings},
-    telemetry,
-};
+use platform::Settings;
 use serde_json::Value;
+use telemetry::LogFormat;
 
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 static START: Once = Once::new();

@@ -1,11 +1,11 @@
 //! What must hold for every problem answer.
 
-use api::{problems, service::SERVICE};
-use platform::http::{document, openapi::declared_codes};
+use http_server::openapi::declared_codes;
+use outcome::Catalogue;
 use reqwest::{Method, Response, header::HeaderMap};
 use serde_json::Value;
 
-use crate::routes;
+use crate::UnderTest;
 
 /// Words that would tell of our inside.
 const FORBIDDEN: [&str; 12] = [
@@ -28,13 +28,19 @@ const FORBIDDEN: [&str; 12] = [
 ///
 /// # Panics
 /// When anything is not as promised.
-pub async fn assert_problem(response: Response, template: &str, method: Method, code: &str) -> Value {
+pub async fn assert_problem<U: UnderTest>(
+    response: Response,
+    template: &str,
+    method: Method,
+    code: &str,
+) -> Value {
+    let definition = U::service().definition();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = response.text().await.expect("the answer is complete");
-    let body = assert_problem_parts(status, &headers, &body, code);
+    let body = assert_problem_parts(definition.catalogue, (status, &headers, &body), code);
 
-    let document = document(routes::configure, SERVICE.catalogue, SERVICE.version);
-    let document: Value = serde_json::to_value(&document).expect("the document serializes");
+    let document: Value =
+        serde_json::to_value(definition.contract().document()).expect("the document serializes");
     let unrouted = document["x-problems"].as_array().expect("x-problems is a list");
     let declared = declared_codes(&document, template, method.as_str(), status);
     assert!(
@@ -48,7 +54,11 @@ pub async fn assert_problem(response: Response, template: &str, method: Method, 
 ///
 /// # Panics
 /// When anything is not as promised.
-pub fn assert_problem_parts(status: u16, headers: &HeaderMap, body: &str, code: &str) -> Value {
+pub fn assert_problem_parts(
+    catalogue: Catalogue,
+    (status, headers, body): (u16, &HeaderMap, &str),
+    code: &str,
+) -> Value {
     let text = |name: &str| {
         headers
             .get(name)
@@ -57,9 +67,7 @@ pub fn assert_problem_parts(status: u16, headers: &HeaderMap, body: &str, code: 
     let problem: Value =
         serde_json::from_str(body).unwrap_or_else(|_| panic!("{status} with no JSON: {body}"));
     assert_eq!(problem["code"], code, "{body}");
-    let row = problems::CATALOGUE
-        .find(code)
-        .expect("the code is in the catalogue");
+    let row = catalogue.find(code).expect("the code is in the catalogue");
     assert_eq!(status, row.status.as_u16(), "{body}");
     assert_eq!(problem["status"], status, "{body}");
     assert_eq!(text("content-type").as_deref(), Some("application/problem+json"));

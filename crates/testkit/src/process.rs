@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::TestDatabase;
+use crate::{TestDatabase, app_builder::in_environment};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,8 +29,8 @@ impl Environment {
     /// # Panics
     /// When Postgres or Redis is not there: `make test` starts both.
     pub async fn new(binary: impl Into<PathBuf>) -> Self {
-        let server = std::env::var("APP__DATABASE__URL").expect("run the tests with `make test`");
-        let redis = std::env::var("APP__REDIS__URL").expect("run the tests with `make test`");
+        let server = in_environment("APP__DATABASE__URL");
+        let redis = in_environment("APP__REDIS__URL");
         let database = TestDatabase::create(&server).await;
         let environment = Self {
             database,

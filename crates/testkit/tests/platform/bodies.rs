@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use platform::lifecycle::Phase;
-use testkit::{RawConnection, TestApp, assert_problem_parts};
+use runtime::Phase;
+use testkit::RawConnection;
+
+use crate::{TestApp, assert_problem_parts};
 
 use crate::catalogue::chunked_post;
 
@@ -59,7 +61,7 @@ async fn after_503() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_body_does_not_eat_the_deadline() {
     let app = TestApp::build().start().await;
-    let body = testkit::note().to_string();
+    let body = testkit::notes::note().to_string();
     let head = chunked_post(&app).replace("transfer-encoding: chunked\r\n", "x-request-timeout-ms: 300\r\n");
     let head = head.replacen(
         "\r\n\r\n",
@@ -153,7 +155,13 @@ async fn slow_senders_leave_room_for_others() {
         slow.push(connection);
     }
     app.wait_for_in_flight(2).await;
-    let response = app.write(&testkit::note()).await;
-    testkit::assert_problem(response, testkit::NOTES, reqwest::Method::POST, "overloaded").await;
-    assert_eq!(app.get(testkit::NOTES).await.status(), 200);
+    let response = app.write(&testkit::notes::note()).await;
+    crate::assert_problem(
+        response,
+        testkit::notes::NOTES,
+        reqwest::Method::POST,
+        "overloaded",
+    )
+    .await;
+    assert_eq!(app.get(testkit::notes::NOTES).await.status(), 200);
 }

@@ -1,12 +1,14 @@
 //! Every problem type is triggered through real HTTP. A row without a way to trigger it fails the suite.
 
-use api::problems::CATALOGUE;
-use platform::lifecycle::Phase;
 use reqwest::Method;
+use runtime::Phase;
 use serde_json::json;
 use testkit::{
-    Mode, NOTES, RawConnection, TestApp, assert_problem, assert_problem_parts, canned_server, note,
+    Mode, RawConnection, canned_server,
+    notes::{CATALOGUE, NOTES, note},
 };
+
+use crate::{TestApp, assert_problem, assert_problem_parts};
 
 const NOTE: &str = "/v1/test/notes/{id}";
 
@@ -19,22 +21,7 @@ async fn every_problem_type_is_triggered() {
 
 #[test]
 fn codes_are_unique_and_every_row_says_something_to_everybody() {
-    let mut codes: Vec<&str> = CATALOGUE.iter().map(|row| row.code).collect();
-    codes.sort_unstable();
-    let all = codes.len();
-    codes.dedup();
-    assert_eq!(codes.len(), all);
-    for row in CATALOGUE.iter() {
-        let words = [row.title, row.advice, row.user_message, row.runbook];
-        assert!(words.iter().all(|words| words.len() > 10), "{}", row.code);
-        assert!(
-            row.code
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
-            "{}",
-            row.code
-        );
-    }
+    testkit::assert_catalogue(CATALOGUE);
 }
 
 async fn trigger(code: &str) {
@@ -208,7 +195,6 @@ async fn trigger(code: &str) {
             assert_problem(request.send().await.expect("an answer"), NOTES, get, code).await;
         }
         "upstream-error" | "upstream-invalid" | "upstream-unavailable" => {
-            let app = TestApp::start().await;
             let port = match code {
                 "upstream-error" => {
                     canned_server("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n")
@@ -222,10 +208,15 @@ async fn trigger(code: &str) {
                 }
                 _ => 1,
             };
-            let response = app.get(&format!("/v1/test/upstream?port={port}")).await;
+            let app = TestApp::build().set("partner.url", &format!("http://127.0.0.1:{port}"));
+            let app = app.start().await;
+            let response = app.get("/v1/test/upstream").await;
             assert_problem(response, "/v1/test/upstream", get, code).await;
         }
-        _ => assert!(crate::trigger(code).await, "no test triggers {code}; write one"),
+        _ => assert!(
+            crate::jobs::trigger(code).await,
+            "no test triggers {code}; write one"
+        ),
     }
 }
 

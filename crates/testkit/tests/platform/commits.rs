@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use testkit::{Mode, NOTES, RawConnection, TestApp, assert_problem, note};
+use testkit::{
+    Mode, RawConnection,
+    notes::{NOTES, note},
+};
+
+use crate::{TestApp, assert_problem};
 
 const WRITTEN: &str = "SELECT count(*) FROM test_notes";
 const KEYS: &str = "SELECT count(*) FROM idempotency_keys";

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use platform::lifecycle::{Lifecycle, Phase};
-use testkit::{RawConnection, TestApp, note};
+use runtime::{Lifecycle, Phase};
+use testkit::{RawConnection, notes::note};
+
+use crate::TestApp;
 
 use tokio::task::JoinHandle;
 

@@ -2,7 +2,9 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{NOTES, TestApp, assert_problem};
+use testkit::notes::NOTES;
+
+use crate::{TestApp, assert_problem};
 
 async fn switch(app: &TestApp, fault: &Value) -> u16 {
     let request = reqwest::Client::new().put(format!("{}/faults", app.management_url));

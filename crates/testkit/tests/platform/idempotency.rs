@@ -2,7 +2,9 @@
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use testkit::{TestApp, assert_problem, note};
+use testkit::notes::note;
+
+use crate::{TestApp, assert_problem};
 
 const COUNT: &str = "SELECT count(*) FROM test_notes";
 

@@ -1,10 +1,12 @@
-//! What goes wrong with jobs inside one process. Workers as processes are in `crates/testkit/tests`.
+//! What goes wrong with jobs inside one process. Workers as processes are in `workers.rs`.
 
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Mode, Poison, TestApp, assert_problem, log_lines, wait_for_spans};
+use testkit::{Mode, log_lines, notes::Poison, wait_for_spans};
+
+use crate::{TestApp, assert_problem};
 
 /// The problem types of jobs, for the loop over the catalogue; tells whether it knows the code.
 pub async fn trigger(code: &str) -> bool {
@@ -79,16 +81,10 @@ async fn a_dead_job_can_be_replayed_after_a_fix() {
         .execute("UPDATE job_runs SET payload = '\"works\"' WHERE kind = 'test_poison'")
         .await;
     let database = &app.app.platform.database;
-    assert!(
-        platform::jobs::retry(database, id)
-            .await
-            .expect("Postgres answers")
-    );
+    assert!(::jobs::retry(database, id).await.expect("Postgres answers"));
     app.database.wait_for_job(id, "succeeded").await;
     assert!(
-        !platform::jobs::retry(database, id)
-            .await
-            .expect("Postgres answers"),
+        !::jobs::retry(database, id).await.expect("Postgres answers"),
         "only what has failed"
     );
 }
@@ -110,7 +106,9 @@ async fn a_worker_whose_postgres_was_away_goes_on_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_that_wait_are_all_done_once() {
     let app = TestApp::build().worker().unmigrated().start().await;
-    app.database.migrate(&app.settings).await;
+    app.database
+        .migrate(testkit::notes::SERVICE.definition().schema)
+        .await;
     app.database.enqueue("test_noop", json!({}), 5, 10_000).await;
     let done =
         "SELECT count(*) FROM job_runs WHERE kind = 'test_noop' AND status = 'succeeded' AND attempt = 1";
@@ -128,7 +126,9 @@ async fn ten_thousand_that_wait_are_all_done_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_keys_and_old_runs_are_cleared_away_by_the_clock() {
     let app = TestApp::build().unmigrated().worker().start().await;
-    app.database.migrate(&app.settings).await;
+    app.database
+        .migrate(testkit::notes::SERVICE.definition().schema)
+        .await;
     app.wait_for("/readyz", 200).await;
     let began = Instant::now();
     let cleared = "SELECT count(*) FROM job_runs WHERE kind = 'clear_away' AND status = 'succeeded'";

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use platform::config::{DEVELOPMENT_SECRET, ExposeSecret};
+use http_server::DEVELOPMENT_SECRET;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use settings::ExposeSecret;
 use testkit::{
-    Mode, NOTES, RawConnection, Span, TestApp, attribute, log_lines, log_lines_of, new_trace, note,
+    Mode, RawConnection, Span, attribute, log_lines, log_lines_of, new_trace,
+    notes::{NOTES, note},
     wait_for_spans,
 };
+
+use crate::TestApp;
 
 async fn event_of(request: reqwest::RequestBuilder, id: &str) -> Value {
     request

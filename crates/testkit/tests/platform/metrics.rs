@@ -2,7 +2,8 @@
 
 use futures_util::{StreamExt, stream};
 use reqwest::Method;
-use testkit::TestApp;
+
+use crate::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_is_there_at_zero_before_its_first_request() {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use platform::{config::Settings, postgres::Schema};
+use database::{MigrationSet, Schema};
 use sqlx::{
     AssertSqlSafe, PgConnection, SqlSafeStr,
     migrate::{Migration, MigrationType, Migrator},
 };
-use testkit::{TestApp, TestDatabase};
+use testkit::TestDatabase;
+
+use crate::TestApp;
 
 const BUILD_INDEX: &str = "CREATE INDEX CONCURRENTLY things_name ON things (name)";
 const VALID: &str = "SELECT count(*) FROM pg_index
@@ -36,15 +38,9 @@ fn schema(count: usize) -> Schema {
         let sql = AssertSqlSafe(sql).into_sql_str();
         Migration::new(version, "test".into(), MigrationType::Simple, sql, no_tx)
     });
-    Schema::new(Box::leak(Box::new(Migrator::with_migrations(
-        migrations.collect(),
-    ))))
-}
-
-async fn migrate(count: usize, database: &TestDatabase, settings: &Settings) -> anyhow::Result<usize> {
-    let mut settings = settings.database.clone();
-    settings.url = database.url.as_str().into();
-    schema(count).migrate(&settings).await
+    let migrator = Box::leak(Box::new(Migrator::with_migrations(migrations.collect())));
+    let set: &MigrationSet = Box::leak(Box::new(MigrationSet::of_service(migrator)));
+    Schema::new(Box::leak(Box::new([set])))
 }
 
 async fn execute(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<()> {
@@ -64,10 +60,10 @@ async fn reader(database: &TestDatabase) -> PgConnection {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_built_concurrently_waits_for_long_transactions() {
     let app = TestApp::build().unmigrated().start().await;
-    let (database, settings) = (&app.database, &app.settings);
-    migrate(2, database, settings).await.expect("the table");
+    let database = &app.database;
+    database.try_migrate(schema(2)).await.expect("the table");
     let mut reader = reader(database).await;
-    let mut migrating = Box::pin(migrate(5, database, settings));
+    let mut migrating = Box::pin(database.try_migrate(schema(5)));
     let given_up = tokio::time::timeout(LONG, &mut migrating).await;
     assert!(
         given_up.is_err(),
@@ -86,8 +82,8 @@ async fn an_index_built_concurrently_waits_for_long_transactions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_that_was_left_invalid_is_built_again() {
     let app = TestApp::build().unmigrated().start().await;
-    let (database, settings) = (&app.database, &app.settings);
-    migrate(2, database, settings).await.expect("the table");
+    let database = &app.database;
+    database.try_migrate(schema(2)).await.expect("the table");
     let reader = reader(database).await;
     let mut broken = database.connect().await;
     let limited = execute(&mut broken, "SET lock_timeout = '100ms'").await;
@@ -97,7 +93,7 @@ async fn an_index_that_was_left_invalid_is_built_again() {
     drop(reader);
     assert_eq!(database.count(VALID).await, 0);
 
-    migrate(5, database, settings).await.expect("it is built again");
+    database.try_migrate(schema(5)).await.expect("it is built again");
     assert_eq!(database.count(VALID).await, 1);
 }
 
@@ -105,10 +101,10 @@ async fn an_index_that_was_left_invalid_is_built_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_migrations_at_the_same_time_the_second_waits_for_the_first() {
     let app = TestApp::build().unmigrated().start().await;
-    let (database, settings) = (&app.database, &app.settings);
-    migrate(2, database, settings).await.expect("the table");
+    let database = &app.database;
+    database.try_migrate(schema(2)).await.expect("the table");
     let mut reader = reader(database).await;
-    let both = async { tokio::join!(migrate(5, database, settings), migrate(5, database, settings)) };
+    let both = async { tokio::join!(database.try_migrate(schema(5)), database.try_migrate(schema(5))) };
     let mut both = Box::pin(both);
     let ended = tokio::time::timeout(LONG, &mut both).await;
     assert!(ended.is_err(), "{ended:?}");

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use testkit::{Mode, TestApp, assert_problem};
+use testkit::Mode;
+
+use crate::{TestApp, assert_problem};
 
 fn resident_megabytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux tells the size of a process");

@@ -1,9 +1,10 @@
 //! The pages every service has.
 
-use api::problems::CATALOGUE;
 use reqwest::Method;
 use serde_json::Value;
-use testkit::{TestApp, assert_problem};
+use testkit::notes::CATALOGUE;
+
+use crate::{TestApp, assert_problem};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_problem_has_a_page_for_people_and_for_programs() {

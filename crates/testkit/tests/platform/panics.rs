@@ -2,7 +2,9 @@
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use testkit::{TestApp, assert_problem, log_lines_of};
+use testkit::log_lines_of;
+
+use crate::{TestApp, assert_problem};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_is_a_500_with_its_backtrace_in_the_log_once() {
@@ -26,7 +28,7 @@ async fn a_panic_is_a_500_with_its_backtrace_in_the_log_once() {
         panics[0]["backtrace"]
             .as_str()
             .expect("a backtrace")
-            .contains("testkit::routes")
+            .contains("testkit::notes::routes")
     );
     assert_eq!(app.metric("panics_total").await, 1.0);
     let answers = lines.iter().filter(|line| line["message"] == "answered").count();

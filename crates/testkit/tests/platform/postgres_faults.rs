@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use testkit::{Mode, NOTES, TestApp, assert_problem, note};
+use testkit::{
+    Mode,
+    notes::{NOTES, note},
+};
+
+use crate::{TestApp, assert_problem};
 
 const COUNT: &str = "SELECT count(*) FROM test_notes";
 

@@ -1,6 +1,8 @@
 //! When the service says that it is started and ready.
 
-use testkit::{Mode, TestApp};
+use testkit::Mode;
+
+use crate::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schema_too_old_keeps_it_starting_until_it_is_migrated() {
@@ -8,7 +10,9 @@ async fn a_schema_too_old_keeps_it_starting_until_it_is_migrated() {
     assert_eq!(app.management("/livez").await.status(), 200);
     assert_eq!(app.management("/startupz").await.status(), 503);
     assert_eq!(app.management("/readyz").await.status(), 503);
-    app.database.migrate(&app.settings).await;
+    app.database
+        .migrate(testkit::notes::SERVICE.definition().schema)
+        .await;
     app.wait_for("/startupz", 200).await;
     app.wait_for("/readyz", 200).await;
 }

@@ -2,7 +2,8 @@
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use testkit::{TestApp, TestAppBuilder, assert_problem};
+
+use crate::{TestApp, TestAppBuilder, assert_problem};
 
 /// Twenty at once, then next to nothing.
 fn small_quota() -> TestAppBuilder {

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use cache::Cacheable;
+use database::{Abort, Fault, UnitOfWork};
 use futures_util::future::join_all;
-use platform::{
-    context::RequestContext,
-    postgres::{Abort, Fault, UnitOfWork},
-    redis::Cacheable,
-};
 use reqwest::Method;
+use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use testkit::{Mode, RedisFault, TestApp, TestAppBuilder, assert_problem, note};
+use testkit::{Mode, RedisFault, notes::note};
+
+use crate::{TestApp, TestAppBuilder, assert_problem};
 
 /// The answers of a healthy service, and how long the slowest took.
 async fn serves_as_ever(app: &TestApp) -> Duration {
@@ -254,7 +254,7 @@ impl UnitOfWork for Nothing {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_version_never_replaces_a_newer_one() {
     let app = TestApp::start().await;
-    let cache = app.app.platform.cache::<Probe>();
+    let cache = app.app.platform.read_cache::<Probe>().expect("it has Redis");
     let second = Duration::from_secs(1);
     let context = RequestContext::new("test".into(), "test".into(), tracing::Span::none(), second);
     for version in [2, 1] {

@@ -2,11 +2,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use http_server::DEVELOPMENT_SECRET;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use platform::config::DEVELOPMENT_SECRET;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use testkit::{NOTES, TestApp, TestAppBuilder, assert_problem};
+use testkit::notes::NOTES;
+
+use crate::{TestApp, TestAppBuilder, assert_problem};
 
 const ES256: &str = include_str!("keys/es256.pem");
 const ES256_PUBLIC: &str = include_str!("keys/es256.pub.pem");

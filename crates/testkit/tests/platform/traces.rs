@@ -2,8 +2,12 @@
 
 use reqwest::{Method, RequestBuilder};
 use testkit::{
-    CALLER, Mode, NOTES, TestApp, assert_problem, attribute, hex, is_error, new_trace, note, wait_for_spans,
+    CALLER, Mode, attribute, hex, is_error, new_trace,
+    notes::{NOTES, note},
+    wait_for_spans,
 };
+
+use crate::{TestApp, assert_problem};
 
 async fn sent(request: RequestBuilder) -> u16 {
     request.send().await.expect("an answer").status().as_u16()

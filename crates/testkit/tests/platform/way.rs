@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use reqwest::Method;
-use testkit::{TestApp, assert_problem, log_lines_of, note};
+use testkit::{log_lines_of, notes::note};
+
+use crate::{TestApp, assert_problem};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_valid_request_id_is_kept_and_another_rewritten() {

@@ -1,11 +1,8 @@
 //! Workers as processes: killed, stopped, poisoned. Nothing is lost, effects happen once.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use testkit::{Environment, Poison, Server};
+use testkit::{Environment, Server, notes::Poison};
 use uuid::Uuid;
 
 const NOTES: &str = "SELECT count(*) FROM test_notes";
@@ -14,12 +11,10 @@ const AGAIN_WITHIN: Duration = Duration::from_secs(30);
 
 async fn environment() -> Environment {
     let environment = Environment::new(env!("CARGO_BIN_EXE_test-service")).await;
-    let loaded = platform::config::load_from(
-        api::service::DEFAULT_TOML,
-        Path::new("/nonexistent"),
-        std::env::vars().filter(|(name, _)| name.starts_with("APP__")),
-    );
-    environment.database.migrate(&loaded.settings).await;
+    environment
+        .database
+        .migrate(testkit::notes::SERVICE.definition().schema)
+        .await;
     environment
 }
 

@@ -1,7 +1,7 @@
-//! Places an order, reads it and cancels it: `cargo run -p client --example place_order`, with TOKEN and API as
+//! Places an order, reads it and cancels it: `cargo run -p api_client --example place_order`, with TOKEN and API as
 //! `make run` prints them.
 
-use client::{Client, Item, NewOrder, Settings};
+use api_client::{Client, Item, NewOrder, Settings};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

@@ -1,28 +1,23 @@
-//! A resource that exists only in tests, so that what the platform promises is tested without the sample:
-//! a validated, idempotent write, a cached read, a list and a removal.
+//! The operations on notes: a validated, idempotent write, a cached read, a list and a removal.
 
-use actix_web::{HttpResponse, delete, get, http::header, post, web::Data};
-use outcome::common;
-use platform::{
-    Platform,
-    context::RequestContext,
-    http::{
-        auth::{Caller, Scope},
-        extract::{Body, IdempotencyKey, Path},
-    },
+use actix_web::{HttpResponse, delete, get, http::header, post};
+use cache::{Cacheable, ReadCache};
+use database::{
+    Abort, Fault, UnitOfWork,
     idempotency::{Answer, Effect, IdempotencyRefusal},
-    postgres::{Abort, Fault, UnitOfWork},
-    redis::{Cacheable, ReadCache},
 };
+use http_server::{
+    Recorded,
+    auth::{Caller, Scope},
+    extract::{Body, Context, IdempotencyKey, Path, State},
+};
+use outcome::common;
+use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
-
-/// Its table, made in every test database.
-pub(crate) const TABLE: &str = "CREATE TABLE test_notes (
-    id uuid PRIMARY KEY, text text NOT NULL, removed boolean NOT NULL DEFAULT false, version bigint NOT NULL DEFAULT 1)";
 
 struct TestRead;
 
@@ -44,7 +39,7 @@ struct NewNote {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, sqlx::FromRow)]
-struct Stored {
+pub(super) struct Stored {
     id: Uuid,
     text: String,
     removed: bool,
@@ -59,7 +54,7 @@ impl Cacheable for Stored {
     }
 }
 
-platform::refusal! {
+http_server::refusal! {
     /// How a note can be refused.
     pub enum NoteRefusal {
         /// 404: there is none, or it was removed.
@@ -81,12 +76,12 @@ pub(crate) async fn write_note(
     caller: Caller<TestWrite>,
     key: IdempotencyKey,
     note: Body<NewNote>,
-    context: RequestContext,
-    platform: Data<Platform>,
-) -> Result<Answer, NoteRefusal> {
-    let retention = platform.settings.idempotency.retention;
+    context: Context,
+    state: State<super::State>,
+) -> Result<Recorded, NoteRefusal> {
+    let retention = state.retention;
     let effect = Effect::new(&caller.subject, "POST /v1/test/notes", &key.0, &note.0, retention);
-    platform
+    state
         .database
         .transaction(
             WriteNote {
@@ -96,6 +91,7 @@ pub(crate) async fn write_note(
             &context,
         )
         .await
+        .map(Recorded)
 }
 
 struct WriteNote {
@@ -135,11 +131,11 @@ impl UnitOfWork for WriteNote {
 pub(crate) async fn read_note(
     _: Caller<TestRead>,
     id: Path<Uuid>,
-    context: RequestContext,
-    platform: Data<Platform>,
+    context: Context,
+    state: State<super::State>,
 ) -> Result<HttpResponse, NoteRefusal> {
-    let found = platform
-        .cache::<Stored>()
+    let found = state
+        .notes
         .read(&context, &id.0.to_string(), NoteById(id.0))
         .await?;
     let found = found
@@ -170,10 +166,10 @@ impl UnitOfWork for NoteById {
 #[get("/v1/test/notes")]
 pub(crate) async fn list_notes(
     _: Caller<TestRead>,
-    context: RequestContext,
-    platform: Data<Platform>,
+    context: Context,
+    state: State<super::State>,
 ) -> Result<HttpResponse, NoteRefusal> {
-    Ok(HttpResponse::Ok().json(platform.database.read(&AllNotes, &context).await?))
+    Ok(HttpResponse::Ok().json(state.database.read(&AllNotes, &context).await?))
 }
 
 struct AllNotes;
@@ -202,15 +198,15 @@ impl UnitOfWork for AllNotes {
 pub(crate) async fn remove_note(
     _: Caller<TestWrite>,
     id: Path<Uuid>,
-    context: RequestContext,
-    platform: Data<Platform>,
+    context: Context,
+    state: State<super::State>,
 ) -> Result<HttpResponse, NoteRefusal> {
     let remove = RemoveNote {
         id: id.0,
-        cache: platform.cache(),
+        cache: state.notes.clone(),
         context: context.clone(),
     };
-    platform.database.transaction(remove, &context).await?;
+    state.database.transaction(remove, &context).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

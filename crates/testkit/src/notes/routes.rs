@@ -2,22 +2,17 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use crate::notes;
-use actix_web::{HttpResponse, get, web::Data};
-use platform::{
-    Platform,
-    context::RequestContext,
-    http::extract::Query,
-    upstream::{Call, UpstreamFault},
-};
+use actix_web::{HttpResponse, get};
+use http_server::extract::{Context, Query, State};
 use tokio::sync::Semaphore;
+use upstream::{Call, UpstreamFault};
 use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::operations;
 
 static GATE: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(0));
 
-/// The service's operations and those of the tests.
-pub fn configure(service: &mut ServiceConfig) {
-    (api::service::SERVICE.configure)(service);
+pub(super) fn configure(service: &mut ServiceConfig) {
     service
         .service(panics)
         .service(fails)
@@ -25,10 +20,10 @@ pub fn configure(service: &mut ServiceConfig) {
         .service(never_ends)
         .service(asks_upstream)
         .service(echoes)
-        .service(notes::write_note)
-        .service(notes::read_note)
-        .service(notes::list_notes)
-        .service(notes::remove_note);
+        .service(operations::write_note)
+        .service(operations::read_note)
+        .service(operations::list_notes)
+        .service(operations::remove_note);
 }
 
 /// A bug.
@@ -61,14 +56,7 @@ async fn echoes(limit: Query<Limit>) -> HttpResponse {
     HttpResponse::Ok().json(limit.0.limit)
 }
 
-/// Where the other service is.
-#[derive(serde::Deserialize, validator::Validate, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-struct Upstream {
-    port: u16,
-}
-
-platform::refusal! {
+http_server::refusal! {
     /// How asking another service can be refused.
     pub enum AskRefusal {
         ..Upstream(UpstreamFault);
@@ -76,16 +64,11 @@ platform::refusal! {
 }
 
 /// Asks another service.
-#[utoipa::path(params(Upstream), responses((status = 200), AskRefusal))]
+#[utoipa::path(responses((status = 200), AskRefusal))]
 #[get("/v1/test/upstream")]
-async fn asks_upstream(
-    upstream: Query<Upstream>,
-    context: RequestContext,
-    platform: Data<Platform>,
-) -> Result<HttpResponse, AskRefusal> {
-    let base = format!("http://127.0.0.1:{}", upstream.0.port);
-    let upstream = platform.upstream("test", base.parse().expect("an address"));
-    upstream
+async fn asks_upstream(context: Context, state: State<super::State>) -> Result<HttpResponse, AskRefusal> {
+    state
+        .partner
         .call::<serde_json::Value>(&context, &Call::get("/"))
         .await?;
     Ok(HttpResponse::Ok().finish())
@@ -94,7 +77,7 @@ async fn asks_upstream(
 /// Takes longer than any deadline.
 #[utoipa::path(responses((status = 200)))]
 #[get("/v1/test/endless")]
-async fn never_ends(_: RequestContext) -> HttpResponse {
+async fn never_ends(_: Context) -> HttpResponse {
     std::future::pending().await
 }
 
@@ -108,7 +91,7 @@ struct Sleep {
 /// Takes 300 ms, or as long as is wanted.
 #[utoipa::path(params(Sleep), responses((status = 200)))]
 #[get("/v1/test/slow")]
-async fn sleeps(_: RequestContext, sleep: Query<Sleep>) -> HttpResponse {
+async fn sleeps(_: Context, sleep: Query<Sleep>) -> HttpResponse {
     let time = Duration::from_millis(sleep.0.millis.unwrap_or(300));
     let _ = tokio::time::timeout(time, GATE.acquire()).await;
     HttpResponse::Ok().finish()

@@ -10,7 +10,9 @@ use std::{
 };
 
 use reqwest::Method;
-use testkit::{Mode, NOTES, RawConnection, TestApp};
+use testkit::{Mode, RawConnection, notes::NOTES};
+
+use crate::TestApp;
 
 use self::{
     queries::{Query, names, of_analyses, of_dashboards, of_rules, of_runbooks, rules, yaml_files},
@@ -18,7 +20,7 @@ use self::{
 };
 
 fn project(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
 fn all_rules() -> Vec<(String, serde_json::Value)> {
@@ -96,7 +98,7 @@ fn dead(queries: &[Query], scrape: &Scrape) -> Vec<String> {
 /// A scrape of a service that has met what the queries ask for.
 async fn scraped() -> String {
     let app = TestApp::build().worker().postgres_proxy().start().await;
-    app.get("/v1/test/upstream?port=1").await;
+    app.get("/v1/test/upstream").await;
     let mut connection = RawConnection::open(app.address).await;
     let head = format!(
         "GET /v1/test/endless HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {}\r\n\r\n",

@@ -1,38 +1,51 @@
-//! The operations of the service.
+//! Reads and writes of any service that answers with problems.
 
 use std::{
     fmt,
+    marker::PhantomData,
     time::{Duration, Instant},
 };
 
-use chrono::NaiveDate;
 use moka::sync::Cache;
 use reqwest::{Method, RequestBuilder, Url};
 use resilience::RetryPolicy;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use uuid::Uuid;
+use serde_json::Value;
 
 use crate::{
-    Accepted, Error, Failure, Job, NewOrder, Order, OrderPage, Quote, QuoteItem, Settings,
+    Error, Failure, ProblemCode, Settings,
     call::{Call, make},
 };
 
-/// A client of the api service. Clones share connections, retry budget and what is kept.
-#[derive(Clone)]
-pub struct Client {
+/// Calls one service, whose problems are told apart by `C`. Clones share connections, retry budget and what is kept.
+pub struct Caller<C> {
     http: reqwest::Client,
     base: Url,
     token: String,
     retry: RetryPolicy,
     settings: Settings,
     kept: Option<Cache<String, (Value, Instant)>>,
+    codes: PhantomData<fn() -> C>,
+}
+
+impl<C> Clone for Caller<C> {
+    fn clone(&self) -> Self {
+        Self {
+            http: self.http.clone(),
+            base: self.base.clone(),
+            token: self.token.clone(),
+            retry: self.retry.clone(),
+            settings: self.settings,
+            kept: self.kept.clone(),
+            codes: PhantomData,
+        }
+    }
 }
 
 /// The token stays out of whatever is printed for debugging.
-impl fmt::Debug for Client {
+impl<C> fmt::Debug for Caller<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
+        f.debug_struct("Caller")
             .field("base", &self.base.as_str())
             .field("settings", &self.settings)
             .finish_non_exhaustive()
@@ -40,8 +53,8 @@ impl fmt::Debug for Client {
 }
 
 /// How often a write may be sent.
-#[derive(Clone, Copy)]
-enum Sent<'k> {
+#[derive(Clone, Copy, Debug)]
+pub enum Sent<'k> {
     /// It may have happened though its answer was lost, and would happen again.
     Once,
     /// The service makes one effect of all with this key.
@@ -59,8 +72,8 @@ pub struct Fetched<T> {
     pub stale_for: Option<Duration>,
 }
 
-impl Client {
-    /// A client for the service at `base` with this bearer token.
+impl<C: ProblemCode> Caller<C> {
+    /// A caller of the service at `base` with this bearer token.
     ///
     /// # Errors
     /// When the address is none, or no TLS can be had.
@@ -85,6 +98,7 @@ impl Client {
             retry: RetryPolicy::new(settings.attempts, settings.first_backoff, settings.retry_budget),
             settings,
             kept: (settings.stale_entries > 0).then(keep),
+            codes: PhantomData,
         })
     }
 
@@ -98,14 +112,18 @@ impl Client {
         self.http.request(method.clone(), url).bearer_auth(&self.token)
     }
 
-    async fn write<T: DeserializeOwned>(
+    /// Makes a change, and gives what the service says of it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn write<T: DeserializeOwned>(
         &self,
         method: Method,
         route: &'static str,
         path: &str,
         sent: Sent<'_>,
         body: Option<Value>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, Error<C>> {
         let request = || {
             let mut request = self.request(&method, path);
             if let Sent::UnderKey(key) = sent {
@@ -125,7 +143,15 @@ impl Client {
         Ok(make(call, &self.retry, &self.settings).await?.0)
     }
 
-    async fn read<T: DeserializeOwned>(&self, route: &'static str, path: &str) -> Result<Fetched<T>, Error> {
+    /// Reads what is at `path`; where the service cannot answer, what it said before, if that is kept.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn read<T: DeserializeOwned>(
+        &self,
+        route: &'static str,
+        path: &str,
+    ) -> Result<Fetched<T>, Error<C>> {
         let request = || self.request(&Method::GET, path);
         let call = Call {
             method: Method::GET,
@@ -158,113 +184,9 @@ impl Client {
             Err(error) => Err(error),
         }
     }
-
-    /// Places an order under a key of its own, so that it is safe to send again.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn create_order(&self, order: &NewOrder) -> Result<Order, Error> {
-        self.create_order_with_key(&Uuid::new_v4().to_string(), order)
-            .await
-    }
-
-    /// Places an order under this key; the same key again gives the same order.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn create_order_with_key(&self, key: &str, order: &NewOrder) -> Result<Order, Error> {
-        let body = json!(order);
-        self.write(
-            Method::POST,
-            "/v1/orders",
-            "/v1/orders",
-            Sent::UnderKey(key),
-            Some(body),
-        )
-        .await
-    }
-
-    /// One order.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn order(&self, id: Uuid) -> Result<Fetched<Order>, Error> {
-        self.read("/v1/orders/{id}", &format!("/v1/orders/{id}")).await
-    }
-
-    /// One order, and when it is expected, as far as the service can tell.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn order_with_delivery(&self, id: Uuid) -> Result<Fetched<Order>, Error> {
-        self.read("/v1/orders/{id}", &format!("/v1/orders/{id}?include=delivery"))
-            .await
-    }
-
-    /// A page of the caller's orders, newest first.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn orders(&self, limit: u8, cursor: Option<Uuid>) -> Result<Fetched<OrderPage>, Error> {
-        let cursor = cursor
-            .map(|cursor| format!("&cursor={cursor}"))
-            .unwrap_or_default();
-        self.read("/v1/orders", &format!("/v1/orders?limit={limit}{cursor}"))
-            .await
-    }
-
-    /// Cancels an order. Sent again after its answer was lost, it may meet `order-gone`: then it was cancelled.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn cancel_order(&self, id: Uuid) -> Result<(), Error> {
-        self.write::<Value>(
-            Method::DELETE,
-            "/v1/orders/{id}",
-            &format!("/v1/orders/{id}"),
-            Sent::AsOftenAsNeeded,
-            None,
-        )
-        .await
-        .map(drop)
-    }
-
-    /// A price. Asking has no effect, so it is sent again where that may help.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn create_quote(&self, currency: &str, items: &[QuoteItem]) -> Result<Quote, Error> {
-        let body = json!({ "currency": currency, "items": items });
-        self.write(
-            Method::POST,
-            "/v1/quotes",
-            "/v1/quotes",
-            Sent::AsOftenAsNeeded,
-            Some(body),
-        )
-        .await
-    }
-
-    /// Has a report built. It has no key and is sent once.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn create_report(&self, from: NaiveDate, to: NaiveDate) -> Result<Accepted, Error> {
-        let body = json!({ "from": from, "to": to });
-        self.write(Method::POST, "/v1/reports", "/v1/reports", Sent::Once, Some(body))
-            .await
-    }
-
-    /// How far a job is.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn job(&self, id: Uuid) -> Result<Fetched<Job>, Error> {
-        self.read("/v1/jobs/{id}", &format!("/v1/jobs/{id}")).await
-    }
 }
 
-fn stands_in(failure: &Failure) -> bool {
+fn stands_in<C>(failure: &Failure<C>) -> bool {
     match failure {
         Failure::Problem(problem) => problem.status >= 500,
         Failure::Status(status) => *status >= 500,

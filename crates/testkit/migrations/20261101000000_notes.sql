@@ -1,0 +1,7 @@
+-- The one table of the service that tests the platform.
+CREATE TABLE test_notes (
+    id      uuid    PRIMARY KEY,
+    text    text    NOT NULL,
+    removed boolean NOT NULL DEFAULT false,
+    version bigint  NOT NULL DEFAULT 1
+);

@@ -1,0 +1,41 @@
+//! What the platform promises, held with the notes: through HTTP, on real Postgres and Redis.
+
+mod bodies;
+mod catalogue;
+mod commits;
+mod contract;
+mod drain;
+mod drills;
+mod idempotency;
+mod jobs;
+mod logs;
+mod metrics;
+mod migrations;
+mod overload;
+mod pages;
+mod panics;
+mod postgres_faults;
+mod probes;
+mod quotas;
+mod redis_faults;
+mod telemetry;
+mod tokens;
+mod traces;
+mod way;
+mod without;
+mod workers;
+
+use reqwest::{Method, Response, header::HeaderMap};
+use serde_json::Value;
+use testkit::notes::{CATALOGUE, Notes};
+
+type TestApp = testkit::TestApp<Notes>;
+type TestAppBuilder = testkit::TestAppBuilder<Notes>;
+
+async fn assert_problem(response: Response, template: &str, method: Method, code: &str) -> Value {
+    testkit::assert_problem::<Notes>(response, template, method, code).await
+}
+
+fn assert_problem_parts(status: u16, headers: &HeaderMap, body: &str, code: &str) -> Value {
+    testkit::assert_problem_parts(CATALOGUE, (status, headers, body), code)
+}

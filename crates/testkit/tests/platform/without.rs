@@ -1,0 +1,80 @@
+//! A service that has neither Redis nor jobs.
+
+use actix_web::{HttpResponse, get};
+use http_server::extract::Context;
+use outcome::{Catalogue, common};
+use platform::{Platform, Service};
+use serde_json::Value;
+use testkit::UnderTest;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+/// A page.
+#[utoipa::path(responses((status = 200)))]
+#[get("/v1/plain")]
+async fn plain(_: Context) -> HttpResponse {
+    HttpResponse::Ok().finish()
+}
+
+fn configure(service: &mut ServiceConfig) {
+    service.service(plain);
+}
+
+fn state(_: &platform::Settings, platform: &Platform) -> anyhow::Result<()> {
+    assert!(platform.redis.is_none());
+    Ok(())
+}
+
+static SERVICE: Service<platform::Settings, ()> =
+    Service::builder("0.1.0", Catalogue::new(&[common::ALL]), configure, state).build();
+
+struct Plain;
+
+impl UnderTest for Plain {
+    type Settings = platform::Settings;
+    type State = ();
+
+    fn service() -> &'static Service<platform::Settings, ()> {
+        &SERVICE
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_without_redis_and_jobs_answers_and_leaves() {
+    let app = testkit::TestApp::<Plain>::build()
+        .set("redis.url", "")
+        .set("rate_limit.burst", "2")
+        .set("rate_limit.anonymous_burst", "2")
+        .set("rate_limit.anonymous_per_second", "1")
+        .set("shutdown.readiness_wait", "0s")
+        .start()
+        .await;
+    for status in [200, 200, 429] {
+        assert_eq!(
+            app.get("/v1/plain").await.status(),
+            status,
+            "quotas count in this process"
+        );
+    }
+    let dependencies = app.management("/dependencies").await;
+    let dependencies: Value = dependencies.json().await.expect("JSON");
+    let names: Vec<&String> = dependencies.as_object().expect("an object").keys().collect();
+    assert_eq!(names, ["postgres"]);
+    let contract = serde_json::to_value(SERVICE.definition().contract().document()).expect("JSON");
+    assert!(contract["paths"].get("/v1/jobs/{id}").is_none());
+    app.app.shut_down().await;
+}
+
+#[test]
+fn what_needs_redis_says_that_there_is_none() {
+    let variables = [
+        ("APP__DATABASE__URL", "postgres://u:p@localhost/db"),
+        ("APP__READINESS__REQUIRE", "redis"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let errors = SERVICE.load_from(variables).errors;
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        ["readiness.require: names redis, which this service does not have"]
+    );
+}

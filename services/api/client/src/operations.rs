@@ -1,0 +1,148 @@
+//! The operations of the service.
+
+use chrono::NaiveDate;
+use client::{Caller, Fetched, Sent, Settings};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{Accepted, Error, Job, NewOrder, Order, OrderPage, ProblemCode, Quote, QuoteItem};
+
+/// A client of the api service. Clones share connections, retry budget and what is kept.
+#[derive(Clone, Debug)]
+pub struct Client {
+    caller: Caller<ProblemCode>,
+}
+
+impl Client {
+    /// A client for the service at `base` with this bearer token.
+    ///
+    /// # Errors
+    /// When the address is none, or no TLS can be had.
+    pub fn new(
+        base: &str,
+        token: impl Into<String>,
+        settings: Settings,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self {
+            caller: Caller::new(base, token, settings)?,
+        })
+    }
+
+    /// Places an order under a key of its own, so that it is safe to send again.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn create_order(&self, order: &NewOrder) -> Result<Order, Error> {
+        self.create_order_with_key(&Uuid::new_v4().to_string(), order)
+            .await
+    }
+
+    /// Places an order under this key; the same key again gives the same order.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn create_order_with_key(&self, key: &str, order: &NewOrder) -> Result<Order, Error> {
+        let body = json!(order);
+        self.caller
+            .write(
+                client::Method::POST,
+                "/v1/orders",
+                "/v1/orders",
+                Sent::UnderKey(key),
+                Some(body),
+            )
+            .await
+    }
+
+    /// One order.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn order(&self, id: Uuid) -> Result<Fetched<Order>, Error> {
+        self.caller
+            .read("/v1/orders/{id}", &format!("/v1/orders/{id}"))
+            .await
+    }
+
+    /// One order, and when it is expected, as far as the service can tell.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn order_with_delivery(&self, id: Uuid) -> Result<Fetched<Order>, Error> {
+        self.caller
+            .read("/v1/orders/{id}", &format!("/v1/orders/{id}?include=delivery"))
+            .await
+    }
+
+    /// A page of the caller's orders, newest first.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn orders(&self, limit: u8, cursor: Option<Uuid>) -> Result<Fetched<OrderPage>, Error> {
+        let cursor = cursor
+            .map(|cursor| format!("&cursor={cursor}"))
+            .unwrap_or_default();
+        self.caller
+            .read("/v1/orders", &format!("/v1/orders?limit={limit}{cursor}"))
+            .await
+    }
+
+    /// Cancels an order. Sent again after its answer was lost, it may meet `order-gone`: then it was cancelled.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn cancel_order(&self, id: Uuid) -> Result<(), Error> {
+        self.caller
+            .write::<Value>(
+                client::Method::DELETE,
+                "/v1/orders/{id}",
+                &format!("/v1/orders/{id}"),
+                Sent::AsOftenAsNeeded,
+                None,
+            )
+            .await
+            .map(drop)
+    }
+
+    /// A price. Asking has no effect, so it is sent again where that may help.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn create_quote(&self, currency: &str, items: &[QuoteItem]) -> Result<Quote, Error> {
+        let body = json!({ "currency": currency, "items": items });
+        self.caller
+            .write(
+                client::Method::POST,
+                "/v1/quotes",
+                "/v1/quotes",
+                Sent::AsOftenAsNeeded,
+                Some(body),
+            )
+            .await
+    }
+
+    /// Has a report built. It has no key and is sent once.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn create_report(&self, from: NaiveDate, to: NaiveDate) -> Result<Accepted, Error> {
+        let body = json!({ "from": from, "to": to });
+        self.caller
+            .write(
+                client::Method::POST,
+                "/v1/reports",
+                "/v1/reports",
+                Sent::Once,
+                Some(body),
+            )
+            .await
+    }
+
+    /// How far a job is.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn job(&self, id: Uuid) -> Result<Fetched<Job>, Error> {
+        self.caller.read("/v1/jobs/{id}", &format!("/v1/jobs/{id}")).await
+    }
+}
