@@ -43,7 +43,7 @@ generate: ## Write the generated files: .sqlx, openapi.json, docs/PROBLEMS.md, d
 
 bench-quick: ## Print round trips per request, memory at rest and time to start, of the release build
 	@cargo build --release --locked -p api
-	@dev/with-services test cargo run --quiet --locked -p acceptance --example bench-quick -- $(TARGET)/release/api
+	@dev/with-services test cargo run --quiet --locked -p tools -- bench $(TARGET)/release/api
 
 telemetry-check: ## Check rules, dashboards and runbooks against a real scrape; test the alerts, where promtool is installed
 	@dev/with-services test cargo test --quiet --workspace --locked -- telemetry::
@@ -89,14 +89,14 @@ release-status: ## What serves in the cluster, what is under way, what was promo
 	@k8s/release.sh status
 
 drill-rollout: ## Sick releases on the cluster of kubectl, under load: each must be taken back ([SCENARIO=…] [RUNS=3])
-	@cargo run --quiet --locked -p acceptance --example drill-rollout -- $(SCENARIO)
+	@cargo run --quiet --locked -p tools -- drill-rollout $(SCENARIO)
 
 test-compat: ## Prove that the release before works beside this one: its tests on this schema, and jobs both ways (RELEASE=v1.4)
 	@dev/compat
 
 soak-jobs: ## Place 10,000 orders while their worker is killed 20 times; each must be confirmed once
 	@cargo build --release --locked -p api
-	@dev/with-services test cargo run --quiet --locked -p acceptance --example soak-jobs -- $(TARGET)/release/api
+	@dev/with-services test cargo run --quiet --locked -p tools -- soak $(TARGET)/release/api
 
 -include template/template.mk
 

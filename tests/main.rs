@@ -1,5 +1,6 @@
 //! Black-box tests of the service through HTTP, on real Postgres and Redis.
 
+mod architecture;
 mod catalogue;
 mod compat;
 mod contract;

@@ -12,6 +12,7 @@ pub mod notes;
 mod problem;
 mod process;
 mod proxy;
+pub mod queries;
 mod raw;
 mod redis;
 mod under_test;

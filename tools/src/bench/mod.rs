@@ -1,23 +1,23 @@
 //! `make bench-quick`: what a request costs in round trips, what the process costs at rest, how fast it starts.
 //! Prints what it saw; nothing here can fail a build.
 
-mod bystanders;
-mod collectors;
-mod orders;
-mod reads;
+mod bystanders; // sample
+mod collectors; // sample
+mod orders; // sample
+mod reads; // sample
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use testkit::{Environment, Server};
 
 const STARTS: usize = 7;
 
-#[tokio::main]
-async fn main() {
-    let binary = std::env::args()
-        .nth(1)
-        .expect("usage: bench-quick PATH-OF-THE-API-BINARY");
-    let environment = Environment::new(&binary).await;
+/// Prints every figure.
+pub async fn print(binary: &Path) {
+    let environment = Environment::new(binary).await;
     assert!(
         environment.run(&["migrate"]).status.success(),
         "the migrations run"
@@ -43,10 +43,10 @@ async fn main() {
         megabytes(at_rest[STARTS / 2])
     );
 
-    orders::print_jobs(&environment).await;
-    let environment = bystanders::print(environment).await;
-    let environment = collectors::print(environment).await;
-    orders::print(environment).await;
+    orders::print_jobs(&environment).await; // sample
+    let environment = bystanders::print(environment).await; // sample
+    let environment = collectors::print(environment).await; // sample
+    orders::print(environment).await; // sample
 }
 
 fn resident_kib(server: &Server) -> u64 {

@@ -1,8 +1,6 @@
 //! Drills of staged rollouts on the cluster that kubectl points at: sick releases under load, from outside.
 
 mod cluster;
-#[path = "../stack/load.rs"]
-mod load;
 mod network;
 mod release;
 mod restart;
@@ -10,8 +8,7 @@ mod scenarios;
 mod stage;
 mod surroundings;
 
-use std::process::ExitCode;
-
+use clap::Args as ClapArgs;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
@@ -19,52 +16,41 @@ use self::{
     scenarios::{ON_DEMAND, SCENARIOS},
     stage::Row,
 };
+use crate::{Failure, load};
 
-/// Why something could not be done, in words for whoever started it.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// Releases real images, good and sick ones, to a service of its own label on the cluster that kubectl points at, with a
+/// constant load from outside, and checks what becomes of them. Without a scenario all of them but `network`, which needs
+/// a cluster that enforces NetworkPolicies: some 55 minutes. LOAD='kind load docker-image' is how an image gets to the
+/// nodes (found out for kind and k3d); URL=http://10.0.0.1:30080 is where the service answers (its NodePort on the first
+/// node, when it is not set).
+#[derive(ClapArgs)]
+#[command(after_help = scenarios())]
+pub struct Args {
+    /// One of the scenarios below.
+    scenario: Option<String>,
+    /// How many times.
+    #[arg(long, env = "RUNS", default_value_t = 1)]
+    runs: u32,
+}
 
-const USAGE: &str = "usage: drill-rollout [SCENARIO]
+fn scenarios() -> String {
+    let lines = SCENARIOS
+        .iter()
+        .map(|scenario| format!("\n  {:<22} {}", scenario.name, scenario.expected));
+    format!("Scenarios:{}", lines.collect::<String>())
+}
 
-Releases real images, good and sick ones, to a service of its own label on the cluster that kubectl points at, with
-a constant load from outside, and checks what becomes of them. Without SCENARIO all of them but `network`, which needs
-a cluster that enforces NetworkPolicies: some 55 minutes.
-
-  RUNS=3                            so many times
-  LOAD='kind load docker-image'     how an image gets to the nodes (found out for kind and k3d)
-  URL=http://10.0.0.1:30080         where the service answers (its NodePort on the first node, when not told)
-
-Exit codes: 0 everything held, 1 something did not or could not be tried, 64 wrong use.
-
-Scenarios:";
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let chosen: Vec<_> = match arguments.first().map(String::as_str) {
-        None => SCENARIOS
-            .iter()
-            .filter(|scenario| scenario.name != ON_DEMAND)
-            .collect(),
-        Some(name) => SCENARIOS
-            .iter()
-            .filter(|scenario| scenario.name == name)
-            .collect(),
+/// Plays the scenarios.
+pub async fn run(args: &Args) -> Result<(), Failure> {
+    let wanted = |scenario: &&scenarios::Scenario| match &args.scenario {
+        Some(name) => scenario.name == name,
+        None => scenario.name != ON_DEMAND,
     };
-    let runs = std::env::var("RUNS").map_or(Ok(1), |runs| runs.parse::<u32>());
-    let (Ok(runs), false, true) = (runs, chosen.is_empty(), arguments.len() < 2) else {
-        eprintln!("{USAGE}");
-        for scenario in SCENARIOS {
-            eprintln!("  {:<22} {}", scenario.name, scenario.expected);
-        }
-        return ExitCode::from(64);
-    };
-    match drill(&chosen, runs).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+    let chosen: Vec<_> = SCENARIOS.iter().filter(wanted).collect();
+    if chosen.is_empty() {
+        return Err(format!("there is no such scenario. {}", scenarios()).into());
     }
+    drill(&chosen, args.runs).await
 }
 
 async fn drill(chosen: &[&'static scenarios::Scenario], runs: u32) -> Result<(), Failure> {

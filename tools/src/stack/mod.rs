@@ -3,55 +3,53 @@
 mod compose;
 mod drill;
 mod drills;
-#[expect(dead_code, reason = "the drills of rollouts have more of it")]
-mod load;
 mod panels;
-#[path = "../../crates/testkit/tests/platform/telemetry/queries.rs"]
-#[expect(dead_code, reason = "the check of the rules has more of it")]
-mod queries;
 mod smoke;
 mod watch;
 
-use std::{process::ExitCode, time::Duration};
+use std::time::Duration;
 
-/// Why a step of the stack did not work, in words for whoever started it.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use clap::Subcommand;
+
+use crate::{Failure, load};
 
 /// The load: below every quota, above every volume floor.
 const EVERY: Duration = Duration::from_millis(40);
 
-const USAGE: &str = "usage: stack ready | smoke | panels | drill FAULT | drill-all | drill-list";
+/// What is done with the stack.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Wait until everything answers and the first trace is in Jaeger.
+    Ready,
+    /// Provoke each kind of answer, and print its trace.
+    Smoke,
+    /// Run the query of every panel of the dashboards; each must return data.
+    Panels,
+    /// Bring a fault about under load; see what callers see, which alert fires, and that it ends.
+    Drill {
+        /// Its name, as `drill-list` prints it.
+        fault: String,
+    },
+    /// Every drill; some 35 minutes.
+    DrillAll,
+    /// Print the names of all drills.
+    DrillList,
+}
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let result = match words[..] {
-        ["ready"] => smoke::ready().await,
-        ["smoke"] => smoke::smoke().await,
-        ["panels"] => panels::run().await,
-        ["drill-all"] => drill::run(drills::ALL).await,
-        ["drill", name] => match drills::ALL.iter().find(|drill| drill.name == name) {
+/// Runs a command.
+pub async fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Ready => smoke::ready().await,
+        Command::Smoke => smoke::smoke().await,
+        Command::Panels => panels::run().await,
+        Command::DrillAll => drill::run(drills::ALL).await,
+        Command::Drill { fault } => match drills::ALL.iter().find(|drill| drill.name == fault) {
             Some(drill) => drill::run(std::slice::from_ref(drill)).await,
-            None => {
-                eprintln!("error: no fault named {name}; there are: {}", names());
-                return ExitCode::from(2);
-            }
+            None => Err(format!("no fault named {fault}; there are: {}", names()).into()),
         },
-        ["drill-list"] => {
+        Command::DrillList => {
             println!("{}", names());
             Ok(())
-        }
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::{path::Path, time::Duration};
 
+use testkit::queries::of_dashboards;
+
 use super::{
     EVERY, Failure,
     compose::{address, caller_of},
     load::Load,
-    queries::of_dashboards,
     watch::{query, until},
 };
 

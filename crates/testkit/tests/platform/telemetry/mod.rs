@@ -1,6 +1,5 @@
 //! Nothing in a rule, dashboard or runbook is dead: `make telemetry-check`.
 
-mod queries;
 mod scrape;
 
 use std::{
@@ -10,14 +9,15 @@ use std::{
 };
 
 use reqwest::Method;
-use testkit::{Mode, RawConnection, notes::NOTES};
+use testkit::{
+    Mode, RawConnection,
+    notes::NOTES,
+    queries::{Query, names, of_analyses, of_dashboards, of_rules, of_runbooks, rules, yaml_files},
+};
 
 use crate::TestApp;
 
-use self::{
-    queries::{Query, names, of_analyses, of_dashboards, of_rules, of_runbooks, rules, yaml_files},
-    scrape::Scrape,
-};
+use self::scrape::Scrape;
 
 fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)

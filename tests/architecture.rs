@@ -1,0 +1,176 @@
+//! The architecture, held against `cargo metadata` and the files.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+/// The crates under `crates/`, each of which may depend on those before it.
+const ORDER: [&str; 14] = [
+    "outcome",
+    "resilience",
+    "macros",
+    "settings",
+    "telemetry",
+    "runtime",
+    "database",
+    "cache",
+    "upstream",
+    "jobs",
+    "http_server",
+    "platform",
+    "client",
+    "testkit",
+];
+/// The largest share of all lines that one crate may have.
+const LARGEST_SHARE: f64 = 0.2;
+const LONGEST_FILE: usize = 400;
+const LONGEST_HALF: usize = 120;
+
+fn root() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().expect("the workspace").to_owned()
+}
+
+struct Package {
+    name: String,
+    /// Where it is, from the root of the workspace.
+    folder: String,
+    /// Packages of the workspace that it depends on, those of its tests apart.
+    dependencies: Vec<String>,
+    for_tests: Vec<String>,
+}
+
+fn packages() -> Vec<Package> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let names: Vec<String> = packages.iter().map(|package| text(&package["name"])).collect();
+    let root = text(&metadata["workspace_root"]);
+    let package = |package: &Value| {
+        let dependencies = package["dependencies"].as_array().expect("dependencies");
+        let ours = |for_tests: bool| {
+            dependencies
+                .iter()
+                .filter(|dependency| (dependency["kind"] == "dev") == for_tests)
+                .map(|dependency| text(&dependency["name"]))
+                .filter(|name| names.contains(name))
+                .collect()
+        };
+        let manifest = text(&package["manifest_path"]);
+        let folder = manifest.trim_start_matches(&root).trim_end_matches("/Cargo.toml");
+        Package {
+            name: text(&package["name"]),
+            folder: folder.trim_start_matches('/').to_owned(),
+            dependencies: ours(false),
+            for_tests: ours(true),
+        }
+    };
+    packages.iter().map(package).collect()
+}
+
+#[test]
+fn crates_depend_only_on_those_before_them() {
+    let place = |name: &str| ORDER.iter().position(|crate_name| *crate_name == name);
+    let mut checked = 0;
+    for package in packages()
+        .iter()
+        .filter(|package| package.folder.starts_with("crates/"))
+    {
+        let own = place(&package.name);
+        let own = own.unwrap_or_else(|| panic!("{} has no place in the order", package.name));
+        for dependency in &package.dependencies {
+            let before = place(dependency).is_some_and(|other| other < own);
+            assert!(before, "{} must not depend on {dependency}", package.name);
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "{checked}");
+}
+
+#[test]
+fn crates_know_no_service_and_services_not_each_other() {
+    let packages = packages();
+    let folder = |name: &str| {
+        packages
+            .iter()
+            .find(|package| package.name == name)
+            .map(|package| &package.folder)
+    };
+    let is_service = |name: &String| folder(name).is_some_and(|folder| folder.starts_with("services/"));
+    for package in &packages {
+        let closed = package.folder.starts_with("crates/");
+        if closed || package.folder.starts_with("services/") {
+            let for_tests = package.for_tests.iter().filter(|_| closed);
+            let services: Vec<&String> = package
+                .dependencies
+                .iter()
+                .chain(for_tests)
+                .filter(|name| is_service(name))
+                .collect();
+            assert!(
+                services.is_empty(),
+                "{} must not depend on {services:?}",
+                package.name
+            );
+        }
+    }
+}
+
+#[test]
+fn no_crate_outgrows_the_others() {
+    let mut lines: BTreeMap<String, usize> = BTreeMap::new();
+    for package in packages() {
+        if package.folder.starts_with("crates/") || package.folder.starts_with("services/") {
+            let lengths = lengths(&root().join(&package.folder).join("src"));
+            lines.insert(package.name, lengths.iter().map(|(length, _)| length).sum());
+        }
+    }
+    let all: usize = lines.values().sum();
+    let (largest, of_largest) = lines.iter().max_by_key(|(_, lines)| **lines).expect("crates");
+    let share = *of_largest as f64 / all as f64;
+    assert!(
+        share <= LARGEST_SHARE,
+        "{largest} has {of_largest} of {all} lines"
+    );
+}
+
+#[test]
+fn files_are_short() {
+    let folders = ["crates", "services", "tests", "tools"];
+    let mut lengths: Vec<_> = folders
+        .iter()
+        .flat_map(|folder| lengths(&root().join(folder)))
+        .collect();
+    lengths.sort();
+    let (longest, file) = lengths.last().expect("there are files");
+    assert!(*longest <= LONGEST_FILE, "{file} has {longest} lines");
+    let median = lengths[lengths.len() / 2].0;
+    assert!(
+        median <= LONGEST_HALF,
+        "half of the files have more than {median} lines"
+    );
+}
+
+/// Every Rust file below a folder, with its length.
+fn lengths(folder: &Path) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(lengths(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).expect("text");
+            found.push((text.lines().count(), path.display().to_string()));
+        }
+    }
+    found
+}

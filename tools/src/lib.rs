@@ -1,0 +1,3 @@
+//! What the tools share with the tests.
+
+pub mod soak; // sample
