@@ -62,12 +62,12 @@ pub enum ProblemCode {
     ShuttingDown,
     /// The answer would have come too late.
     DeadlineExceeded,
+    /// There is no such job.
+    JobNotFound,
     /// There is no such order.
     OrderNotFound,
     /// The order was cancelled.
     OrderGone,
-    /// There is no such job.
-    JobNotFound,
     /// There is no price for this.
     QuoteRejected,
     /// The confirmation could not be sent.
@@ -108,9 +108,9 @@ impl ProblemCode {
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting-down",
             Self::DeadlineExceeded => "deadline-exceeded",
+            Self::JobNotFound => "job-not-found",
             Self::OrderNotFound => "order-not-found",
             Self::OrderGone => "order-gone",
-            Self::JobNotFound => "job-not-found",
             Self::QuoteRejected => "quote-rejected",
             Self::NotificationRejected => "notification-rejected",
 
@@ -159,9 +159,9 @@ impl client::ProblemCode for ProblemCode {
             Self::Overloaded => "There is a lot going on. Please try again in a moment.",
             Self::ShuttingDown => "Please try again.",
             Self::DeadlineExceeded => "This took too long. Please try again.",
+            Self::JobNotFound => "There is nothing here any more.",
             Self::OrderNotFound => "This order does not exist.",
             Self::OrderGone => "This order was cancelled.",
-            Self::JobNotFound => "There is nothing here any more.",
             Self::QuoteRejected => "We cannot offer a price for this.",
             Self::NotificationRejected => "We could not send a confirmation to this address.",
 
@@ -200,9 +200,9 @@ impl From<String> for ProblemCode {
             "overloaded" => Self::Overloaded,
             "shutting-down" => Self::ShuttingDown,
             "deadline-exceeded" => Self::DeadlineExceeded,
+            "job-not-found" => Self::JobNotFound,
             "order-not-found" => Self::OrderNotFound,
             "order-gone" => Self::OrderGone,
-            "job-not-found" => Self::JobNotFound,
             "quote-rejected" => Self::QuoteRejected,
             "notification-rejected" => Self::NotificationRejected,
 
