@@ -1,9 +1,14 @@
 # docker build --target api .        the service (serve, work, migrate), which is also the default
-# docker build --target supplier .   the sample third party
+# docker build --target supplier .   the sample third party # sample
 
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends cmake g++ make && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
+# What is built: packages of the same name as their binary.
+ENV SERVICES="api"
+# sample: begin
+ENV SERVICES="api supplier"
+# sample: end
 
 # What the dependencies are made of, without our code: this layer is built again only when they change.
 FROM build AS manifests
@@ -13,25 +18,27 @@ RUN find . -name '*.rs' -exec sh -c 'case "$0" in */main.rs | */bin/*.rs | */exa
 
 FROM build AS dependencies
 COPY --from=manifests /build .
-RUN cargo build --release --locked -p api -p supplier
+RUN cargo build --release --locked $(printf -- "-p %s " $SERVICES)
 
 FROM dependencies AS binaries
 COPY . .
 # Newer than what was built above, whatever the clock of the checkout says.
 RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \
- && cargo build --release --locked -p api -p supplier
+ && cargo build --release --locked $(printf -- "-p %s " $SERVICES)
 # The binaries and the shared libraries that they name; DNS and users come from the image below.
-RUN for program in api supplier; do \
+RUN for program in $SERVICES; do \
       mkdir -p /out/$program && cp target/release/$program /out/$program/ \
       && ldd target/release/$program | grep -o '/[^ ]*' | xargs -I{} cp --parents --dereference {} /out/$program; \
     done
 
+# sample: begin
 FROM gcr.io/distroless/static-debian12:nonroot AS supplier
 COPY --from=binaries /out/supplier /
 ENV SUPPLIER_LISTEN=0.0.0.0:8090 SUPPLIER_MANAGEMENT=0.0.0.0:8091
 EXPOSE 8090 8091
 HEALTHCHECK --interval=5s --timeout=3s --start-period=5s CMD ["/supplier", "--probe"]
 ENTRYPOINT ["/supplier"]
+# sample: end
 
 FROM gcr.io/distroless/static-debian12:nonroot AS api
 COPY --from=binaries /out/api /

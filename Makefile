@@ -1,7 +1,8 @@
 # The only list of commands. `make` prints it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint deny fresh generate bench-quick soak-jobs telemetry-check up down smoke panels drill drill-all rules k8s-validate image deploy release rollback abort promote release-status drill-rollout test-compat clean
+.PHONY: help run test check format lint deny fresh generate bench-quick telemetry-check up down rules k8s-validate image deploy release rollback abort promote release-status test-compat clean
+.PHONY: soak-jobs smoke panels drill drill-all drill-rollout remove-sample # sample
 
 # One folder for all builds, wherever CARGO_TARGET_DIR puts it.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -55,6 +56,7 @@ up: ## Start the whole stack with docker compose, and wait until it is healthy (
 down: ## Stop the stack and remove its data
 	@dev/stack down
 
+# sample: begin
 smoke: ## Provoke each kind of answer from the stack, and print its trace
 	@dev/stack smoke
 
@@ -66,6 +68,7 @@ drill: ## Bring a fault about in the stack, under load, and see what tells of it
 
 drill-all: ## Every drill; some 35 minutes
 	@dev/stack drill-all
+# sample: end
 
 image: ## Build the images, named by content (LOAD='kind load docker-image' or PUSH=registry/team brings them where they run)
 	@dev/image
@@ -88,17 +91,26 @@ promote: ## Skip what is left of a release's steps, unjudged: make promote ENV=â
 release-status: ## What serves in the cluster, what is under way, what was promoted
 	@k8s/release.sh status
 
+# sample: begin
 drill-rollout: ## Sick releases on the cluster of kubectl, under load: each must be taken back ([SCENARIO=â€¦] [RUNS=3])
 	@cargo run --quiet --locked -p tools -- drill-rollout $(SCENARIO)
+# sample: end
 
 test-compat: ## Prove that the release before works beside this one: its tests on this schema, and jobs both ways (RELEASE=v1.4)
 	@dev/compat
 
+# sample: begin
 soak-jobs: ## Place 10,000 orders while their worker is killed 20 times; each must be confirmed once
 	@cargo build --release --locked -p api
 	@dev/with-services test cargo run --quiet --locked -p tools -- soak $(TARGET)/release/api
+# sample: end
 
 -include template/template.mk
+
+# sample: begin
+remove-sample: ## Take the sample out, once your first resource is in place
+	@dev/remove-sample
+# sample: end
 
 clean: ## Remove builds and local data
 	@cargo clean

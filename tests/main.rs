@@ -28,7 +28,7 @@ impl UnderTest for Api {
 }
 
 type TestApp = testkit::TestApp<Api>;
-type TestAppBuilder = testkit::TestAppBuilder<Api>;
+type TestAppBuilder = testkit::TestAppBuilder<Api>; // sample
 
 async fn assert_problem(response: Response, template: &str, method: Method, code: &str) -> Value {
     testkit::assert_problem::<Api>(response, template, method, code).await

@@ -3,6 +3,7 @@
 use outcome::{Catalogue, common};
 
 outcome::problem_types! {
+    // sample: begin
     /// There is no such order for this subject.
     ORDER_NOT_FOUND: 404 "order-not-found" {
         title: "There is no such order", actor: Caller, retry: Never,
@@ -31,6 +32,7 @@ outcome::problem_types! {
         user_message: "We could not send a confirmation to this address.",
         runbook: "The supplier refused what `send_confirmation` asked for; `api jobs show` has its status.",
     }
+    // sample: end
 }
 
 /// All problem types that can come out of this service.

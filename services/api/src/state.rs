@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
-use cache::ReadCache;
+use cache::ReadCache; // sample
 use database::Database;
 use jobs::Queue;
 use platform::Platform;
 
-use crate::{resources::orders::StoredOrder, settings::Settings, supplier::Supplier};
+use crate::settings::Settings;
+use crate::{resources::orders::StoredOrder, supplier::Supplier}; // sample
 
 /// The state of this service.
 #[derive(Debug)]
 pub struct Api {
     /// Postgres.
-    pub(crate) database: Database,
+    pub database: Database,
     /// The way into the queue of jobs.
-    pub(crate) queue: Queue,
+    pub queue: Queue,
     /// How long the answer to an idempotency key is kept.
-    pub(crate) idempotency_retention: Duration,
+    pub idempotency_retention: Duration,
     /// Orders, cached.
     pub(crate) orders: ReadCache<StoredOrder>, // sample
     /// The supplier.
