@@ -112,7 +112,7 @@ macro_rules! problem_types {
             user_message: $user_message:literal,
             runbook: $runbook:literal $(,)?
         }
-    )+) => {
+    )*) => {
         $(
             $(#[$doc])*
             pub static $name: $crate::ProblemType = $crate::ProblemType {
@@ -125,9 +125,9 @@ macro_rules! problem_types {
                 user_message: $user_message,
                 runbook: $runbook,
             };
-        )+
+        )*
 
         /// Every row declared here, in the order of declaration.
-        pub const ALL: &[&$crate::ProblemType] = &[$(&$name),+];
+        pub const ALL: &[&$crate::ProblemType] = &[$(&$name),*];
     };
 }

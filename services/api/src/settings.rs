@@ -8,9 +8,11 @@ pub struct Settings {
     /// Those that every service has.
     #[setting(flatten)]
     pub platform: platform::Settings,
+    // sample: begin
     /// The sample third party.
-    #[setting(section)] // sample
-    pub supplier: SupplierSettings, // sample
+    #[setting(section)]
+    pub supplier: SupplierSettings,
+    // sample: end
 }
 
 impl AsRef<platform::Settings> for Settings {

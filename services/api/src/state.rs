@@ -19,10 +19,12 @@ pub struct Api {
     pub queue: Queue,
     /// How long the answer to an idempotency key is kept.
     pub idempotency_retention: Duration,
+    // sample: begin
     /// Orders, cached.
-    pub(crate) orders: ReadCache<StoredOrder>, // sample
+    pub(crate) orders: ReadCache<StoredOrder>,
     /// The supplier.
-    pub(crate) supplier: Supplier, // sample
+    pub(crate) supplier: Supplier,
+    // sample: end
 }
 
 impl Api {
@@ -35,8 +37,10 @@ impl Api {
             database: platform.database.clone(),
             queue: platform.queue.clone(),
             idempotency_retention: settings.platform.idempotency.retention,
-            orders: platform.read_cache()?,                         // sample
-            supplier: Supplier::new(&settings.supplier, platform)?, // sample
+            // sample: begin
+            orders: platform.read_cache()?,
+            supplier: Supplier::new(&settings.supplier, platform)?,
+            // sample: end
         })
     }
 }
