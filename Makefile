@@ -39,7 +39,7 @@ deny: ## Check bans, licences and sources, where cargo-deny is installed
 fresh: ## Fail where a generated file is stale
 	@dev/with-services test dev/generate --check
 
-generate: ## Write the generated files: .sqlx, openapi.json, docs/PROBLEMS.md, docs/CONFIGURATION.md, tests/payloads.json, the client's codes
+generate: ## Write the generated files: types of queries, contract, pages, payloads, the client's codes
 	@dev/with-services test dev/generate
 
 bench-quick: ## Print round trips per request, memory at rest and time to start, of the release build

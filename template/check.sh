@@ -80,16 +80,14 @@ two_projects_on_the_same_servers_do_not_meet() {
   dev/with-services test "$ROOT/template/neighbours.sh" "$WORK/api-a" "$WORK/api-b"
 }
 
-# The blocks of docs/ARCHITECTURE.md that stand behind `<!-- recipe: NAME -->`.
-recipe() { awk -v mark="<!-- recipe: $1 -->" '$0 == mark { found = 1 } found && /^```/ { if (inside) exit; inside = 1; next } inside' docs/ARCHITECTURE.md; }
-
 the_recipes_work() {
-  say "5/5 the recipes of docs/ARCHITECTURE.md: an endpoint, a job and a dependency are added, the sample removed"
+  say "5/5 the recipes: an endpoint, a job and a dependency are added, the sample removed"
   template/new.sh third "$WORK"
   enter third
-  for added in endpoint job dependency; do recipe "add-$added" | patch --strip=1 --no-backup-if-mismatch; done
-  bash -euo pipefail -c "$(recipe remove-sample)"
+  for added in endpoint job dependency; do git apply --whitespace=error-all "docs/recipes/add-$added.patch"; done
+  make remove-sample
   if grep -rIil --exclude-dir=.git --include='*.rs' --include='*.sql' --include='*.sh' 'v1/orders\|order_' . >&2; then die "the sample is still named there"; fi
+  if git grep --untracked -nE '(//|#|<!--) sample' >&2; then die "a mark of the sample is left"; fi
   make generate
   make check
 }
