@@ -24,6 +24,7 @@ format: ## Fail where `cargo fmt` would change something
 
 lint: ## Clippy, with warnings as errors
 	@cargo clippy --workspace --all-targets --locked -- --deny warnings
+	@cargo clippy --package platform --no-default-features --examples --locked -- --deny warnings
 
 rules: ## Check and test the alert rules, where promtool is installed
 	@dev/rules

@@ -39,7 +39,12 @@ pub fn json_schema<S: Settings>() -> Value {
         let mut schema = key.schema.into_value();
         schema["description"] = key.doc.into();
         if !key.secret && !key.default.is_empty() {
-            schema["default"] = key.default.into();
+            schema["default"] = match schema["type"].as_str() {
+                Some("integer" | "number" | "boolean") => {
+                    serde_json::from_str(&key.default).expect("numbers and booleans are written as in JSON")
+                }
+                _ => key.default.into(),
+            };
         }
         let section = sections
             .entry(section)

@@ -208,6 +208,7 @@ fn documents_have_every_key() {
         (&layers["type"], &layers["minimum"], &layers["maximum"]),
         (&"integer".into(), &1.into(), &9.into())
     );
+    assert_eq!(layers["default"], 2);
     let colours = &schema["properties"]["paint"]["properties"]["colour"]["enum"];
     assert_eq!(*colours, serde_json::json!(["red", "deep-blue"]));
 }
