@@ -3,8 +3,8 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{
-    Attribute, Data, DeriveInput, Error, Expr, Field, Fields, Ident, Result, Type, meta::ParseNestedMeta,
-    spanned::Spanned,
+    Attribute, Data, DeriveInput, Error, Expr, Field, Fields, Ident, Result, Type, ext::IdentExt,
+    meta::ParseNestedMeta, spanned::Spanned,
 };
 
 use crate::docs;
@@ -71,6 +71,9 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
         },
         _ => return Err(Error::new_spanned(input, "`Settings` is derived for structs")),
     };
+    if !input.generics.params.is_empty() {
+        return Err(Error::new_spanned(&input.generics, "settings take no parameters"));
+    }
     let mut check = None;
     for attribute in named(&input.attrs, "settings") {
         attribute.parse_nested_meta(|meta| {
@@ -85,7 +88,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     for field in fields {
         let attributes = Attributes::of(field)?;
         let (name, kind) = (field.ident.as_ref().expect("a named field"), &field.ty);
-        let key = name.to_string();
+        let key = name.unraw().to_string();
         if attributes.flatten {
             reads.push(quote!(#name: <#kind as ::settings::Settings>::read(reader)));
             documents.push(quote!(<#kind as ::settings::Settings>::document(keys);));
@@ -131,7 +134,7 @@ fn key_of(field: &Field, key: &str, kind: &Type, attributes: &Attributes) -> Res
             "a key needs a doc comment: it is its documentation",
         ));
     }
-    // The span of the field's type, so that a default of another type is reported there.
+    // The span of the default, so that one of another type is reported there.
     let default = match &attributes.default {
         Some(default) => quote_spanned!(default.span()=> { let default: #kind = #default; default }),
         None => quote!(::core::default::Default::default()),

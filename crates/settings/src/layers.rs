@@ -1,6 +1,10 @@
 //! The layers, merged by `config` and read as text.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
@@ -10,14 +14,24 @@ const PREFIX: &str = "APP__";
 /// `APP__DATABASE__URL__FILE` names a file that holds `database.url`.
 const IN_A_FILE: &str = "__FILE";
 
-/// Every value as text, by `section.key`, and what cannot be read at all.
+/// What the layers say.
+pub(crate) struct Merged {
+    /// Every value as text, by `section.key`.
+    pub(crate) values: BTreeMap<String, String>,
+    /// The keys that a file of their own holds: it may be a secret, whatever the key.
+    pub(crate) in_files: BTreeSet<String>,
+    /// What cannot be read at all.
+    pub(crate) errors: Vec<ConfigError>,
+}
+
+/// Merges the layers.
 pub(crate) fn merged(
     built_in: &str,
     folder: &Path,
     variables: impl IntoIterator<Item = (String, String)>,
-) -> (BTreeMap<String, String>, Vec<ConfigError>) {
+) -> Merged {
     let mut errors = Vec::new();
-    let variables = resolved(variables, &mut errors);
+    let (variables, in_files) = resolved(variables, &mut errors);
     let defaults = File::from_str(built_in, FileFormat::Toml);
     let defaults = parsed(
         "default.toml",
@@ -59,34 +73,39 @@ pub(crate) fn merged(
             "the environment variables cannot be merged with the files",
         )),
     }
-    (values, errors)
+    Merged {
+        values,
+        in_files,
+        errors,
+    }
 }
 
-/// The variables of this prefix, those of files replaced by what the files hold.
+/// The variables of this prefix, those of files replaced by what the files hold, and the keys that are in files. A file
+/// wins over a variable: an overlay can move a secret of its base into a file.
 fn resolved(
     variables: impl IntoIterator<Item = (String, String)>,
     errors: &mut Vec<ConfigError>,
-) -> BTreeMap<String, String> {
-    let (in_files, mut resolved): (BTreeMap<_, _>, BTreeMap<_, _>) = variables
+) -> (BTreeMap<String, String>, BTreeSet<String>) {
+    let (files, mut resolved): (BTreeMap<_, _>, BTreeMap<_, _>) = variables
         .into_iter()
         .filter(|(name, _)| name.starts_with(PREFIX))
         .partition(|(name, _)| {
             name.strip_suffix(IN_A_FILE)
                 .is_some_and(|name| segments(name) == 2)
         });
-    for (variable, path) in in_files {
-        let name = variable.trim_end_matches(IN_A_FILE).to_owned();
+    let mut in_files = BTreeSet::new();
+    for (variable, path) in files {
+        let name = variable.strip_suffix(IN_A_FILE).unwrap_or(&variable).to_owned();
+        let key = key_of(&name);
         match fs::read_to_string(&path) {
-            Ok(_) if resolved.contains_key(&name) => {
-                errors.push(error(&variable, format!("{name} is set too; keep one of them")));
-            }
             // An editor or `echo` ends the file with a line break.
             Ok(text) => _ = resolved.insert(name, text.trim_end_matches(['\r', '\n']).to_owned()),
             Err(reason) => errors.push(error(
-                &variable,
-                format!("the file {path} cannot be read: {reason}"),
+                &key,
+                format!("the file {path} of {variable} cannot be read: {reason}"),
             )),
         }
+        in_files.insert(key);
     }
     let (resolved, too_short): (BTreeMap<_, _>, BTreeMap<_, _>) =
         resolved.into_iter().partition(|(name, _)| segments(name) >= 2);
@@ -96,7 +115,13 @@ fn resolved(
             "names no key; keys are written as APP__SECTION__KEY",
         ));
     }
-    resolved
+    (resolved, in_files)
+}
+
+/// The key that a variable sets.
+fn key_of(variable: &str) -> String {
+    let key = variable.strip_prefix(PREFIX).unwrap_or(variable);
+    key.to_lowercase().replace("__", ".")
 }
 
 /// How many parts a variable has behind the prefix.

@@ -54,9 +54,9 @@ pub fn load_from<S: Settings>(
     folder: &Path,
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Loaded<S> {
-    let (values, in_layers) = merged(built_in, folder, variables);
-    let mut reader = Reader::new(values);
-    reader.errors.extend(in_layers);
+    let merged = merged(built_in, folder, variables);
+    let mut reader = Reader::new(merged.values, merged.in_files);
+    reader.errors.extend(merged.errors);
     let settings = S::read(&mut reader);
     reader.refuse_unknown_keys(&Keys::of::<S>());
     let mut rules = Errors::default();

@@ -1,6 +1,6 @@
 //! Reads keys from the merged layers and collects what is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Errors, Key, KeyDoc, Setting};
 
@@ -8,13 +8,15 @@ use crate::{Errors, Key, KeyDoc, Setting};
 #[derive(Debug)]
 pub struct Reader {
     values: BTreeMap<String, String>,
+    in_files: BTreeSet<String>,
     pub(crate) errors: Errors,
 }
 
 impl Reader {
-    pub(crate) fn new(values: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(values: BTreeMap<String, String>, in_files: BTreeSet<String>) -> Self {
         Self {
             values,
+            in_files,
             errors: Errors::default(),
         }
     }
@@ -27,7 +29,7 @@ impl Reader {
             return default_of(&default);
         };
         key.parse(text).unwrap_or_else(|expected| {
-            let message = if T::SECRET {
+            let message = if T::SECRET || self.in_files.contains(&path) {
                 expected
             } else {
                 format!("`{text}` is wrong: {expected}")

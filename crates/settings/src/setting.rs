@@ -117,14 +117,30 @@ impl Setting for Url {
     }
 }
 
+const UNITS: [(&str, u128); 6] = [
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("ns", 1),
+];
+
 impl Setting for Duration {
     fn parse(text: &str) -> Result<Self, String> {
         humantime::parse_duration(text)
             .map_err(|_| "expected a duration such as 250ms, 3s, 5m or 24h".to_owned())
     }
 
+    /// In the largest unit that needs no other beside it.
     fn text(&self) -> String {
-        humantime::format_duration(*self).to_string()
+        let nanoseconds = self.as_nanos();
+        let whole =
+            |(_, length): &(&str, u128)| nanoseconds >= *length && nanoseconds.is_multiple_of(*length);
+        match UNITS.into_iter().find(whole) {
+            Some((unit, length)) => format!("{}{unit}", nanoseconds / length),
+            None => "0s".to_owned(),
+        }
     }
 }
 

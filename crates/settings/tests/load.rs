@@ -144,17 +144,36 @@ fn a_value_can_be_in_a_file_of_its_own() {
         "lime and milk"
     );
 
-    let twice = [
+    let both = [
         ("APP__PAINT__RECIPE__FILE", path.as_str()),
         ("APP__PAINT__RECIPE", "milk"),
     ];
-    let expected = "APP__PAINT__RECIPE__FILE: APP__PAINT__RECIPE is set too; keep one of them";
-    assert_eq!(texts(&load("", &twice).errors), [expected]);
+    let loaded = load("", &both);
+    assert_eq!(texts(&loaded.errors), [""; 0]);
+    assert_eq!(
+        loaded.settings.inner.paint.recipe.expose_secret(),
+        "lime and milk",
+        "a file is the layer above a variable"
+    );
 
-    let missing = texts(&load("", &[("APP__PAINT__RECIPE__FILE", "/nonexistent/recipe")]).errors);
+    // One error, though a rule finds the value that takes its place wrong as well.
+    let variables = [
+        ("APP__TRIM__COLOUR", "deep-blue"),
+        ("APP__TRIM__LAYERS", "1"),
+        ("APP__TRIM__LAYERS__FILE", "/nonexistent/layers"),
+    ];
+    let missing = texts(&load("", &variables).errors);
+    let expected = "trim.layers: the file /nonexistent/layers of APP__TRIM__LAYERS__FILE cannot be read: ";
     assert!(
-        missing[0].starts_with("APP__PAINT__RECIPE__FILE: the file /nonexistent/recipe cannot be read: "),
+        missing.len() == 1 && missing[0].starts_with(expected),
         "{missing:?}"
+    );
+
+    let misplaced = load("", &[("APP__PAINT__LAYERS__FILE", &path)]);
+    assert_eq!(
+        texts(&misplaced.errors),
+        ["paint.layers: expected a whole number"],
+        "what a file holds may be a secret"
     );
 }
 
@@ -190,7 +209,7 @@ fn no_message_repeats_a_secret() {
 
 #[test]
 fn documents_have_every_key() {
-    let table = settings::markdown::<All>();
+    let table = settings::markdown::<All>("settings");
     for key in Keys::of::<All>() {
         assert!(table.contains(&format!("| `{}` |", key.path)), "{}", key.path);
     }
@@ -202,6 +221,7 @@ fn documents_have_every_key() {
         table.contains("| `paint.drying` | `1h` | Time to dry. |"),
         "{table}"
     );
+    assert!(table.contains("`settings/{environment}.toml`"), "{table}");
     let schema = settings::json_schema::<All>();
     let layers = &schema["properties"]["trim"]["properties"]["layers"];
     assert_eq!(
