@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use outcome::common;
+use resilience::Deadline;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
-use crate::Abort;
+use crate::{Abort, Database, Fault, UnitOfWork};
 
 outcome::refusal! {
     /// How a repeated key can be refused.
@@ -163,6 +164,32 @@ impl Effect {
             return Err(Abort::Refused(IdempotencyRefusal::InProgress.into()));
         }
         Ok(())
+    }
+}
+
+/// How often keys that have expired are deleted.
+pub const CLEAR_EVERY: Duration = Duration::from_secs(60);
+
+/// Deletes keys that have expired, again and again, until it is dropped: for a service that has no jobs to do it.
+pub async fn keep_clearing(database: &Database) {
+    loop {
+        let deadline = Deadline::after(CLEAR_EVERY);
+        if let Err(fault) = database.one_statement(&ClearKeys, deadline, || ()).await {
+            tracing::debug!(?fault, "expired idempotency keys are still there");
+        }
+        tokio::time::sleep(CLEAR_EVERY).await;
+    }
+}
+
+struct ClearKeys;
+
+impl UnitOfWork for ClearKeys {
+    const NAME: &'static str = "clear_keys";
+    type Output = ();
+    type Refusal = Fault;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<(), Abort<Fault>> {
+        Ok(delete_expired(connection).await?)
     }
 }
 

@@ -16,7 +16,7 @@ pub use fault::Fault;
 pub use metrics::PoolMetrics;
 pub use migrations::{Library, MigrationSet};
 pub use pool::connect_options;
-pub use schema::{Schema, SchemaState};
+pub use schema::{Schema, SchemaState, TooOld};
 pub use unit_of_work::{Abort, UnitOfWork};
 
 use std::{future::Future, sync::Arc, time::Duration};

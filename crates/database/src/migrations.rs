@@ -51,6 +51,11 @@ impl MigrationSet {
         self
     }
 
+    /// The table that keeps the books.
+    pub(crate) fn table(&self) -> &'static str {
+        self.table
+    }
+
     /// The newest migration; 0 where there is none.
     pub(crate) fn newest(&self) -> i64 {
         let versions = self.migrator.iter().map(|migration| migration.version);

@@ -1,13 +1,16 @@
 //! Bringing the schema up to date, and whether it is new enough for this binary.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use super::{
-    Abort, Database, Fault, MigrationSet, Settings, UnitOfWork,
+    Abort, Database, Fault, MIGRATIONS, MigrationSet, Settings, UnitOfWork,
     migrations::{LOCK_TIMEOUT, LOOK_AGAIN},
     pool::parse_url,
 };
@@ -15,9 +18,12 @@ use super::{
 /// A cluster that enforces NetworkPolicies lets a new pod through only after a moment.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The migrations this binary was built with: sets in the order in which they run, the service's own last.
+/// This crate's set, that of the jobs, and the service's own.
+const MOST_SETS: usize = 3;
+
+/// The migrations this binary was built with: sets in the order in which they run.
 #[derive(Clone, Copy, Debug)]
-pub struct Schema(&'static [&'static MigrationSet]);
+pub struct Schema([Option<&'static MigrationSet>; MOST_SETS]);
 
 /// How the database's schema compares to what this binary needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,28 +31,67 @@ pub enum SchemaState {
     /// At least as new as needed: a newer one is an expand step of the next release.
     NewEnough,
     /// Older: `api migrate` has not run.
-    TooOld {
-        /// The newest migration found in the first set that is too old, none where it has not run.
-        found: Option<i64>,
-        /// The newest migration of that set that this binary knows.
-        needed: i64,
-    },
+    TooOld(TooOld),
+}
+
+/// The first set of migrations that is behind, in words for operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooOld {
+    /// The table that keeps the set's books.
+    pub table: &'static str,
+    /// The newest migration that has run, none where the set has not run.
+    pub found: Option<i64>,
+    /// The newest migration that this binary knows.
+    pub needed: i64,
+}
+
+impl fmt::Display for TooOld {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.found {
+            Some(found) => write!(f, "{} is at {found}, needed {}", self.table, self.needed)?,
+            None => write!(f, "{} is missing, needed {}", self.table, self.needed)?,
+        }
+        write!(f, "; run `api migrate`")
+    }
+}
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Schema {
-    /// The schema described by these sets, the service's own last.
-    pub const fn new(sets: &'static [&'static MigrationSet]) -> Self {
-        Self(sets)
+    /// The tables of this crate.
+    pub const fn new() -> Self {
+        Self([Some(&MIGRATIONS), None, None])
     }
 
-    /// The newest migration of the service that this binary knows.
+    /// Another set, which runs after those before it.
+    ///
+    /// # Panics
+    /// When there are too many.
+    pub const fn with(mut self, set: &'static MigrationSet) -> Self {
+        let mut next = 0;
+        while self.0[next].is_some() {
+            next += 1;
+        }
+        self.0[next] = Some(set);
+        self
+    }
+
+    fn sets(&self) -> impl Iterator<Item = &'static MigrationSet> {
+        self.0.into_iter().flatten()
+    }
+
+    /// The newest migration of the last set, which is the service's own where it has one.
     pub fn needed(&self) -> i64 {
-        self.0.last().map_or(0, |set| set.newest())
+        self.sets().last().map_or(0, MigrationSet::newest)
     }
 
     /// Names the migrations as they are built in: another name where one of them reads differently.
     pub fn fingerprint(&self) -> String {
-        let checksums = self.0.iter().flat_map(|set| set.checksums());
+        let checksums = self.sets().flat_map(MigrationSet::checksums);
         let digest = checksums.fold(Sha256::new(), |digest, checksum| digest.chain_update(checksum));
         digest.finalize()[..6]
             .iter()
@@ -65,7 +110,7 @@ impl Schema {
             .context("the database cannot be reached")?;
         wait_for_turn(&mut connection).await?;
         let mut applied = 0;
-        for set in self.0 {
+        for set in self.sets() {
             applied += set.run(&mut connection, &options).await?;
         }
         connection
@@ -85,17 +130,19 @@ impl Schema {
         deadline: resilience::Deadline,
     ) -> Result<SchemaState, Fault> {
         let found = database
-            .one_statement(&NewestMigrations(self.0), deadline, || ())
+            .one_statement(&NewestMigrations(*self), deadline, || ())
             .await?;
-        let too_old = self
-            .0
-            .iter()
+        let behind = self
+            .sets()
             .zip(found)
-            .map(|(set, found)| (set.newest(), found))
-            .find(|(needed, found)| found.is_none_or(|found| found < *needed));
-        Ok(match too_old {
+            .find(|(set, found)| found.is_none_or(|found| found < set.newest()));
+        Ok(match behind {
             None => SchemaState::NewEnough,
-            Some((needed, found)) => SchemaState::TooOld { found, needed },
+            Some((set, found)) => SchemaState::TooOld(TooOld {
+                table: set.table(),
+                found,
+                needed: set.newest(),
+            }),
         })
     }
 }
@@ -131,7 +178,7 @@ async fn wait_for_turn(connection: &mut PgConnection) -> sqlx::Result<()> {
 }
 
 /// The newest migration of each set.
-struct NewestMigrations(&'static [&'static MigrationSet]);
+struct NewestMigrations(Schema);
 
 impl UnitOfWork for NewestMigrations {
     const NAME: &'static str = "newest_migrations";
@@ -139,8 +186,8 @@ impl UnitOfWork for NewestMigrations {
     type Refusal = Fault;
 
     async fn run(&self, connection: &mut PgConnection) -> Result<Vec<Option<i64>>, Abort<Fault>> {
-        let mut newest = Vec::with_capacity(self.0.len());
-        for set in self.0 {
+        let mut newest = Vec::with_capacity(MOST_SETS);
+        for set in self.0.sets() {
             newest.push(set.newest_applied(connection).await?);
         }
         Ok(newest)

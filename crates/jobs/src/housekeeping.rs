@@ -13,11 +13,10 @@ use super::{BoundKind, Job, JobFailure, JobKind, Run, Settings, deliver::Deliver
 
 /// How often it is looked whether a period has begun.
 const LOOK: Duration = Duration::from_secs(5);
-/// Ten thousand of each at a time: more than that many writes in a minute need a shorter period.
-const CLEAR_EVERY: Duration = Duration::from_secs(60);
 
-/// The jobs of this crate itself, which every worker runs.
-pub const HOUSEKEEPING: &[JobKind<Settings>] = &[JobKind::of::<ClearAway>().every(CLEAR_EVERY)];
+/// The jobs of this crate itself, which every worker runs. Ten thousand keys and runs at a time: more than that many
+/// writes in a minute need a shorter period.
+pub const HOUSEKEEPING: &[JobKind<Settings>] = &[JobKind::of::<ClearAway>().every(idempotency::CLEAR_EVERY)];
 
 /// Deletes idempotency keys and runs that nobody asks for any more.
 #[derive(Serialize, Deserialize)]

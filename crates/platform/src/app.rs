@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::web::Data;
-use database::SchemaState;
+use database::{SchemaState, idempotency};
 use http_server::{
     Management, RateLimiter, Routes, Running, Shared, auth::Authenticator, drill::Drill, listen_management,
     listen_public,
@@ -81,7 +81,7 @@ impl<S: Send + Sync + 'static> App<S> {
             shared.drill.switch_on(fault);
         }
         #[cfg(feature = "jobs")]
-        let (worker, working) = worker(&platform, service, state.clone(), role)?;
+        let working: Working = (role != Role::Api).then(Arc::default);
         let management = Management {
             info: platform.info.clone(),
             lifecycle: platform.lifecycle.clone(),
@@ -93,7 +93,7 @@ impl<S: Send + Sync + 'static> App<S> {
             dependencies: platform.dependencies(),
             require: settings.readiness.require.clone(),
             #[cfg(feature = "jobs")]
-            working,
+            working: working.clone(),
             #[cfg(not(feature = "jobs"))]
             working: None,
             in_flight: shared.in_flight.clone(),
@@ -111,7 +111,10 @@ impl<S: Send + Sync + 'static> App<S> {
             )
         };
         let public = role.serves().then(serve).transpose()?;
-        tokio::spawn(complete_start(platform.clone()));
+        // Only now: a process that cannot listen must not claim a job first.
+        #[cfg(feature = "jobs")]
+        let worker = worker(&platform, service, state.clone(), working)?;
+        tokio::spawn(run_in_background(platform.clone(), service.definition));
         Ok(Self {
             public,
             management,
@@ -198,17 +201,17 @@ fn shared(platform: &Platform, definition: &Definition) -> anyhow::Result<Shared
 #[cfg(feature = "jobs")]
 type Working = Option<Arc<std::sync::atomic::AtomicBool>>;
 
-/// The worker of this process, and whether it works; nothing where the process or the service has none.
+/// The worker of this process; none where it only serves.
 #[cfg(feature = "jobs")]
 fn worker<C, S: Send + Sync + 'static>(
     platform: &Platform,
     service: &Service<C, S>,
     state: Arc<S>,
-    role: Role,
-) -> anyhow::Result<(Option<jobs::Worker>, Working)> {
+    working: Working,
+) -> anyhow::Result<Option<jobs::Worker>> {
     if !service.definition.jobs {
-        anyhow::ensure!(role == Role::Api, "this service has no jobs, and so no worker");
-        return Ok((None, None));
+        anyhow::ensure!(working.is_none(), "this service has no jobs, and so no worker");
+        return Ok(None);
     }
     let settings = &platform.settings;
     let own = jobs::HOUSEKEEPING
@@ -225,10 +228,9 @@ fn worker<C, S: Send + Sync + 'static>(
         .for_each(|kind| platform.job_metrics.announce(kind.name()));
     let counting = platform.queue.clone();
     tokio::spawn(counting.keep_counting(platform.checks.clone(), platform.job_metrics.clone()));
-    if role == Role::Api {
-        return Ok((None, None));
-    }
-    let working = Arc::default();
+    let Some(working) = working else {
+        return Ok(None);
+    };
     let worker = jobs::Worker::start(jobs::WorkerParts {
         settings: settings.jobs.clone(),
         connection: settings.database.clone(),
@@ -238,23 +240,26 @@ fn worker<C, S: Send + Sync + 'static>(
         kinds,
         drain: settings.shutdown.drain,
         metrics: platform.job_metrics.clone(),
-        working: Arc::clone(&working),
+        working,
     })?;
-    Ok((Some(worker), Some(working)))
+    Ok(Some(worker))
+}
+
+async fn run_in_background(platform: Arc<Platform>, definition: Definition) {
+    complete_start(&platform).await;
+    // Where there are jobs, one of them does it.
+    if !definition.jobs {
+        idempotency::keep_clearing(&platform.checks).await;
+    }
 }
 
 /// Waits until the schema is new enough; says why when the reason changes.
-async fn complete_start(platform: Arc<Platform>) {
+async fn complete_start(platform: &Platform) {
     let mut last_reason = String::new();
     loop {
         let reason = match platform.schema_state().await {
             Ok(SchemaState::NewEnough) => break,
-            Ok(SchemaState::TooOld { found, needed }) => {
-                format!(
-                    "the schema is too old: found {}, needed {needed}; run `api migrate`",
-                    found.unwrap_or(0)
-                )
-            }
+            Ok(SchemaState::TooOld(behind)) => format!("the schema is too old: {behind}"),
             Err(fault) => format!("the database is not there yet: {fault:?}"),
         };
         if reason != last_reason {

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path};
 
-use database::Schema;
+use database::{MigrationSet, Schema};
 use http_server::{Configure, Contract, Requirement};
 use outcome::Catalogue;
 use settings::{Errors, Loaded};
@@ -42,6 +42,8 @@ impl Definition {
 pub struct Service<C: 'static, S: 'static> {
     pub(crate) definition: Definition,
     default_toml: &'static str,
+    pub(crate) config_folder: &'static str,
+    migrations: Option<&'static MigrationSet>,
     pub(crate) state: fn(&C, &Platform) -> anyhow::Result<S>,
     #[cfg(feature = "jobs")]
     pub(crate) kinds: &'static [jobs::JobKind<S>],
@@ -80,12 +82,14 @@ impl<C, S> Service<C, S> {
             definition: Definition {
                 version,
                 catalogue,
-                schema: Schema::new(&[]),
+                schema: Schema::new(),
                 operations,
                 redis: false,
                 jobs: false,
             },
             default_toml: "",
+            config_folder: "config",
+            migrations: None,
             state,
             #[cfg(feature = "jobs")]
             kinds: &[],
@@ -138,15 +142,22 @@ impl<C: settings::Settings + AsRef<Settings>, S> Service<C, S> {
 }
 
 impl<C, S> ServiceBuilder<C, S> {
-    /// Settings that are true wherever the service runs, as TOML.
+    /// Settings that are true wherever the service runs, as TOML: `default.toml` of its folder.
     pub const fn defaults(mut self, toml: &'static str) -> Self {
         self.0.default_toml = toml;
         self
     }
 
-    /// The schema that it needs.
-    pub const fn schema(mut self, schema: Schema) -> Self {
-        self.0.definition.schema = schema;
+    /// The folder with `{environment}.toml`, from where the commands run, unless `--config` says otherwise; `config`
+    /// without it.
+    pub const fn config_folder(mut self, folder: &'static str) -> Self {
+        self.0.config_folder = folder;
+        self
+    }
+
+    /// Its own migrations. Those of the platform's tables run before them.
+    pub const fn migrations(mut self, migrations: &'static MigrationSet) -> Self {
+        self.0.migrations = Some(migrations);
         self
     }
 
@@ -157,7 +168,7 @@ impl<C, S> ServiceBuilder<C, S> {
         self
     }
 
-    /// It has jobs of these kinds, and with them a worker. Its schema needs `jobs::MIGRATIONS`.
+    /// It has jobs of these kinds, and with them a worker and their tables.
     #[cfg(feature = "jobs")]
     pub const fn jobs(mut self, kinds: &'static [jobs::JobKind<S>]) -> Self {
         self.0.kinds = kinds;
@@ -166,7 +177,18 @@ impl<C, S> ServiceBuilder<C, S> {
     }
 
     /// The service.
-    pub const fn build(self) -> Service<C, S> {
+    pub const fn build(mut self) -> Service<C, S> {
+        let schema = Schema::new();
+        #[cfg(feature = "jobs")]
+        let schema = if self.0.definition.jobs {
+            schema.with(&jobs::MIGRATIONS)
+        } else {
+            schema
+        };
+        self.0.definition.schema = match self.0.migrations {
+            Some(migrations) => schema.with(migrations),
+            None => schema,
+        };
         self.0
     }
 }

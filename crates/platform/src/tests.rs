@@ -1,9 +1,10 @@
 //! The rules of a service's configuration, each broken once.
 
 use http_server::Requirement;
+use outcome::Catalogue;
 use settings::{Loaded, load_from};
 
-use crate::Settings;
+use crate::{Service, Settings};
 
 const URLS: [(&str, &str); 2] = [
     ("APP__DATABASE__URL", "postgres://u:p@localhost/db"),
@@ -116,6 +117,24 @@ fn the_development_secret_is_refused_elsewhere_and_no_message_repeats_a_secret()
     assert!(
         message.contains("auth.secret") && !message.contains("hunter2"),
         "{message}"
+    );
+}
+
+#[test]
+fn a_service_with_redis_needs_its_address() {
+    static SERVICE: Service<Settings, ()> = Service::builder(
+        "0.1.0",
+        Catalogue::new(&[outcome::common::ALL]),
+        |_| {},
+        |_, _| Ok(()),
+    )
+    .redis()
+    .build();
+    let variables = [("APP__DATABASE__URL".to_owned(), URLS[0].1.to_owned())];
+    let errors = SERVICE.load_from(variables).errors;
+    assert!(
+        errors.len() == 1 && errors[0].to_string().starts_with("redis.url: is not set"),
+        "{errors:?}"
     );
 }
 

@@ -1,6 +1,6 @@
 //! What this service is made of.
 
-use database::{MigrationSet, Schema};
+use database::MigrationSet;
 use platform::Service;
 use sqlx::migrate::Migrator;
 
@@ -16,12 +16,9 @@ pub static SERVICE: Service<Settings, Api> = Service::builder(
     resources::configure,
     Api::new,
 )
+.config_folder("services/api/config")
 .defaults(include_str!("../config/default.toml"))
-.schema(Schema::new(&[
-    &database::MIGRATIONS,
-    &::jobs::MIGRATIONS,
-    &MIGRATIONS,
-]))
+.migrations(&MIGRATIONS)
 .redis()
 .jobs(jobs::ALL)
 .build();

@@ -16,7 +16,7 @@ pub(super) async fn run<C: AsRef<Settings>>(
     definition: &Definition,
 ) -> anyhow::Result<()> {
     for error in &loaded.errors {
-        println!("FAULT  {error}");
+        println!("error  {error}");
     }
     let count = loaded.errors.len();
     anyhow::ensure!(
@@ -29,12 +29,12 @@ pub(super) async fn run<C: AsRef<Settings>>(
     );
 
     let platform = Platform::new(loaded.settings.as_ref(), definition)?;
-    let mut faults = 0;
+    let mut errors = 0;
     let mut report = |name: &str, result: Result<String, String>| match result {
         Ok(words) => println!("ok     {name}: {words}"),
         Err(words) => {
-            faults += 1;
-            println!("FAULT  {name}: {words}");
+            errors += 1;
+            println!("error  {name}: {words}");
         }
     };
     let ping = platform.checks.ping(LIMIT).await;
@@ -47,10 +47,7 @@ pub(super) async fn run<C: AsRef<Settings>>(
             "schema",
             match platform.schema_state().await {
                 Ok(SchemaState::NewEnough) => Ok(format!("at least {}", definition.schema.needed())),
-                Ok(SchemaState::TooOld { found, needed }) => Err(format!(
-                    "found {}, needed {needed}; run `api migrate`",
-                    found.unwrap_or(0)
-                )),
+                Ok(SchemaState::TooOld(behind)) => Err(behind.to_string()),
                 Err(fault) => Err(format!("cannot be read: {}", fault.into_problem())),
             },
         );
@@ -64,6 +61,6 @@ pub(super) async fn run<C: AsRef<Settings>>(
         };
         report("redis", Ok(words.to_owned()));
     }
-    anyhow::ensure!(faults == 0, "{faults} fault(s)");
+    anyhow::ensure!(errors == 0, "{errors} error(s)");
     Ok(())
 }

@@ -14,19 +14,14 @@ use outcome::{catalogue_as_markdown, catalogue_as_rust};
 
 use crate::{Role, Service, Settings, run};
 
+const ABOUT: &str = "A service in which every request ends in a designed outcome";
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.";
 
 /// What stands beside every command.
 #[derive(Args)]
 struct Global {
     /// Folder with `{environment}.toml`.
-    #[arg(
-        long,
-        global = true,
-        env = "CONFIG_DIR",
-        default_value = "services/api/config",
-        value_name = "FOLDER"
-    )]
+    #[arg(long, global = true, env = "CONFIG_DIR", value_name = "FOLDER")]
     config: PathBuf,
 }
 
@@ -90,25 +85,36 @@ where
     C: settings::Settings + AsRef<Settings>,
     S: Send + Sync + 'static,
 {
-    let cli = clap::Command::new("api")
-        .about("A service in which every request ends in a designed outcome")
-        .version(service.definition.version)
-        .after_help(AFTER_HELP)
-        .subcommand_required(true)
-        .arg_required_else_help(true);
-    let cli = Command::augment_subcommands(Global::augment_args(cli));
-    #[cfg(feature = "jobs")]
-    let cli = if service.definition.jobs {
-        JobCommand::augment_subcommands(cli)
-    } else {
-        cli
-    };
-    match execute(service, &cli.get_matches()) {
+    match execute(service, &service.commands().get_matches()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+impl<C, S> Service<C, S> {
+    /// The commands that it has.
+    pub fn commands(&self) -> clap::Command {
+        let cli = clap::Command::new("api")
+            .version(self.definition.version)
+            .subcommand_required(true)
+            .arg_required_else_help(true);
+        let cli = Command::augment_subcommands(Global::augment_args(cli));
+        #[cfg(feature = "jobs")]
+        let cli = if self.definition.jobs {
+            JobCommand::augment_subcommands(cli)
+        } else {
+            cli
+        };
+        // Last, since the documentation of a group of commands would take the place of these words.
+        cli.about(ABOUT)
+            .long_about(None)
+            .after_help(AFTER_HELP)
+            .mut_arg("config", |config| {
+                config.required(false).default_value(self.config_folder)
+            })
     }
 }
 
@@ -147,7 +153,7 @@ where
         Command::Configuration { schema: true } => {
             print(&serde_json::to_string_pretty(&settings::json_schema::<C>())?)
         }
-        Command::Configuration { .. } => print(settings::markdown::<C>().trim_end()),
+        Command::Configuration { .. } => print(settings::markdown::<C>(service.config_folder).trim_end()),
         Command::Token(args) => print(&token::issue(&args, settings()?.as_ref(), definition)?),
     }
 }

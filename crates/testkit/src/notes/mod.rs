@@ -12,7 +12,7 @@ pub use jobs::Poison;
 
 use std::time::Duration;
 
-use ::database::{Database, MigrationSet, Schema};
+use ::database::{Database, MigrationSet};
 use cache::ReadCache;
 use outcome::{Catalogue, common};
 use platform::{Platform, Service};
@@ -80,11 +80,7 @@ pub static SERVICE: Service<Settings, State> = Service::builder(
     routes::configure,
     State::new,
 )
-.schema(Schema::new(&[
-    &::database::MIGRATIONS,
-    &::jobs::MIGRATIONS,
-    &MIGRATIONS,
-]))
+.migrations(&MIGRATIONS)
 .redis()
 .jobs(jobs::ALL)
 .build();

@@ -40,7 +40,7 @@ fn schema(count: usize) -> Schema {
     });
     let migrator = Box::leak(Box::new(Migrator::with_migrations(migrations.collect())));
     let set: &MigrationSet = Box::leak(Box::new(MigrationSet::of_service(migrator)));
-    Schema::new(Box::leak(Box::new([set])))
+    Schema::new().with(set)
 }
 
 async fn execute(connection: &mut PgConnection, sql: &'static str) -> sqlx::Result<()> {

@@ -5,7 +5,7 @@ use http_server::extract::Context;
 use outcome::{Catalogue, common};
 use platform::{Platform, Service};
 use serde_json::Value;
-use testkit::UnderTest;
+use testkit::{Mode, UnderTest};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// A page.
@@ -62,6 +62,35 @@ async fn a_service_without_redis_and_jobs_answers_and_leaves() {
     let contract = serde_json::to_value(SERVICE.definition().contract().document()).expect("JSON");
     assert!(contract["paths"].get("/v1/jobs/{id}").is_none());
     app.app.shut_down().await;
+}
+
+/// In a service with jobs one of them does it.
+#[tokio::test(flavor = "multi_thread")]
+async fn expired_idempotency_keys_go_without_jobs_too() {
+    let app = testkit::TestApp::<Plain>::build().postgres_away().start().await;
+    app.database
+        .execute(
+            "INSERT INTO idempotency_keys (subject, route, key, fingerprint, status, body, expires_at)
+             VALUES ('alice', 'r', 'expired', '', 200, '{}', now()), ('alice', 'r', 'kept', '', 200, '{}', now() + '1 day')",
+        )
+        .await;
+    app.postgres.as_ref().expect("asked for").set(Mode::Pass);
+    app.database
+        .wait_until("SELECT count(*) FROM idempotency_keys", |keys| keys == 1)
+        .await;
+}
+
+#[test]
+fn a_service_without_jobs_has_no_command_for_them() {
+    for (names, there) in [(["serve", "migrate"], true), (["work", "jobs"], false)] {
+        for name in names {
+            assert_eq!(
+                SERVICE.commands().find_subcommand(name).is_some(),
+                there,
+                "{name}"
+            );
+        }
+    }
 }
 
 #[test]

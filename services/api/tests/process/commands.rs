@@ -21,6 +21,11 @@ async fn wrong_usage_is_2_and_help_is_0() {
     assert_eq!(environment.run(&["surve"]).status.code(), Some(2));
     let help = environment.run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
+    assert!(
+        out(&help).starts_with("A service in which every request ends in a designed outcome\n"),
+        "{}",
+        out(&help)
+    );
     for command in [
         "serve", "work", "migrate", "check", "probe", "problems", "openapi", "token",
     ] {
