@@ -9,6 +9,7 @@ mod orders; // sample
 mod reports; // sample
 mod soak; // sample
 mod supplier; // sample
+mod telemetry;
 
 use api::SERVICE;
 use reqwest::{Method, Response};

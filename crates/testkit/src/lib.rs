@@ -15,6 +15,7 @@ mod proxy;
 pub mod queries;
 mod raw;
 mod redis;
+pub mod scrape;
 mod under_test;
 
 pub use app::TestApp;

@@ -18,7 +18,6 @@ mod postgres_faults;
 mod probes;
 mod quotas;
 mod redis_faults;
-mod telemetry;
 mod tokens;
 mod traces;
 mod way;

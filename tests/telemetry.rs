@@ -1,7 +1,5 @@
 //! Nothing in a rule, dashboard or runbook is dead: `make telemetry-check`.
 
-mod scrape;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -11,16 +9,15 @@ use std::{
 use reqwest::Method;
 use testkit::{
     Mode, RawConnection,
-    notes::NOTES,
+    notes::{NOTES, Notes},
     queries::{Query, names, of_analyses, of_dashboards, of_rules, of_runbooks, rules, yaml_files},
+    scrape::Scrape,
 };
 
 use crate::TestApp;
 
-use self::scrape::Scrape;
-
 fn project(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
 fn all_rules() -> Vec<(String, serde_json::Value)> {
@@ -95,9 +92,15 @@ fn dead(queries: &[Query], scrape: &Scrape) -> Vec<String> {
     dead
 }
 
-/// A scrape of a service that has met what the queries ask for.
+/// Scrapes of this service, and of one that has met what the queries ask for.
 async fn scraped() -> String {
-    let app = TestApp::build().worker().postgres_proxy().start().await;
+    let own = TestApp::build().worker().start().await;
+    let own = own.management("/metrics").await.text().await.expect("text");
+    let app = testkit::TestApp::<Notes>::build()
+        .worker()
+        .postgres_proxy()
+        .start()
+        .await;
     app.get("/v1/test/upstream").await;
     let mut connection = RawConnection::open(app.address).await;
     let head = format!(
@@ -114,7 +117,7 @@ async fn scraped() -> String {
         assert!(began.elapsed() < Duration::from_secs(10), "nobody hung up");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    app.management("/metrics").await.text().await.expect("text")
+    own + &app.management("/metrics").await.text().await.expect("text")
 }
 
 #[tokio::test(flavor = "multi_thread")]
