@@ -27,3 +27,10 @@ service_name() { sed -n 's/^name = "\(.*\)"$/\1/p' services/api/config/default.t
 
 # What the images' names begin with.
 image_name() { sed -n 's/.*name: api, newName: "\(.*\)-api".*/\1/p' k8s/components/names/kustomization.yaml; }
+
+# Whether the service ($1) has this command: one without jobs has none for them.
+has_command() {
+  case "$("$1" --help)" in *"
+  $2 "* | *"
+  $2"$'\n'*) ;; *) return 1 ;; esac
+}

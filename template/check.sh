@@ -85,9 +85,11 @@ the_recipes_work() {
   template/new.sh third "$WORK"
   enter third
   for added in endpoint job dependency; do git apply --whitespace=error-all "docs/recipes/add-$added.patch"; done
+  cp -R docs/recipes "$WORK/recipes"
   make remove-sample
+  diff -r "$WORK/recipes" docs/recipes || die "removing the sample changes the recipes"
   if grep -rIil --exclude-dir=.git --include='*.rs' --include='*.sql' --include='*.sh' 'v1/orders\|order_' . >&2; then die "the sample is still named there"; fi
-  if git grep --untracked -nE '(//|#|<!--) sample' >&2; then die "a mark of the sample is left"; fi
+  if git grep --untracked -nE '(//|#|<!--) sample(: begin|: end| -->)?$' -- ':!docs/recipes' >&2; then die "a mark of the sample is left"; fi
   make generate
   make check
 }

@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 /// Why something could not be done, in words for the person who started it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Benchmark, soak, the drills of the stack and of rollouts.
+/// The benchmark, and what proves the service under load and faults.
 #[derive(Parser)]
 #[command(
     version,
