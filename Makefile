@@ -24,7 +24,9 @@ format: ## Fail where `cargo fmt` would change something
 
 lint: ## Clippy, with warnings as errors
 	@cargo clippy --workspace --all-targets --locked -- --deny warnings
-	@cargo clippy --package platform --no-default-features --examples --locked -- --deny warnings
+	@for features in "" cache jobs; do \
+	  cargo clippy --package platform --no-default-features --features "$$features" --examples --locked -- --deny warnings || exit 1; \
+	done
 
 rules: ## Check and test the alert rules, where promtool is installed
 	@dev/rules
