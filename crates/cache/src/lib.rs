@@ -41,7 +41,7 @@ pub(crate) type Connection = Object<Connections>;
 #[derive(Clone, Debug)]
 pub struct Redis {
     pool: deadpool::managed::Pool<Connections>,
-    breaker: Breaker<Value, RedisFault>,
+    breaker: Breaker,
     allowance: Duration,
     refused_at: Arc<AtomicU64>,
     metrics: DependencyMetrics,
@@ -85,10 +85,9 @@ impl Redis {
             open_for: settings.breaker_open,
         };
         metrics.announce("redis", &OUTCOMES);
-        let breaker = Breaker::new("redis", breaker).map_err(|error| anyhow::anyhow!(error))?;
         Ok(Self {
             pool,
-            breaker,
+            breaker: Breaker::new(breaker),
             allowance: settings.timeout,
             refused_at: Arc::default(),
             metrics,

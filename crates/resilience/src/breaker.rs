@@ -1,17 +1,17 @@
-//! A breaker: after enough failures, calls are refused at once and one probe finds out when it is over.
+//! A circuit breaker: after enough failures calls are refused, and one probe at a time finds out when it is over
+//! (M. Nygard, *Release It!*, "Circuit Breaker").
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
-
-use tower::{Service, service_fn};
-use tower_resilience::circuitbreaker::{
-    CircuitBreaker, CircuitBreakerError, CircuitBreakerHandle, CircuitBreakerLayer, CircuitState,
-    FailureClassifier, SlidingWindowType,
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-type Call<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
-type AwaitCall<T, E> = fn(Call<T, E>) -> Call<T, E>;
+use tokio::time::Instant;
 
-/// Replicas that opened together must not probe together: each breaker draws its own time within this share.
+use crate::window::Window;
+
+/// Replicas that opened together must not probe together: each opening draws its own time within this share.
 const OPEN_JITTER: f64 = 0.2;
 
 /// What opens a breaker.
@@ -59,126 +59,187 @@ pub enum Broken<E> {
     Failed(E),
 }
 
-/// Which results count as failures. A type of its own, since a closure's could not be named in [`Breaker`].
-#[derive(Clone, Copy, Debug)]
-struct EveryError;
-
-impl<T, E> FailureClassifier<T, E> for EveryError {
-    fn classify(&self, result: &Result<T, E>) -> bool {
-        result.is_err()
-    }
+#[derive(Debug)]
+enum Mode {
+    Closed,
+    Open { until: Instant },
+    HalfOpen { probing: bool },
 }
 
-/// A breaker around calls that return `Result<T, E>`; every `Err` counts as a failure. Clones share its state.
+#[derive(Debug)]
+enum Record {
+    Consecutive {
+        failures: usize,
+        allowed: usize,
+    },
+    Share {
+        window: Window,
+        failures: f64,
+        of_at_least: usize,
+    },
+}
+
+#[derive(Debug)]
+struct Inner {
+    mode: Mode,
+    record: Record,
+    open_for: Duration,
+}
+
+/// A breaker around calls that return a `Result`; every `Err` counts as a failure. Clones share its state.
 ///
 /// Timeouts belong *inside* the call: one that is dropped from outside is not counted.
-pub struct Breaker<T, E> {
-    service: CircuitBreaker<tower::util::ServiceFn<AwaitCall<T, E>>, EveryError>,
-    handle: CircuitBreakerHandle<EveryError>,
-}
+#[derive(Clone, Debug)]
+pub struct Breaker(Arc<Mutex<Inner>>);
 
-impl<T, E> Clone for Breaker<T, E> {
-    fn clone(&self) -> Self {
-        Self {
-            service: self.service.clone(),
-            handle: self.handle.clone(),
-        }
-    }
-}
-
-impl<T, E> fmt::Debug for Breaker<T, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Breaker")
-            .field("state", &self.state())
-            .finish_non_exhaustive()
-    }
-}
-
-impl<T: Send + 'static, E: Send + 'static> Breaker<T, E> {
+impl Breaker {
     /// A closed breaker.
-    ///
-    /// # Errors
-    /// When the settings make no sense, such as zero failures.
-    pub fn new(
-        name: &str,
-        settings: BreakerSettings,
-    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let jitter = 1.0 + OPEN_JITTER * (2.0 * fastrand::f64() - 1.0);
-        let builder = CircuitBreakerLayer::builder()
-            .name(name)
-            .wait_duration_in_open(settings.open_for.mul_f64(jitter))
-            .permitted_calls_in_half_open(1);
-        let builder = match settings.trip {
-            Trip::Consecutive(failures) => builder.consecutive_failures(failures),
+    pub fn new(settings: BreakerSettings) -> Self {
+        let record = match settings.trip {
+            Trip::Consecutive(allowed) => Record::Consecutive { failures: 0, allowed },
             Trip::Share {
                 failures,
                 of_at_least,
                 within,
-            } => builder
-                .failure_rate_threshold(failures)
-                .sliding_window_type(SlidingWindowType::TimeBased)
-                .sliding_window_duration(within)
-                .minimum_number_of_calls(of_at_least),
+            } => Record::Share {
+                window: Window::new(within),
+                failures,
+                of_at_least,
+            },
         };
-        let (layer, handle) = builder.failure_classifier_type(EveryError).build_with_handle()?;
-        let await_call: AwaitCall<T, E> = |call| call;
-        Ok(Self {
-            service: layer.layer_fn(service_fn(await_call)),
-            handle,
-        })
+        Self(Arc::new(Mutex::new(Inner {
+            mode: Mode::Closed,
+            record,
+            open_for: settings.open_for,
+        })))
     }
 
     /// Runs `call` unless the breaker is open.
     ///
     /// # Errors
     /// [`Broken::Open`] when it was not tried, [`Broken::Failed`] with the call's own error.
-    pub async fn call(
-        &self,
-        call: impl Future<Output = Result<T, E>> + Send + 'static,
-    ) -> Result<T, Broken<E>> {
-        self.service
-            .clone()
-            .call(Box::pin(call))
-            .await
-            .map_err(|error| match error {
-                CircuitBreakerError::Inner(error) => Broken::Failed(error),
-                CircuitBreakerError::OpenCircuit => Broken::Open,
-            })
+    pub async fn call<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, Broken<E>> {
+        let Some(admitted) = self.admit() else {
+            return Err(Broken::Open);
+        };
+        let result = call.await;
+        admitted.ended(result.is_err());
+        result.map_err(Broken::Failed)
+    }
+
+    /// The state right now.
+    pub fn state(&self) -> BreakerState {
+        match self.inner().mode {
+            Mode::Closed => BreakerState::Closed,
+            Mode::Open { .. } => BreakerState::Open,
+            Mode::HalfOpen { .. } => BreakerState::HalfOpen,
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn admit(&self) -> Option<Admitted<'_>> {
+        let mut inner = self.inner();
+        let probe = match inner.mode {
+            Mode::Closed => false,
+            Mode::Open { until } if Instant::now() < until => return None,
+            Mode::HalfOpen { probing: true } => return None,
+            Mode::Open { .. } | Mode::HalfOpen { probing: false } => {
+                inner.mode = Mode::HalfOpen { probing: true };
+                true
+            }
+        };
+        Some(Admitted { breaker: self, probe })
     }
 }
 
-impl<T, E> Breaker<T, E> {
-    /// The state right now.
-    pub fn state(&self) -> BreakerState {
-        match self.handle.state() {
-            CircuitState::Closed => BreakerState::Closed,
-            CircuitState::HalfOpen => BreakerState::HalfOpen,
-            CircuitState::Open => BreakerState::Open,
+impl Inner {
+    fn open(&mut self) {
+        let jitter = 1.0 + OPEN_JITTER * (2.0 * fastrand::f64() - 1.0);
+        let until = Instant::now() + self.open_for.mul_f64(jitter);
+        self.mode = Mode::Open { until };
+    }
+
+    fn close(&mut self) {
+        self.mode = Mode::Closed;
+        match &mut self.record {
+            Record::Consecutive { failures, .. } => *failures = 0,
+            Record::Share { window, .. } => window.clear(),
+        }
+    }
+
+    /// Counts a call; whether there were too many failures.
+    fn count(&mut self, failed: bool) -> bool {
+        match &mut self.record {
+            Record::Consecutive { failures, allowed } => {
+                *failures = if failed { *failures + 1 } else { 0 };
+                *failures >= *allowed
+            }
+            Record::Share {
+                window,
+                failures,
+                of_at_least,
+            } => {
+                let counted = window.count(failed, Instant::now());
+                counted.calls >= *of_at_least && counted.share() >= *failures
+            }
+        }
+    }
+}
+
+/// A call that was let through. Dropped without an end it counts as nothing, and another probe may follow.
+struct Admitted<'b> {
+    breaker: &'b Breaker,
+    probe: bool,
+}
+
+impl Admitted<'_> {
+    fn ended(mut self, failed: bool) {
+        let mut inner = self.breaker.inner();
+        if std::mem::take(&mut self.probe) {
+            if failed {
+                inner.open();
+            } else {
+                inner.close();
+            }
+        } else if matches!(inner.mode, Mode::Closed) && inner.count(failed) {
+            // A call that was let through before it opened says nothing of the time after.
+            inner.open();
+        }
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        if self.probe {
+            self.breaker.inner().mode = Mode::HalfOpen { probing: false };
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
-    async fn call(breaker: &Breaker<(), ()>, result: Result<(), ()>) -> Result<(), Broken<()>> {
+    const OPEN_FOR: Duration = Duration::from_secs(5);
+    const LONGEST_OPEN: Duration = Duration::from_secs(6);
+
+    fn breaker(trip: Trip) -> Breaker {
+        Breaker::new(BreakerSettings {
+            trip,
+            open_for: OPEN_FOR,
+        })
+    }
+
+    async fn call(breaker: &Breaker, result: Result<(), ()>) -> Result<(), Broken<()>> {
         breaker.call(async move { result }).await
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn it_opens_after_failures_in_a_row_and_one_probe_closes_it() {
-        let open_for = Duration::from_millis(50);
-        let breaker = Breaker::new(
-            "test",
-            BreakerSettings {
-                trip: Trip::Consecutive(5),
-                open_for,
-            },
-        )
-        .expect("valid");
+        let breaker = breaker(Trip::Consecutive(5));
         for _ in 0..4 {
             assert_eq!(call(&breaker, Err(())).await, Err(Broken::Failed(())));
         }
@@ -187,26 +248,51 @@ mod tests {
             assert_eq!(call(&breaker, Err(())).await, Err(Broken::Failed(())));
         }
         assert_eq!(breaker.state(), BreakerState::Open);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(call(&breaker, Ok(())).await, Err(Broken::Open));
+        tokio::time::advance(LONGEST_OPEN).await;
 
-        let opened = Instant::now();
-        let mut refused = 0;
-        while call(&breaker, Ok(())).await == Err(Broken::Open) {
-            refused += 1;
-            tokio::task::yield_now().await;
-        }
-        assert!(refused > 0 && opened.elapsed() >= open_for / 2);
+        let probe = breaker.call(async {
+            assert_eq!(breaker.state(), BreakerState::HalfOpen);
+            assert_eq!(
+                call(&breaker, Ok(())).await,
+                Err(Broken::Open),
+                "one probe at a time"
+            );
+            Ok::<_, ()>(())
+        });
+        assert_eq!(probe.await, Ok(()));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        assert_eq!(
+            call(&breaker, Err(())).await,
+            Err(Broken::Failed(())),
+            "it counts from the start"
+        );
         assert_eq!(breaker.state(), BreakerState::Closed);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_fails_opens_it_and_one_that_is_dropped_lets_another_through() {
+        let breaker = breaker(Trip::Consecutive(1));
+        call(&breaker, Err(())).await.expect_err("it fails");
+        tokio::time::advance(LONGEST_OPEN).await;
+        call(&breaker, Err(())).await.expect_err("it fails");
+        assert_eq!(breaker.state(), BreakerState::Open);
+        tokio::time::advance(LONGEST_OPEN).await;
+        let endless = breaker.call(std::future::pending::<Result<(), ()>>());
+        let dropped = tokio::time::timeout(Duration::from_secs(1), endless).await;
+        dropped.expect_err("it never ends");
+        assert_eq!(call(&breaker, Ok(())).await, Ok(()));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn half_of_ten_calls_open_it_and_nine_do_not() {
-        let trip = Trip::Share {
+        let breaker = breaker(Trip::Share {
             failures: 0.5,
             of_at_least: 10,
             within: Duration::from_secs(30),
-        };
-        let open_for = Duration::from_secs(5);
-        let breaker = Breaker::new("test", BreakerSettings { trip, open_for }).expect("valid");
+        });
         for call_number in 0..9 {
             let result = if call_number % 2 == 0 { Err(()) } else { Ok(()) };
             assert_ne!(call(&breaker, result).await, Err(Broken::Open));
@@ -214,5 +300,25 @@ mod tests {
         assert_eq!(breaker.state(), BreakerState::Closed);
         assert_eq!(call(&breaker, Ok(())).await, Ok(()));
         assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_older_than_the_window_does_not_count() {
+        let breaker = breaker(Trip::Share {
+            failures: 0.5,
+            of_at_least: 4,
+            within: Duration::from_secs(30),
+        });
+        for _ in 0..3 {
+            call(&breaker, Err(())).await.expect_err("it fails");
+        }
+        tokio::time::advance(Duration::from_secs(31)).await;
+        call(&breaker, Err(())).await.expect_err("it fails");
+        assert_eq!(breaker.state(), BreakerState::Closed, "one call in the window");
+        for _ in 0..3 {
+            call(&breaker, Err(())).await.expect_err("it fails");
+            tokio::time::advance(Duration::from_secs(5)).await;
+        }
+        assert_eq!(breaker.state(), BreakerState::Open, "four in it");
     }
 }

@@ -6,6 +6,7 @@ mod concurrency;
 mod deadline;
 mod retry;
 mod single_flight;
+mod window;
 
 pub use breaker::{Breaker, BreakerSettings, BreakerState, Broken, Trip};
 pub use concurrency::{ConcurrencyLimit, Permit};

@@ -46,7 +46,7 @@ pub struct Upstream {
     name: &'static str,
     base: Url,
     client: Client,
-    breaker: Breaker<Reply, UpstreamFault>,
+    breaker: Breaker,
     bulkhead: ConcurrencyLimit,
     retry: RetryPolicy,
     settings: Settings,
@@ -138,9 +138,6 @@ pub fn http_client() -> anyhow::Result<Client> {
 
 impl Upstream {
     /// A client of the service at `base`.
-    ///
-    /// # Panics
-    /// When the breaker's settings are out of their ranges.
     pub fn new(
         name: &'static str,
         base: Url,
@@ -164,7 +161,7 @@ impl Upstream {
             name,
             base,
             client,
-            breaker: Breaker::new(name, breaker).expect("the rules of the configuration hold"),
+            breaker: Breaker::new(breaker),
             bulkhead: ConcurrencyLimit::new(settings.bulkhead),
             retry,
             settings: settings.clone(),
