@@ -30,7 +30,9 @@ image_name() { sed -n 's/.*name: api, newName: "\(.*\)-api".*/\1/p' k8s/componen
 
 # Whether the service ($1) has this command: one without jobs has none for them.
 has_command() {
-  case "$("$1" --help)" in *"
+  local help
+  help=$("$1" --help) || die "$1 --help fails; the reason is above"
+  case $help in *"
   $2 "* | *"
   $2"$'\n'*) ;; *) return 1 ;; esac
 }
