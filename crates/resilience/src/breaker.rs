@@ -22,7 +22,7 @@ pub enum Trip {
     /// A share of recent calls.
     Share {
         /// From 0 to 1.
-        failures: f64,
+        failures: f32,
         /// Among at least so many calls.
         of_at_least: usize,
         /// In this time.
@@ -74,7 +74,7 @@ enum Record {
     },
     Share {
         window: Window,
-        failures: f64,
+        failures: f32,
         of_at_least: usize,
     },
 }
@@ -84,6 +84,8 @@ struct Inner {
     mode: Mode,
     record: Record,
     open_for: Duration,
+    /// How often it has opened.
+    openings: u64,
 }
 
 /// A breaker around calls that return a `Result`; every `Err` counts as a failure. Clones share its state.
@@ -111,6 +113,7 @@ impl Breaker {
             mode: Mode::Closed,
             record,
             open_for: settings.open_for,
+            openings: 0,
         })))
     }
 
@@ -151,7 +154,11 @@ impl Breaker {
                 true
             }
         };
-        Some(Admitted { breaker: self, probe })
+        Some(Admitted {
+            breaker: self,
+            probe,
+            openings: inner.openings,
+        })
     }
 }
 
@@ -160,6 +167,7 @@ impl Inner {
         let jitter = 1.0 + OPEN_JITTER * (2.0 * fastrand::f64() - 1.0);
         let until = Instant::now() + self.open_for.mul_f64(jitter);
         self.mode = Mode::Open { until };
+        self.openings += 1;
     }
 
     fn close(&mut self) {
@@ -193,6 +201,8 @@ impl Inner {
 struct Admitted<'b> {
     breaker: &'b Breaker,
     probe: bool,
+    /// How often the breaker had opened by then.
+    openings: u64,
 }
 
 impl Admitted<'_> {
@@ -204,8 +214,8 @@ impl Admitted<'_> {
             } else {
                 inner.close();
             }
-        } else if matches!(inner.mode, Mode::Closed) && inner.count(failed) {
-            // A call that was let through before it opened says nothing of the time after.
+        } else if inner.openings == self.openings && inner.count(failed) {
+            // A call that was admitted before the breaker opened says nothing of the time after.
             inner.open();
         }
     }
@@ -276,8 +286,12 @@ mod tests {
         let breaker = breaker(Trip::Consecutive(1));
         call(&breaker, Err(())).await.expect_err("it fails");
         tokio::time::advance(LONGEST_OPEN).await;
-        call(&breaker, Err(())).await.expect_err("it fails");
-        assert_eq!(breaker.state(), BreakerState::Open);
+        assert_eq!(call(&breaker, Err(())).await, Err(Broken::Failed(())), "a probe");
+        assert_eq!(
+            call(&breaker, Ok(())).await,
+            Err(Broken::Open),
+            "open for as long again"
+        );
         tokio::time::advance(LONGEST_OPEN).await;
         let endless = breaker.call(std::future::pending::<Result<(), ()>>());
         let dropped = tokio::time::timeout(Duration::from_secs(1), endless).await;
@@ -300,6 +314,63 @@ mod tests {
         assert_eq!(breaker.state(), BreakerState::Closed);
         assert_eq!(call(&breaker, Ok(())).await, Ok(()));
         assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_from_before_it_opened_counts_neither_while_it_is_open_nor_afterwards() {
+        let breaker = breaker(Trip::Consecutive(1));
+        let late = |after: Duration| {
+            let breaker = breaker.clone();
+            tokio::spawn(async move {
+                let failing = async {
+                    tokio::time::sleep(after).await;
+                    Err::<(), _>(())
+                };
+                breaker.call(failing).await
+            })
+        };
+        let (while_open, afterwards) = (late(OPEN_FOR / 5), late(LONGEST_OPEN * 2));
+        tokio::task::yield_now().await;
+        call(&breaker, Err(())).await.expect_err("it opens");
+        while_open.await.expect("it ends").expect_err("it fails");
+        assert_eq!(breaker.state(), BreakerState::Open);
+        tokio::time::sleep(LONGEST_OPEN).await;
+        assert_eq!(call(&breaker, Ok(())).await, Ok(()), "a probe");
+        afterwards.await.expect("it ends").expect_err("it fails");
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_share_is_counted_anew_after_it_was_open() {
+        let breaker = breaker(Trip::Share {
+            failures: 0.5,
+            of_at_least: 2,
+            within: Duration::from_secs(3600),
+        });
+        for _ in 0..2 {
+            call(&breaker, Err(())).await.expect_err("it fails");
+        }
+        assert_eq!(breaker.state(), BreakerState::Open);
+        tokio::time::advance(LONGEST_OPEN).await;
+        assert_eq!(call(&breaker, Ok(())).await, Ok(()), "a probe");
+        call(&breaker, Err(())).await.expect_err("it fails");
+        assert_eq!(breaker.state(), BreakerState::Closed, "one call in the window");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn breakers_that_opened_together_do_not_probe_together() {
+        let mut states = Vec::new();
+        for _ in 0..100 {
+            let breaker = breaker(Trip::Consecutive(1));
+            call(&breaker, Err(())).await.expect_err("it opens");
+            states.push(breaker);
+        }
+        tokio::time::advance(OPEN_FOR).await;
+        let mut probes = 0;
+        for breaker in &states {
+            probes += usize::from(call(breaker, Ok(())).await.is_ok());
+        }
+        assert!((1..100).contains(&probes), "{probes} of 100");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Calls and failures of the last while, in buckets: a count costs the same however many calls there were.
+//! Calls and failures of a recent time, in buckets: a count costs the same however many calls there were.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ pub(crate) struct Counted {
 
 impl Counted {
     /// The share of failures.
-    pub(crate) fn share(&self) -> f64 {
-        self.failures as f64 / self.calls as f64
+    pub(crate) fn share(&self) -> f32 {
+        (self.failures as f64 / self.calls as f64) as f32
     }
 }
 

@@ -149,7 +149,7 @@ impl Upstream {
         metrics.announce(name, &OUTCOMES);
         retries.announce(name);
         let trip = Trip::Share {
-            failures: settings.breaker_share.into(),
+            failures: settings.breaker_share,
             of_at_least: settings.breaker_calls,
             within: settings.breaker_window,
         };
