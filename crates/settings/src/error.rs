@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use humantime::format_duration;
+use crate::Setting;
 
 /// One thing that is wrong, with the key and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Errors {
         (what, inner): (&str, Duration),
     ) {
         if !long_enough {
-            let (outer, inner) = (format_duration(outer), format_duration(inner));
+            let (outer, inner) = (outer.text(), inner.text());
             self.add(
                 key,
                 format!("is {outer}, too short for {what}, which takes {inner}"),

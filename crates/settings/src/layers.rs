@@ -100,10 +100,13 @@ fn resolved(
         match fs::read_to_string(&path) {
             // An editor or `echo` ends the file with a line break.
             Ok(text) => _ = resolved.insert(name, text.trim_end_matches(['\r', '\n']).to_owned()),
-            Err(reason) => errors.push(error(
-                &key,
-                format!("the file {path} of {variable} cannot be read: {reason}"),
-            )),
+            Err(reason) => {
+                resolved.remove(&name);
+                errors.push(error(
+                    &key,
+                    format!("the file {path} of {variable} cannot be read: {reason}"),
+                ));
+            }
         }
         in_files.insert(key);
     }
@@ -126,7 +129,7 @@ fn key_of(variable: &str) -> String {
 
 /// How many parts a variable has behind the prefix.
 fn segments(variable: &str) -> usize {
-    let parts = variable.trim_start_matches(PREFIX).split("__");
+    let parts = variable.strip_prefix(PREFIX).unwrap_or(variable).split("__");
     parts.filter(|part| !part.is_empty()).count()
 }
 

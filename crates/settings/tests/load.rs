@@ -156,10 +156,9 @@ fn a_value_can_be_in_a_file_of_its_own() {
         "a file is the layer above a variable"
     );
 
-    // One error, though a rule finds the value that takes its place wrong as well.
+    // One error, though what the file would have replaced is wrong as well.
     let variables = [
-        ("APP__TRIM__COLOUR", "deep-blue"),
-        ("APP__TRIM__LAYERS", "1"),
+        ("APP__TRIM__LAYERS", "many"),
         ("APP__TRIM__LAYERS__FILE", "/nonexistent/layers"),
     ];
     let missing = texts(&load("", &variables).errors);
