@@ -49,7 +49,11 @@ impl fmt::Display for TooOld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.found {
             Some(found) => write!(f, "{} is at {found}, needed {}", self.table, self.needed)?,
-            None => write!(f, "{} is missing, needed {}", self.table, self.needed)?,
+            None => write!(
+                f,
+                "{} is missing or incomplete, needed {}",
+                self.table, self.needed
+            )?,
         }
         write!(f, "; run `api migrate`")
     }
