@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use ::supplier::{Endpoint, Fault};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use testkit::{Mode, Span, attribute, canned_server, hex, new_trace, spans as spans_so_far, wait_for_spans};
+use testkit::{
+    Mode, Span, attribute, canned_server, hex, log_lines_of, new_trace, spans as spans_so_far, wait_for_spans,
+};
 
 use crate::{TestApp, assert_problem};
 use uuid::Uuid;
@@ -169,6 +171,7 @@ async fn rolled_back_it_was_never_queued_and_committed_it_runs() {
 }
 
 /// The request's trace has its statements; the job has a trace of its own, which leads back and goes on at the supplier.
+/// The order's id finds the spans of both, and their log lines.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_its_job_and_the_supplier_can_be_followed_by_their_traces() {
     let shop = shop(TestApp::build().worker()).await;
@@ -179,11 +182,16 @@ async fn an_order_its_job_and_the_supplier_can_be_followed_by_their_traces() {
     let request = request
         .header("idempotency-key", "traced")
         .header("traceparent", traceparent);
-    assert_eq!(request.send().await.expect("an answer").status(), 201);
+    let response = request.send().await.expect("an answer");
+    assert_eq!(response.status(), 201);
+    let order: Value = response.json().await.expect("JSON");
+    let id = order["id"].as_str().expect("an id");
     let spans = wait_for_spans(&trace_id, |spans| {
         spans.iter().any(|span| span.name.starts_with("POST"))
     })
     .await;
+    let of_request = spans.iter().find(|span| span.name.starts_with("POST"));
+    assert_eq!(attribute(of_request.expect("waited for"), "order.id"), id);
     assert!(spans.iter().any(|span| span.name == "create_order"), "{spans:?}");
 
     let began = Instant::now();
@@ -199,6 +207,14 @@ async fn an_order_its_job_and_the_supplier_can_be_followed_by_their_traces() {
         (job.name.as_str(), attribute(&job, "outcome").as_str()),
         ("job send_confirmation", "succeeded")
     );
+    assert_eq!(attribute(&job, "order.id"), id);
+    let about = format!("order.id={id}");
+    let lines = log_lines_of(&about);
+    for message in ["answered", "job ended"] {
+        let told = |line: &Value| line["message"] == message && line["about"] == about.as_str();
+        assert!(lines.iter().any(told), "{message}: {lines:?}");
+    }
+
     let at_supplier = |spans: &[Span]| spans.iter().any(|span| span.name == "POST /v1/notifications");
     wait_for_spans(&hex(&job.trace_id), at_supplier).await;
 }

@@ -46,6 +46,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The id of the resource: the last part of its location.
+    pub fn resource_id(&self) -> Option<&str> {
+        self.location.as_deref()?.rsplit('/').next()
+    }
+
     /// 201 with the new resource and where it is.
     pub fn created(location: String, resource: &impl Serialize) -> Self {
         let body = serde_json::to_string(resource).expect("answers serialize");

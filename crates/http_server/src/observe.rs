@@ -137,6 +137,7 @@ impl Drop for Unanswered<'_> {
             trace_id = self.context.trace_id(),
             duration_ms = self.context.elapsed().as_secs_f64() * 1_000.0,
             attempts = self.context.attempts(),
+            about = self.context.about(),
             "abandoned before the answer"
         );
     }
@@ -267,6 +268,7 @@ fn log(context: &RequestContext, method: &str, route: &str, status: u16, problem
         .filter(|problem| problem.outcome_unknown)
         .map(|_| "unknown");
     let duration_ms = context.elapsed().as_secs_f64() * 1_000.0;
+    let about = context.about();
     macro_rules! event {
         ($level:ident) => {
             tracing::$level!(
@@ -281,6 +283,7 @@ fn log(context: &RequestContext, method: &str, route: &str, status: u16, problem
                 trace_id = context.trace_id(),
                 duration_ms,
                 attempts = context.attempts(),
+                about,
                 "answered"
             )
         };

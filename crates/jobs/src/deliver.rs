@@ -135,8 +135,10 @@ impl Deliveries {
         let metrics = &self.metrics;
         let name = kind.as_ref().map_or(UNKNOWN, |kind| kind.name);
         metrics.started(name);
+        let limit = kind.as_ref().map_or(BOOKKEEPING, |kind| kind.timeout);
+        let of_the_work = context_of(&started, limit);
         let ended = match &kind {
-            Some(kind) => self.execute(&started, kind).await,
+            Some(kind) => self.execute(&started, kind, of_the_work.clone()).await,
             // Of a newer release: another worker may know it.
             None => Ended::Failed(JobFailure::Transient(
                 format!("no job of kind {} here", started.kind).into(),
@@ -220,7 +222,7 @@ impl Deliveries {
         if !["succeeded", "handed_back", "postponed"].contains(&outcome) {
             telemetry::failed(&span, outcome);
         }
-        tracing::info!(job = name, run = %id, attempt, outcome, duration_ms = began.elapsed().as_secs_f64() * 1e3, "job ended");
+        tracing::info!(job = name, run = %id, attempt, outcome, duration_ms = began.elapsed().as_secs_f64() * 1e3, about = of_the_work.about(), "job ended");
         // Fenced: another attempt has the row now, and the library's word for this one must not delete its delivery.
         recorded.map_err(|_| outcome.to_owned())
     }
@@ -248,12 +250,12 @@ impl Deliveries {
         self.database.transaction(put_back, context).await
     }
 
-    async fn execute(&self, started: &Started, kind: &BoundKind) -> Ended {
+    async fn execute(&self, started: &Started, kind: &BoundKind, context: RequestContext) -> Ended {
         let run = Run {
             id: started.id,
             attempt: started.attempt,
             subject: started.subject.clone(),
-            context: context_of(started, kind.timeout),
+            context,
             database: self.database.clone(),
             state: Arc::default(),
         };

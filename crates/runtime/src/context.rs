@@ -1,6 +1,7 @@
 //! What is known about the request that is being served.
 
 use std::{
+    fmt::Display,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -31,6 +32,7 @@ struct Inner {
     redis_micros: AtomicU64,
     subject: OnceLock<String>,
     quota: OnceLock<Quota>,
+    annotations: Mutex<Vec<(&'static str, String)>>,
 }
 
 impl RequestContext {
@@ -48,6 +50,7 @@ impl RequestContext {
             redis_micros: AtomicU64::new(0),
             subject: OnceLock::new(),
             quota: OnceLock::new(),
+            annotations: Mutex::default(),
         }))
     }
 
@@ -121,6 +124,25 @@ impl RequestContext {
         self.0
             .redis_micros
             .fetch_add(spent.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// Says what this request is about, so that its log line and its span are found by it: an id, under a key such as
+    /// `order.id`. Never personal data.
+    pub fn annotate(&self, key: &'static str, id: impl Display) {
+        let id = id.to_string();
+        telemetry::annotate(&self.0.span, key, &id);
+        let mut annotations = self.0.annotations.lock().unwrap_or_else(PoisonError::into_inner);
+        annotations.push((key, id));
+    }
+
+    /// What was annotated, as `key=id`; none where nothing was.
+    pub fn about(&self) -> Option<String> {
+        let annotations = self.0.annotations.lock().unwrap_or_else(PoisonError::into_inner);
+        let words: Vec<String> = annotations
+            .iter()
+            .map(|(key, id)| format!("{key}={id}"))
+            .collect();
+        (!words.is_empty()).then(|| words.join(" "))
     }
 
     /// Remembers who calls, hashed, for the log.

@@ -11,7 +11,7 @@ mod tests;
 mod trace;
 
 pub use self::settings::{LogFormat, LogSettings, Settings};
-pub use trace::{failed, is_kept, remote_parent, span_context, trace_id, traceparent};
+pub use trace::{annotate, failed, is_kept, remote_parent, span_context, trace_id, traceparent};
 
 use std::{io::IsTerminal, time::Duration};
 

@@ -52,6 +52,11 @@ macro_rules! client_span {
     };
 }
 
+/// Gives the span an attribute that no declaration of it names.
+pub fn annotate(span: &Span, key: &'static str, value: &str) {
+    span.set_attribute(key, value.to_owned());
+}
+
 /// Marks the span as failed in this way: one word of a known set, never a message.
 pub fn failed(span: &Span, error_type: &str) {
     span.record("otel.status_code", "ERROR");

@@ -40,6 +40,7 @@ impl Job for SendConfirmation {
     }
 
     async fn run(&self, run: &Run<Api>) -> Result<Confirmation, JobFailure> {
+        run.context.annotate("order.id", self.order_id);
         let order = run.database.read(&OrderById(self.order_id), &run.context).await;
         let order = order.map_err(|fault| fault.into_problem().to_string())?;
         let Some(order) = order.filter(|order| !order.is_cancelled()) else {

@@ -42,6 +42,7 @@ pub async fn cancel_order(
     context: Context,
     api: State<Api>,
 ) -> Result<HttpResponse, CancelOrderRefusal> {
+    context.annotate("order.id", id.0);
     let cancel = CancelOrder {
         id: id.0,
         subject: caller.subject,

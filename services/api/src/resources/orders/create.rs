@@ -98,7 +98,11 @@ pub async fn create_order(
         request: request.0,
         context: context.clone(),
     };
-    api.database.transaction(place, &context).await.map(Recorded)
+    let answer = api.database.transaction(place, &context).await?;
+    if let Some(id) = answer.resource_id() {
+        context.annotate("order.id", id);
+    }
+    Ok(Recorded(answer))
 }
 
 struct PlaceOrder {

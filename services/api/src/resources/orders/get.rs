@@ -99,6 +99,7 @@ pub async fn get_order(
     context: Context,
     api: State<Api>,
 ) -> Result<HttpResponse, GetOrderRefusal> {
+    context.annotate("order.id", id.0);
     let found = api
         .orders
         .read(&context, &id.0.to_string(), OrderById(id.0))
