@@ -61,7 +61,7 @@ pub struct ReadCacheParts<'s> {
     pub service: &'s str,
     /// The section `cache`.
     pub settings: &'s CacheSettings,
-    /// Time that one load may take, whoever waits for it.
+    /// Time that one load may take, however many requests wait for it.
     pub load_deadline: Duration,
     /// `database.acquire_timeout`.
     pub acquire_timeout: Duration,

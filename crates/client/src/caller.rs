@@ -17,7 +17,7 @@ use crate::{
     call::{Call, make},
 };
 
-/// Calls one service, whose problems are told apart by `C`. Clones share connections, retry budget and what is kept.
+/// Calls one service, whose problem codes are the enum `C`. Clones share connections, retry budget and cached responses.
 pub struct Caller<C> {
     http: reqwest::Client,
     base: Url,

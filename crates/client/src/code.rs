@@ -1,4 +1,4 @@
-//! The codes by which a client tells problems apart.
+//! The codes that identify a problem type to a client.
 
 use std::fmt::{Debug, Display};
 

@@ -196,7 +196,7 @@ async fn under_a_dead_server_the_budget_holds() {
     );
     let mut attempts = 0;
     for _ in 0..1_000 {
-        let error = dead.read().await.expect_err("nobody is there");
+        let error = dead.read().await.expect_err("no server listens there");
         assert!(matches!(error.failure, Failure::Transport(_)), "{error}");
         attempts += error.attempts.len();
     }

@@ -172,10 +172,11 @@ impl Effect {
     }
 }
 
-/// How often keys that have expired are deleted.
+/// The period in which expired keys are deleted.
 pub const CLEAR_EVERY: Duration = Duration::from_secs(60);
 
-/// Deletes keys that have expired, again and again, until it is dropped: for a service that has no jobs to do it.
+/// Deletes expired keys every [`CLEAR_EVERY`] until the future is dropped: for a service without jobs, whose worker
+/// would do it.
 pub async fn keep_clearing(database: &Database) {
     loop {
         let deadline = Deadline::after(CLEAR_EVERY);

@@ -143,7 +143,7 @@ async fn readiness(management: &Management) -> Result<(), String> {
         if let Some(dependency) = named.find(|dependency| dependency.name == name)
             && !dependency.answers().await
         {
-            return Err(format!("{name} is away"));
+            return Err(format!("{name} is unavailable"));
         }
     }
     Ok(())

@@ -70,7 +70,7 @@ pub struct Settings {
     /// Requests in flight at once; the excess gets 503 `overloaded`.
     #[setting(default = 256, min = 1)]
     pub max_in_flight: usize,
-    /// Connections at once; whoever comes on top waits to be accepted. Keep it below the limit of open files.
+    /// Open connections at the same time; further ones wait to be accepted. Keep it below the limit of open files.
     #[setting(default = 800, min = 1)]
     pub max_connections: usize,
     /// Time that an idle connection is kept. It must be longer than the ingress keeps its own, or a request meets a

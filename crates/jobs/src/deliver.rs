@@ -47,7 +47,7 @@ pub(super) struct Deliveries {
     pub(super) database: Database,
     pub(super) kinds: Arc<[BoundKind]>,
     pub(super) metrics: JobMetrics,
-    /// Time for jobs to end when the process is told to leave.
+    /// Time for jobs to end during a graceful shutdown.
     pub(super) drain: Duration,
     /// Where the jobs themselves run.
     pub(super) jobs: Handle,

@@ -74,7 +74,7 @@ pub struct WorkerParts {
     pub schema: Schema,
     /// What it works off.
     pub kinds: Vec<BoundKind>,
-    /// Time to end when the process is told to leave.
+    /// Time for jobs to end during a graceful shutdown.
     pub drain: Duration,
     /// How many attempts ended how.
     pub metrics: JobMetrics,

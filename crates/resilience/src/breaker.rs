@@ -1,5 +1,5 @@
-//! A circuit breaker: after enough failures calls are refused, and one probe at a time finds out when it is over
-//! (M. Nygard, *Release It!*, "Circuit Breaker").
+//! A circuit breaker: after enough failures the breaker refuses calls, then lets one probe at a time through until a
+//! probe succeeds (M. Nygard, *Release It!*, "Circuit Breaker").
 
 use std::{
     future::Future,
@@ -44,7 +44,7 @@ pub struct BreakerSettings {
 pub enum BreakerState {
     /// Calls go through.
     Closed,
-    /// One probe finds out.
+    /// One probe is in flight or awaited.
     HalfOpen,
     /// Calls are refused.
     Open,
@@ -178,7 +178,7 @@ impl Inner {
         }
     }
 
-    /// Counts a call; whether there were too many failures.
+    /// Counts a call; returns whether there were too many failures.
     fn count(&mut self, failed: bool) -> bool {
         match &mut self.record {
             Record::Consecutive { failures, allowed } => {
@@ -197,7 +197,7 @@ impl Inner {
     }
 }
 
-/// A call that was let through. Dropped without an end it counts as nothing, and another probe may follow.
+/// A call that was let through. A call that is dropped before its end does not count, and another probe may follow.
 struct Admitted<'b> {
     breaker: &'b Breaker,
     probe: bool,

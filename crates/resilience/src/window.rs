@@ -1,4 +1,4 @@
-//! Calls and failures of a recent time, in buckets: a count costs the same however many calls there were.
+//! A sliding window of calls and failures, in buckets: a count costs the same however many calls there were.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ impl Window {
         }
     }
 
-    /// Counts a call that ended now; gives what the window holds.
+    /// Counts a call that ended now; returns what the window holds.
     pub(crate) fn count(&mut self, failed: bool, now: Instant) -> Counted {
         let number = now.duration_since(self.began).as_nanos() / self.width.as_nanos();
         // Each bucket is emptied at most once, however long nothing was counted.

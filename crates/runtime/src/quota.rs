@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The state of a caller's quota, told in `RateLimit` and `RateLimit-Policy`
+/// The state of a caller's quota, sent in the headers `RateLimit` and `RateLimit-Policy`
 /// (draft-ietf-httpapi-ratelimit-headers).
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {

@@ -13,7 +13,7 @@ pub fn markdown<S: Settings>(folder: &str) -> String {
          Built-in defaults ← `{folder}/default.toml` (compiled in) ← \
          `{folder}/{{environment}}.toml` ← environment variables: `http.port` is `APP__HTTP__PORT`, and \
          `APP__DATABASE__URL__FILE` names a file that holds `database.url`, and wins. Durations are written as `250ms`, `3s`, `5m`, `24h`; \
-         lists with commas. `api check` lists every error at once. Editors complete and check the TOML files by \
+         lists with commas. `api check` lists every error in one run. Editors complete and check the TOML files by \
          [configuration.schema.json](configuration.schema.json).\n\n\
          | key | default | meaning |\n|---|---|---|\n",
     );

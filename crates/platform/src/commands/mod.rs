@@ -35,7 +35,7 @@ enum Command {
         #[arg(long)]
         with_worker: bool,
     },
-    /// Ask the process that runs here how it is; 0 when it is well. For images without a shell.
+    /// Ask the process on this host for its health; exit code 0 when it is healthy. For images without a shell.
     Probe {
         /// What to ask for.
         #[arg(value_enum, default_value = "readyz")]

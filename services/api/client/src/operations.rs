@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{Accepted, Error, Job, NewOrder, Order, OrderPage, ProblemCode, Quote, QuoteItem};
 
-/// A client of the api service. Clones share connections, retry budget and what is kept.
+/// A client of the api service. Clones share connections, retry budget and cached responses.
 #[derive(Clone, Debug)]
 pub struct Client {
     caller: Caller<ProblemCode>,
