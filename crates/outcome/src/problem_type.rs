@@ -20,11 +20,6 @@ impl ErrorStatus {
     pub const fn as_u16(self) -> u16 {
         self.0
     }
-
-    /// Whether the fault is on our side.
-    pub const fn is_server_error(self) -> bool {
-        self.0 >= 500
-    }
 }
 
 /// Who has to act before the same call can succeed.

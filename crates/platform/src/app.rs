@@ -66,7 +66,11 @@ impl<S: Send + Sync + 'static> App<S> {
     /// Starts at once; `/startupz` follows when the database is there and its schema new enough.
     ///
     /// # Errors
-    /// When a setting cannot be used, the state cannot be made, or a port is taken.
+    /// When a setting cannot be used, the state cannot be made, a port is taken, or the role needs jobs that the service
+    /// does not have.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
     pub fn start<C: AsRef<Settings>>(
         settings: &C,
         service: &Service<C, S>,

@@ -51,6 +51,9 @@ impl Platform {
     ///
     /// # Errors
     /// When a setting that only its user can judge is wrong, such as an address.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
     pub fn new(settings: &Settings, definition: &Definition) -> anyhow::Result<Self> {
         let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
         let metrics = Arc::new(Metrics::new(&settings.service.name, definition.version));

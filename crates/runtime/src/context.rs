@@ -99,7 +99,7 @@ impl RequestContext {
         self.0.deadline_moved.notify_one();
     }
 
-    /// Waits until the deadline is another one.
+    /// Waits until the deadline is another one; a change since the last call counts. For one waiter.
     pub async fn deadline_moved(&self) {
         self.0.deadline_moved.notified().await;
     }
@@ -114,7 +114,7 @@ impl RequestContext {
         self.0.attempts.load(Ordering::Relaxed)
     }
 
-    /// What is left of `allowance` for Redis in this request.
+    /// What is left of `allowance` for Redis in this request; zero where Redis must not be called any more.
     pub fn redis_time_left(&self, allowance: Duration) -> Duration {
         allowance.saturating_sub(Duration::from_micros(self.0.redis_micros.load(Ordering::Relaxed)))
     }
@@ -127,7 +127,7 @@ impl RequestContext {
     }
 
     /// Says what this request is about, so that its log line and its span are found by it: an id, under a key such as
-    /// `order.id`. Never personal data.
+    /// `order.id`. Never personal data. Call it once for a key: a second id of the same key stands beside the first.
     pub fn annotate(&self, key: &'static str, id: impl Display) {
         let id = id.to_string();
         telemetry::annotate(&self.0.span, key, &id);
@@ -145,7 +145,7 @@ impl RequestContext {
         (!words.is_empty()).then(|| words.join(" "))
     }
 
-    /// Remembers who calls, hashed, for the log.
+    /// Remembers who calls, hashed, for the log. The first call decides.
     pub fn set_subject(&self, hashed: String) {
         let _ = self.0.subject.set(hashed);
     }
@@ -155,7 +155,7 @@ impl RequestContext {
         self.0.subject.get().map(String::as_str)
     }
 
-    /// Remembers the state of the caller's quota, told in every answer.
+    /// Remembers the state of the caller's quota, which every response carries. The first call decides.
     pub fn set_quota(&self, quota: Quota) {
         let _ = self.0.quota.set(quota);
     }

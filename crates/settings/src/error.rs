@@ -30,7 +30,7 @@ impl Errors {
     /// Adds an error of this key.
     pub fn add(&mut self, key: &str, message: impl Into<String>) {
         self.found.push(ConfigError {
-            key: format!("{}{key}", self.prefix),
+            key: self.prefixed(key),
             message: message.into(),
         });
     }

@@ -26,7 +26,7 @@ impl Reader {
         let path = self.errors.prefixed(key.name);
         let default = key.default.text();
         let Some(text) = self.values.get(&path) else {
-            return default_of(&default);
+            return default_of(key, &default);
         };
         key.parse(text).unwrap_or_else(|expected| {
             let message = if T::SECRET || self.in_files.contains(&path) {
@@ -35,7 +35,7 @@ impl Reader {
                 format!("`{text}` is wrong: {expected}")
             };
             self.errors.add(key.name, message);
-            default_of(&default)
+            default_of(key, &default)
         })
     }
 
@@ -66,6 +66,7 @@ impl Reader {
 }
 
 /// A default, by way of its text: so what is documented is what is used.
-fn default_of<T: Setting>(text: &str) -> T {
-    T::parse(text).expect("a default can be read; every one is, each time that a configuration is read")
+fn default_of<T: Setting>(key: &Key<T>, text: &str) -> T {
+    key.parse(text)
+        .expect("a default is within its own range; every one is read each time that a configuration is")
 }

@@ -1,11 +1,11 @@
-//! `api check`: everything at once, so that one round of corrections is enough.
+//! `api check`: everything in one run, so that one round of corrections is enough.
 
 use std::time::Duration;
 
-use database::{Fault, SchemaState};
-use outcome::Refusal;
+use database::SchemaState;
 use settings::Loaded;
 
+use super::in_words;
 use crate::{Definition, Platform, Settings};
 
 /// Patience with a dependency.
@@ -40,15 +40,15 @@ pub(super) async fn run<C: AsRef<Settings>>(
     let ping = platform.checks.ping(LIMIT).await;
     let reached = ping.is_ok();
     // The server's own words: a wrong password is not an unreachable server.
-    let told = |fault: Fault| format!("{}; check database.url", fault.into_problem());
-    report("postgres", ping.map(|()| "reached".to_owned()).map_err(told));
+    let ping = ping.map_err(|error| format!("{}; check database.url", in_words(error)));
+    report("postgres", ping.map(|()| "reached".to_owned()));
     if reached {
         report(
             "schema",
             match platform.schema_state().await {
                 Ok(SchemaState::NewEnough) => Ok(format!("at least {}", definition.schema.needed())),
                 Ok(SchemaState::TooOld(behind)) => Err(behind.to_string()),
-                Err(fault) => Err(format!("cannot be read: {}", fault.into_problem())),
+                Err(error) => Err(format!("cannot be read: {}", in_words(error))),
             },
         );
     }

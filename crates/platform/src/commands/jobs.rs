@@ -2,11 +2,9 @@
 
 use ::jobs::{self, RunSummary};
 use clap::Subcommand;
-use database::Fault;
-use outcome::Refusal;
 use uuid::Uuid;
 
-use super::print;
+use super::{in_words, print};
 use crate::{Definition, Platform, Settings};
 
 #[derive(Subcommand)]
@@ -46,7 +44,7 @@ pub(super) async fn run(
     let database = &platform.checks;
     match command {
         Command::List { dead, json } => {
-            let runs = jobs::list(database, *dead).await.map_err(told)?;
+            let runs = jobs::list(database, *dead).await.map_err(in_words)?;
             if *json {
                 print(&serde_json::to_string_pretty(&runs)?)
             } else {
@@ -54,12 +52,12 @@ pub(super) async fn run(
             }
         }
         Command::Show { id } => {
-            let run = jobs::show(database, *id).await.map_err(told)?;
+            let run = jobs::show(database, *id).await.map_err(in_words)?;
             let run = run.ok_or_else(|| anyhow::anyhow!("there is no job {id}"))?;
             print(&serde_json::to_string_pretty(&run)?)
         }
         Command::Retry { id } => {
-            let retried = jobs::retry(database, *id).await.map_err(told)?;
+            let retried = jobs::retry(database, *id).await.map_err(in_words)?;
             anyhow::ensure!(
                 retried,
                 "there is no dead or failed job {id}; see `api jobs list`"
@@ -68,7 +66,7 @@ pub(super) async fn run(
             Ok(())
         }
         Command::Discard { id } => {
-            let discarded = jobs::discard(database, *id).await.map_err(told)?;
+            let discarded = jobs::discard(database, *id).await.map_err(in_words)?;
             anyhow::ensure!(
                 discarded,
                 "there is no waiting, dead or failed job {id}; see `api jobs list`"
@@ -77,10 +75,6 @@ pub(super) async fn run(
             Ok(())
         }
     }
-}
-
-fn told(fault: Fault) -> anyhow::Error {
-    anyhow::anyhow!("{}", fault.into_problem())
 }
 
 fn table(runs: &[RunSummary]) -> String {

@@ -10,7 +10,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
-use outcome::{catalogue_as_markdown, catalogue_as_rust};
+use outcome::{Refusal, catalogue_as_markdown, catalogue_as_rust};
 
 use crate::{Role, Service, Settings, run};
 
@@ -156,6 +156,11 @@ where
         Command::Configuration { .. } => print(settings::markdown::<C>(service.config_folder).trim_end()),
         Command::Token(args) => print(&token::issue(&args, settings()?.as_ref(), definition)?),
     }
+}
+
+/// An error of the database, in words for the person at the terminal.
+fn in_words(error: database::Fault) -> anyhow::Error {
+    anyhow::anyhow!("{}", error.into_problem())
 }
 
 /// Prints a line; a reader that went away is no reason to panic.
