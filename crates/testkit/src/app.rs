@@ -8,6 +8,7 @@ use std::{
 use http_server::auth::development_token;
 use platform::{App, Settings};
 use reqwest::{Client, Method, RequestBuilder, Response};
+use resilience::ConcurrencyLimit;
 use tokio::sync::OwnedRwLockReadGuard;
 
 use crate::{Proxy, TestAppBuilder, TestDatabase, UnderTest};
@@ -116,19 +117,20 @@ impl<U: UnderTest> TestApp<U> {
         started.elapsed()
     }
 
-    /// Waits until so many requests are in flight.
+    /// Waits until `count` requests are in flight.
     ///
     /// # Panics
-    /// After thirty seconds.
+    /// When that does not come true within 30 s.
     pub async fn wait_for_in_flight(&self, count: usize) {
-        let started = Instant::now();
-        while self.app.shared.in_flight.in_flight() != count {
-            assert!(
-                started.elapsed() < Duration::from_secs(30),
-                "never {count} in flight"
-            );
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        wait_for("requests in flight", &self.app.shared.in_flight, count).await;
+    }
+
+    /// Waits until `count` bodies are being read: later than the requests come in.
+    ///
+    /// # Panics
+    /// When that does not come true within 30 s.
+    pub async fn wait_for_uploads(&self, count: usize) {
+        wait_for("bodies being read", &self.app.shared.uploads, count).await;
     }
 
     /// Waits until every cache entry that was on its way has arrived.
@@ -155,5 +157,16 @@ impl<U: UnderTest> TestApp<U> {
                 .parse()
                 .expect("a number")
         })
+    }
+}
+
+async fn wait_for(what: &str, limit: &ConcurrencyLimit, count: usize) {
+    let started = Instant::now();
+    while limit.in_flight() != count {
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "never {count} {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

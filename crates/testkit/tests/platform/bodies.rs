@@ -157,7 +157,7 @@ async fn slow_senders_leave_room_for_others() {
         connection.send(chunked_post(&app)).await;
         slow.push(connection);
     }
-    app.wait_for_in_flight(2).await;
+    app.wait_for_uploads(2).await;
     let response = app.write(&testkit::notes::note()).await;
     crate::assert_problem(
         response,
