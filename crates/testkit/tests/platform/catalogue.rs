@@ -1,5 +1,7 @@
 //! Every problem type is triggered through real HTTP. A row without a way to trigger it fails the suite.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use runtime::Phase;
 use serde_json::json;
@@ -158,7 +160,7 @@ async fn trigger(code: &str) {
         }
         "database-read-only" => {
             let app = TestApp::start().await;
-            app.database.make_read_only().await;
+            make_read_only(&app).await;
             assert_problem(app.write(&note()).await, NOTES, post, code).await;
             assert_eq!(app.get(NOTES).await.status(), 200);
         }
@@ -227,4 +229,14 @@ pub fn chunked_post(app: &TestApp) -> String {
          content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
         app.token("alice", "test:write")
     )
+}
+
+/// Makes the database refuse writes, and waits until the app reads from it again: on a slow machine the first new
+/// connection takes longer than `database.acquire_timeout`, and a write would be refused for that.
+pub async fn make_read_only(app: &TestApp) {
+    app.database.make_read_only().await;
+    let began = Instant::now();
+    while app.get(NOTES).await.status() != 200 {
+        assert!(began.elapsed() < Duration::from_secs(20), "no read succeeds");
+    }
 }
