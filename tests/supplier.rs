@@ -335,12 +335,10 @@ async fn a_supplier_that_hangs_takes_only_its_own_places() {
     while asked(&app, Endpoint::Quotes) < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let waited = Instant::now();
     assert_problem(quote(&app).await, QUOTES, Method::POST, "upstream-unavailable").await;
     assert!(
-        waited.elapsed() < Duration::from_millis(300),
-        "{:?}",
-        waited.elapsed()
+        hanging.iter().all(|call| !call.is_finished()),
+        "waited for a place"
     );
     let others = join_all((0..4).map(|_| app.get("/v1/orders"))).await;
     assert!(others.iter().all(|response| response.status() == 200));

@@ -174,6 +174,18 @@ impl Server {
         }
     }
 
+    /// The resident memory of the process, in KiB.
+    ///
+    /// # Panics
+    /// Where there is no `/proc`, or the process is gone.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("Linux has a status for each process");
+        let size = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let size = size.expect("a resident size").trim().trim_end_matches(" kB");
+        size.parse().expect("a number")
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testkit::{Environment, Server};
+use testkit::Environment;
 
 const STARTS: usize = 7;
 
@@ -30,7 +30,7 @@ pub async fn print(binary: &Path) {
         let server = environment.serve();
         server.wait_for_probe("/readyz", 200).await;
         starts.push(started.elapsed());
-        at_rest.push(resident_kib(&server));
+        at_rest.push(server.resident_kib());
     }
     starts.sort();
     at_rest.sort_unstable();
@@ -47,15 +47,6 @@ pub async fn print(binary: &Path) {
     let environment = bystanders::print(environment).await; // sample
     let environment = collectors::print(environment).await; // sample
     orders::print(environment).await; // sample
-}
-
-fn resident_kib(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).expect("Linux tells");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .expect("a resident size");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 fn megabytes(kib: u64) -> f64 {

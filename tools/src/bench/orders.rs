@@ -6,7 +6,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::json;
 use testkit::{Environment, Proxy};
 
-use super::{megabytes, resident_kib};
+use super::megabytes;
 
 /// How fast a worker is: from a backlog, and from enqueuing to the end of a job at rest. The jobs confirm orders that
 /// are not there: they read one row and do nothing.
@@ -133,7 +133,7 @@ pub async fn print(environment: Environment) {
     }
     println!(
         "resident memory, 1000 later  {:>5.1} MB",
-        megabytes(resident_kib(&server))
+        megabytes(server.resident_kib())
     );
 }
 

@@ -9,7 +9,7 @@ use testkit::{
     notes::{NOTES, note},
 };
 
-use crate::{TestApp, assert_problem};
+use crate::{TestApp, assert_problem, catalogue::make_read_only};
 
 const COUNT: &str = "SELECT count(*) FROM test_notes";
 
@@ -110,11 +110,9 @@ async fn paused_in_mid_query_is_504_in_time_and_leaks_no_connection() {
         assert_problem(response, NOTES, Method::GET, code).await;
     }
     assert!(in_mid_query >= 1);
-    assert!(
-        asked.elapsed() < Duration::from_millis(500),
-        "{:?}",
-        asked.elapsed()
-    );
+    // By the caller's deadline, not by the one of the configuration.
+    let took = asked.elapsed();
+    assert!(took < app.settings.http.deadline, "{took:?}");
     proxy.set(Mode::Pass);
     app.database.wait_for_end_of(backend).await;
     assert_eq!(app.get(NOTES).await.status(), 200);
@@ -136,11 +134,9 @@ async fn a_pool_exhausted_by_locks_is_overloaded_quickly_and_not_retried() {
 
     let asked = Instant::now();
     assert_problem(app.get(NOTES).await, NOTES, Method::GET, "overloaded").await;
-    assert!(
-        asked.elapsed() < Duration::from_millis(400),
-        "{:?}",
-        asked.elapsed()
-    );
+    // A retry would wait for a connection again.
+    let took = asked.elapsed();
+    assert!(took < 2 * app.settings.database.acquire_timeout, "{took:?}");
     assert_eq!(app.metric("retry_attempts_total{").await, 0.0);
     assert!(app.metric("db_client_connection_timeouts_total").await >= 1.0);
     for probe in ["/livez", "/readyz"] {
@@ -274,7 +270,7 @@ async fn a_server_that_lets_nobody_in_any_more_is_unavailable_and_keeps_whom_it_
 #[tokio::test(flavor = "multi_thread")]
 async fn writable_again_it_takes_writes_without_a_restart() {
     let app = TestApp::start().await;
-    app.database.make_read_only().await;
+    make_read_only(&app).await;
     join_all((0..4).map(|_| app.get(NOTES))).await;
     assert_problem(
         app.write(&note()).await,
