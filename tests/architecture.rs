@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// The crates under `crates/`, each of which may depend on those before it.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "outcome",
     "resilience",
     "macros",
@@ -20,6 +20,7 @@ const ORDER: [&str; 14] = [
     "cache",
     "upstream",
     "jobs",
+    "auth",
     "http_server",
     "platform",
     "client",

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::redis::Script;
-use runtime::{Quota, RequestContext};
+use resilience::Quota;
+use runtime::RequestContext;
 
 use super::Redis;
 

@@ -3,7 +3,8 @@
 
 use std::{error::Error, sync::Arc};
 
-use outcome::{Attach, Problem, common, refusal};
+use macros::Refusal;
+use outcome::{Attach, Problem, common};
 
 /// The error behind a fault. Shared, since one load can serve many requests.
 #[derive(Clone, Debug)]
@@ -45,36 +46,51 @@ impl Attach for UnknownOutcome {
     }
 }
 
-refusal! {
-    /// Why the database gave no result.
-    #[derive(Clone)]
-    pub enum Fault {
-        /// 503: it cannot be reached, or the connection was lost before anything took effect.
-        Unavailable(cause: DatabaseCause) => common::DEPENDENCY_UNAVAILABLE, "the database cannot be reached";
-        /// 503: the connection was lost, or time ran out, after COMMIT was sent.
-        OutcomeUnknown(cause: UnknownOutcome) => common::DEPENDENCY_UNAVAILABLE,
-            "the database was lost while saving; the change may or may not have happened";
-        /// 503: it accepts no writes (25006).
-        ReadOnly(cause: DatabaseCause) => common::DATABASE_READ_ONLY, "the database accepts no changes";
-        /// 503: its disk is full (53100).
-        StorageExhausted(cause: DatabaseCause) => common::STORAGE_EXHAUSTED, "the database has no space left";
-        /// 503: 40001, still there after the retries.
-        SerializationFailure(cause: DatabaseCause) => common::CONTENTION, "too many changes to the same thing at once";
-        /// 503: 40P01, still there after the retries.
-        Deadlock(cause: DatabaseCause) => common::CONTENTION, "too many changes to the same thing at once";
-        /// 503: a lock was not to be had within `lock_timeout` (55P03).
-        LockTimeout(cause: DatabaseCause) => common::CONTENTION, "something else holds what this needs";
-        /// 503: no connection became free within `database.acquire_timeout`.
-        NoConnectionFree => common::OVERLOADED, "all database connections are in use";
-        /// 503: the server itself has no connection or memory left (53200, 53300).
-        ServerOverloaded(cause: DatabaseCause) => common::OVERLOADED, "the database is overloaded";
-        /// 504: the request's deadline passed.
-        DeadlineExceeded => common::DEADLINE_EXCEEDED, "the database did not answer in time";
-        /// 504: a statement took longer than `statement_timeout` (57014).
-        StatementTimeout(cause: DatabaseCause) => common::DEADLINE_EXCEEDED, "the database did not answer in time";
-        /// 500: a bug in a statement, its types or the schema.
-        Bug(cause: DatabaseCause) => common::INTERNAL, "an unexpected error; it has been logged with this trace id";
-    }
+/// Why the database gave no result.
+#[derive(Clone, Debug, Refusal)]
+pub enum Fault {
+    /// 503: it cannot be reached, or the connection was lost before anything took effect.
+    #[problem(common::DEPENDENCY_UNAVAILABLE, "the database cannot be reached")]
+    Unavailable(DatabaseCause),
+    /// 503: the connection was lost, or time ran out, after COMMIT was sent.
+    #[problem(
+        common::DEPENDENCY_UNAVAILABLE,
+        "the database was lost while saving; the change may or may not have happened"
+    )]
+    OutcomeUnknown(UnknownOutcome),
+    /// 503: it accepts no writes (25006).
+    #[problem(common::DATABASE_READ_ONLY, "the database accepts no changes")]
+    ReadOnly(DatabaseCause),
+    /// 503: its disk is full (53100).
+    #[problem(common::STORAGE_EXHAUSTED, "the database has no space left")]
+    StorageExhausted(DatabaseCause),
+    /// 503: 40001, still there after the retries.
+    #[problem(common::CONTENTION, "too many changes to the same thing at once")]
+    SerializationFailure(DatabaseCause),
+    /// 503: 40P01, still there after the retries.
+    #[problem(common::CONTENTION, "too many changes to the same thing at once")]
+    Deadlock(DatabaseCause),
+    /// 503: a lock was not to be had within `lock_timeout` (55P03).
+    #[problem(common::CONTENTION, "something else holds what this needs")]
+    LockTimeout(DatabaseCause),
+    /// 503: no connection became free within `database.acquire_timeout`.
+    #[problem(common::OVERLOADED, "all database connections are in use")]
+    NoConnectionFree,
+    /// 503: the server itself has no connection or memory left (53200, 53300).
+    #[problem(common::OVERLOADED, "the database is overloaded")]
+    ServerOverloaded(DatabaseCause),
+    /// 504: the request's deadline passed.
+    #[problem(common::DEADLINE_EXCEEDED, "the database did not answer in time")]
+    DeadlineExceeded,
+    /// 504: a statement took longer than `statement_timeout` (57014).
+    #[problem(common::DEADLINE_EXCEEDED, "the database did not answer in time")]
+    StatementTimeout(DatabaseCause),
+    /// 500: a bug in a statement, its types or the schema.
+    #[problem(
+        common::INTERNAL,
+        "an unexpected error; it has been logged with this trace id"
+    )]
+    Bug(DatabaseCause),
 }
 
 impl Fault {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use macros::Refusal;
 use outcome::common;
 use resilience::Deadline;
 use serde::Serialize;
@@ -12,14 +13,18 @@ use sqlx::PgConnection;
 
 use crate::{Abort, Database, Fault, UnitOfWork};
 
-outcome::refusal! {
-    /// How a repeated key can be refused.
-    pub enum IdempotencyRefusal {
-        /// 409: the first call with this key is still running.
-        InProgress => common::IDEMPOTENCY_IN_PROGRESS, "wait, then send the same request with the same key";
-        /// 422: the key was used with another body.
-        Reused => common::IDEMPOTENCY_KEY_REUSED, "this key came with another body before";
-    }
+/// How a repeated key can be refused.
+#[derive(Debug, Refusal)]
+pub enum IdempotencyRefusal {
+    /// 409: the first call with this key is still running.
+    #[problem(
+        common::IDEMPOTENCY_IN_PROGRESS,
+        "wait, then send the same request with the same key"
+    )]
+    InProgress,
+    /// 422: the key was used with another body.
+    #[problem(common::IDEMPOTENCY_KEY_REUSED, "this key came with another body before")]
+    Reused,
 }
 
 /// One intended effect: who, where, which key, and what was asked for.

@@ -5,24 +5,26 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     middleware::Next,
-    web::Data,
 };
+use macros::Refusal;
 use outcome::common;
 
 use runtime::Phase;
 
-use crate::Shared;
+use crate::{RequestExt, refuse};
 
-crate::refusal! {
-    /// How a request can be refused at the door.
-    pub enum AdmissionRefusal {
-        /// 431: the head is over our limit.
-        HeadTooLarge => common::HEAD_TOO_LARGE, "the request line and headers are over the limit";
-        /// 503: this process is going away.
-        ShuttingDown => common::SHUTTING_DOWN, "this instance takes no new requests";
-        /// 503: as many requests as allowed are in flight.
-        Overloaded => common::OVERLOADED, "too many requests are in flight";
-    }
+/// How a request can be refused at the door.
+#[derive(Debug, Refusal)]
+pub enum AdmissionRefusal {
+    /// 431: the head is over our limit.
+    #[problem(common::HEAD_TOO_LARGE, "the request line and headers are over the limit")]
+    HeadTooLarge,
+    /// 503: this process is going away.
+    #[problem(common::SHUTTING_DOWN, "this instance takes no new requests")]
+    ShuttingDown,
+    /// 503: as many requests as allowed are in flight.
+    #[problem(common::OVERLOADED, "too many requests are in flight")]
+    Overloaded,
 }
 
 /// Lets the request in, or not, before its body is read.
@@ -30,14 +32,17 @@ pub(super) async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let shared = request.app_data::<Data<Shared>>().expect("set by the server");
+    let shared = request.shared().clone();
     if shared.lifecycle.phase() == Phase::Draining {
-        return Err(AdmissionRefusal::ShuttingDown.into());
+        return Err(refuse(AdmissionRefusal::ShuttingDown));
     }
     if head_size(&request) > shared.settings.max_head_bytes {
-        return Err(AdmissionRefusal::HeadTooLarge.into());
+        return Err(refuse(AdmissionRefusal::HeadTooLarge));
     }
-    let _place = shared.in_flight.try_enter().ok_or(AdmissionRefusal::Overloaded)?;
+    let _place = shared
+        .in_flight
+        .try_enter()
+        .ok_or_else(|| refuse(AdmissionRefusal::Overloaded))?;
     next.call(request).await
 }
 

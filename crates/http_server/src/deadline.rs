@@ -3,17 +3,16 @@
 use std::{pin::pin, time::Duration};
 
 use actix_web::{
-    Error, HttpMessage,
+    Error,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::header::HeaderMap,
     middleware::Next,
 };
+use macros::Refusal;
 use outcome::{FieldError, Location, common};
 
-use runtime::RequestContext;
-
-use crate::Settings;
+use crate::{RequestExt, Settings, refuse};
 
 /// What the caller allows, in milliseconds.
 const REQUEST_TIMEOUT: &str = "x-request-timeout-ms";
@@ -21,14 +20,15 @@ const REQUEST_TIMEOUT: &str = "x-request-timeout-ms";
 /// Everything below ends by the deadline itself and knows why; this much later the net catches what did not.
 const NET: Duration = Duration::from_millis(50);
 
-crate::refusal! {
-    /// How the deadline can refuse a request.
-    pub enum DeadlineRefusal {
-        /// 400: the caller's timeout is not a number of milliseconds.
-        InvalidTimeout(error: FieldError) => common::INVALID_REQUEST, "a header breaks rules";
-        /// 504: time is up.
-        Exceeded => common::DEADLINE_EXCEEDED, "the answer was not ready in time";
-    }
+/// How the deadline can refuse a request.
+#[derive(Debug, Refusal)]
+pub enum DeadlineRefusal {
+    /// 400: the caller's timeout is not a number of milliseconds.
+    #[problem(common::INVALID_REQUEST, "a header breaks rules")]
+    InvalidTimeout(FieldError),
+    /// 504: time is up.
+    #[problem(common::DEADLINE_EXCEEDED, "the answer was not ready in time")]
+    Exceeded,
 }
 
 /// The time a request may take: the caller's wish within what is allowed, else the default.
@@ -66,12 +66,8 @@ pub(super) async fn deadline(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    requested(request.headers())?;
-    let context = request
-        .extensions()
-        .get::<RequestContext>()
-        .expect("set by observe")
-        .clone();
+    requested(request.headers()).map_err(refuse)?;
+    let context = request.context();
     let mut served = pin!(next.call(request));
     loop {
         let due = context.deadline().instant() + NET;
@@ -79,7 +75,7 @@ pub(super) async fn deadline(
             result = &mut served => return result,
             // To after the arrival of the body, and nearer again when it is there.
             () = context.deadline_moved() => {}
-            () = tokio::time::sleep_until(due) => return Err(DeadlineRefusal::Exceeded.into()),
+            () = tokio::time::sleep_until(due) => return Err(refuse(DeadlineRefusal::Exceeded)),
         }
     }
 }

@@ -1,21 +1,17 @@
 //! `GET /v1/jobs/{id}`
 
-use actix_web::{
-    get,
-    web::{Data, Json},
-};
 use chrono::{DateTime, Utc};
 use database::Fault;
 use jobs::{find, problems::JOB_NOT_FOUND};
+use macros::{Refusal, operation};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    Shared,
-    auth::{AnyScope, Caller},
-    extract::{Context, Path},
+    Json,
+    extract::{Caller, Context, Path, Shared},
 };
 
 /// A job, as whoever asked for it sees it.
@@ -51,28 +47,24 @@ pub struct JobProblem {
     code: &'static str,
 }
 
-crate::refusal! {
-    /// Every way in which reading a job can be refused.
-    pub enum GetJobRefusal {
-        /// 404: there is none with this id, or it is another subject's.
-        NotFound => JOB_NOT_FOUND, "there is no job with this id for you";
-        ..Database(Fault);
-    }
+/// Every way in which reading a job can be refused.
+#[derive(Debug, Refusal)]
+pub enum GetJobRefusal {
+    /// 404: there is none with this id, or it is another subject's.
+    #[problem(JOB_NOT_FOUND, "there is no job with this id for you")]
+    NotFound,
+    /// Everything in [`Fault`].
+    #[refusal(transparent)]
+    Database(Fault),
 }
 
 /// How far a job is.
-#[utoipa::path(
-    tag = "jobs",
-    params(("id" = Uuid, Path)),
-    responses((status = 200, body = Job), GetJobRefusal),
-    security(("bearer" = []))
-)]
-#[get("/v1/jobs/{id}")]
-pub async fn get_job(
-    caller: Caller<AnyScope>,
+#[operation(GET "/v1/jobs/{id}", authenticated)]
+pub(crate) async fn get_job(
+    caller: Caller,
     id: Path<Uuid>,
     context: Context,
-    shared: Data<Shared>,
+    shared: Shared,
 ) -> Result<Json<Job>, GetJobRefusal> {
     let database = shared
         .jobs

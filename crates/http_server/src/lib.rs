@@ -1,45 +1,47 @@
 //! The HTTP server, and the way of a request through it:
-//! observe → admit → deadline → authenticate → quota → extract → handler.
+//! observe → admit → deadline → identify → extract → handler.
 
-pub mod auth;
+extern crate self as http_server;
+
 pub mod drill;
 pub mod extract;
 #[cfg(feature = "jobs")]
 pub mod jobs;
-mod macros;
-pub mod openapi;
 
 mod admit;
 mod body;
-mod catalogue_pages;
 mod deadline;
-mod input_errors;
+mod identify;
 mod management;
 mod metrics;
 mod observe;
+mod openapi;
+mod operations;
+mod pages;
 mod quota;
 mod rate_limiter;
-mod recorded;
 mod refused;
+mod request_ext;
 mod routes;
 mod routing;
 mod server;
 mod settings;
 mod shared;
 
-pub use self::settings::{
-    Algorithm, AuthSettings, DEVELOPMENT_SECRET, FaultSettings, RateLimitSettings, ReadinessSettings,
-    Requirement, Settings,
-};
-pub use catalogue_pages::Info;
+pub use self::settings::{FaultSettings, RateLimitSettings, ReadinessSettings, Requirement, Settings};
+pub use auth::Scope;
+pub use macros::{Refusal, operation};
 pub use management::{Dependency, Management};
 pub use metrics::HttpMetrics;
+pub use operations::{
+    Accepted, Access, Argument, Arguments, Cached, Content, Created, Description, Endpoint, Json, Located,
+    MediaType, NoContent, Operation, Operations, Recorded, Success,
+};
+pub use outcome::Refusal;
+pub use pages::Info;
 pub use rate_limiter::RateLimiter;
-pub use recorded::Recorded;
 pub use refused::{Refused, refuse};
+pub(crate) use request_ext::RequestExt;
 pub use routes::{Routes, UNMATCHED};
 pub use server::{Configure, Contract, Running, listen_management, listen_public};
 pub use shared::Shared;
-
-#[doc(hidden)]
-pub use ::{actix_web, outcome, utoipa};

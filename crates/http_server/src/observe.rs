@@ -11,11 +11,11 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
     middleware::Next,
-    web::Data,
 };
 use futures_util::FutureExt;
 use outcome::Problem;
-use runtime::{Phase, Quota, RequestContext};
+use resilience::Quota;
+use runtime::{Phase, RequestContext};
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -23,9 +23,8 @@ use super::{
     body::RequestBody,
     deadline::time_allowed,
     refused::{Complete, Refused, bug, undesigned},
-    routes::UNMATCHED,
 };
-use crate::Shared;
+use crate::{RequestExt, Shared};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -36,21 +35,20 @@ pub(super) async fn observe(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let shared = request
-        .app_data::<Data<Shared>>()
-        .expect("set by the server")
-        .clone();
-    let route = request.match_pattern().unwrap_or_else(|| UNMATCHED.to_owned());
+    let shared = request.shared().clone();
+    let served = shared.operations.routes().served(&request);
+    let route = served.template;
     let method = known_method(request.method().as_str());
-    let context = identify(&request, &shared, method, &route);
+    let context = begin(&request, &shared, method, route);
     request.extensions_mut().insert(context.clone());
+    request.extensions_mut().insert(served);
     let unread = RequestBody::share(&mut request);
     let _active = shared.metrics.started();
     let unanswered = Unanswered {
         context: &context,
         shared: &shared,
         method,
-        route: &route,
+        route,
     };
 
     let served = AssertUnwindSafe(next.call(request).instrument(context.span()))
@@ -90,8 +88,8 @@ pub(super) async fn observe(
     let kept_trace = kept.then(|| context.trace_id());
     shared
         .metrics
-        .answered(method, &route, status, code, took, kept_trace);
-    log(&context, method, &route, status, problem);
+        .answered(method, route, status, code, took, kept_trace);
+    log(&context, method, route, status, problem);
 
     let complete = Complete {
         request_id: context.request_id().to_owned(),
@@ -103,11 +101,11 @@ pub(super) async fn observe(
     match result {
         Ok(response) => Ok(completed(response, complete)),
         Err(error) => {
-            // There is no request left to answer with: the framework renders the error itself.
-            if let Some(refused) = refused(Some(&error)) {
-                refused.complete(complete);
-            }
-            Err(error)
+            // There is no request left to answer with: the framework sends what the error says.
+            Err(match refused(Some(&error)) {
+                Some(refused) => refused.render(complete).into(),
+                None => error,
+            })
         }
     }
 }
@@ -143,7 +141,7 @@ impl Drop for Unanswered<'_> {
     }
 }
 
-fn identify(request: &ServiceRequest, shared: &Shared, method: &str, route: &str) -> RequestContext {
+fn begin(request: &ServiceRequest, shared: &Shared, method: &str, route: &str) -> RequestContext {
     let request_id = request
         .headers()
         .get(REQUEST_ID)
@@ -200,8 +198,7 @@ fn known_method(method: &str) -> &'static str {
 fn completed(response: ServiceResponse<BoxBody>, complete: Complete) -> ServiceResponse<BoxBody> {
     let close = complete.close;
     if let Some(refused) = refused(response.response().error()) {
-        refused.complete(complete);
-        let rendered = refused.error_response();
+        let rendered = refused.render(complete).error_response();
         return response.map_body(|head, _| {
             for (name, value) in rendered.headers() {
                 head.headers_mut().insert(name.clone(), value.clone());

@@ -2,29 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outcome::{Catalogue, Problem, ProblemType, Refusal};
+use auth::AuthRefusal;
+use outcome::{Problem, ProblemType, Refusal};
 use serde_json::{Value, json};
 use utoipa::openapi::{
     Content, OpenApi, RefOr, Response, ResponseBuilder,
     example::ExampleBuilder,
     extensions::ExtensionsBuilder,
-    path::{Operation, ParameterIn},
+    path::HttpMethod,
     schema::{AllOfBuilder, ObjectBuilder, Ref, Schema, SchemaType, Type},
 };
 
 use super::{
-    admit::AdmissionRefusal,
-    auth::AuthRefusal,
-    deadline::DeadlineRefusal,
-    extract::{BodyRefusal, KeyRefusal, PathRefusal, QueryRefusal},
-    quota::QuotaRefusal,
-    refused::PROBLEM_JSON,
-    routes::operations,
-    routing::RoutingRefusal,
+    admit::AdmissionRefusal, deadline::DeadlineRefusal, identify::QuotaRefusal, operations::Access,
+    refused::PROBLEM_JSON, routing::RoutingRefusal,
 };
 
 /// The responses of an operation that can answer with these problems.
-pub fn responses(types: &[&'static ProblemType]) -> BTreeMap<String, RefOr<Response>> {
+pub(crate) fn responses(types: &[&'static ProblemType]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<u16, BTreeMap<&str, &'static ProblemType>> = BTreeMap::new();
     for row in types {
         by_status
@@ -75,16 +70,8 @@ fn example(row: &'static ProblemType) -> Value {
     ))
 }
 
-/// Completes the document: what the layers in front of each operation can answer, the problem schema,
-/// and the problems that belong to no operation.
-pub(super) fn complete(document: &mut OpenApi, catalogue: Catalogue) {
-    for item in document.paths.paths.values_mut() {
-        for operation in operations_mut(item) {
-            let mut rows = declared(operation, catalogue);
-            rows.extend(in_front_of(operation));
-            operation.responses.responses.extend(responses(&rows));
-        }
-    }
+/// Completes the document: the problem schema, and the problems that belong to no operation.
+pub(super) fn complete(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();
     components.schemas.insert("Problem".into(), problem_schema());
     let unrouted: BTreeSet<&str> = RoutingRefusal::problem_types()
@@ -99,44 +86,8 @@ pub(super) fn complete(document: &mut OpenApi, catalogue: Catalogue) {
     );
 }
 
-fn operations_mut(item: &mut utoipa::openapi::PathItem) -> impl Iterator<Item = &mut Operation> {
-    [
-        &mut item.get,
-        &mut item.post,
-        &mut item.put,
-        &mut item.patch,
-        &mut item.delete,
-    ]
-    .into_iter()
-    .filter_map(Option::as_mut)
-}
-
-/// The problems that the operation itself declares; the examples are keyed by code.
-fn declared(operation: &Operation, catalogue: Catalogue) -> Vec<&'static ProblemType> {
-    let responses = operation.responses.responses.values();
-    let contents = responses.filter_map(|response| match response {
-        RefOr::T(response) => response.content.get(PROBLEM_JSON),
-        RefOr::Ref(_) => None,
-    });
-    let contents = contents.filter_map(|content| match content {
-        RefOr::T(content) => Some(content),
-        RefOr::Ref(_) => None,
-    });
-    contents
-        .flat_map(|content| content.examples.keys())
-        .filter_map(|code| catalogue.find(code))
-        .collect()
-}
-
-/// The problems of the layers in front of an operation, as they apply to it.
-fn in_front_of(operation: &Operation) -> Vec<&'static ProblemType> {
-    let has = |place: ParameterIn| {
-        operation
-            .parameters
-            .iter()
-            .flatten()
-            .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == place))
-    };
+/// The problems of the layers in front of an operation.
+pub(crate) fn in_front_of(access: Access) -> Vec<&'static ProblemType> {
     let mut rows = vec![&outcome::common::INTERNAL];
     rows.extend(
         AdmissionRefusal::problem_types()
@@ -145,22 +96,25 @@ fn in_front_of(operation: &Operation) -> Vec<&'static ProblemType> {
     );
     rows.extend(DeadlineRefusal::problem_types());
     rows.extend(QuotaRefusal::problem_types());
-    if operation.security.is_some() {
+    if access != Access::Public {
         rows.extend(AuthRefusal::problem_types());
     }
-    if operation.request_body.is_some() {
-        rows.extend(BodyRefusal::problem_types());
-    }
-    if has(ParameterIn::Header) {
-        rows.extend(KeyRefusal::problem_types());
-    }
-    if has(ParameterIn::Path) {
-        rows.extend(PathRefusal::problem_types());
-    }
-    if has(ParameterIn::Query) {
-        rows.extend(QueryRefusal::problem_types());
-    }
     rows
+}
+
+/// The method of an operation, as the document has it.
+///
+/// # Panics
+/// When it is none of those that `#[operation]` takes.
+pub(crate) fn method_of(method: &str) -> HttpMethod {
+    match method {
+        "GET" => HttpMethod::Get,
+        "POST" => HttpMethod::Post,
+        "PUT" => HttpMethod::Put,
+        "PATCH" => HttpMethod::Patch,
+        "DELETE" => HttpMethod::Delete,
+        other => panic!("{other} is not a method of an operation"),
+    }
 }
 
 /// RFC 9457, with what this service adds.
@@ -204,31 +158,4 @@ fn problem_schema() -> RefOr<Schema> {
         schema = schema.required(required);
     }
     schema.build().into()
-}
-
-/// The codes that an operation may answer with under a status, by the document; for tests.
-pub fn declared_codes(document: &Value, template: &str, method: &str, status: u16) -> Vec<String> {
-    let method = method.to_lowercase();
-    let examples = &document["paths"][template][method]["responses"][status.to_string()]["content"]
-        [PROBLEM_JSON]["examples"];
-    examples
-        .as_object()
-        .map(|examples| examples.keys().cloned().collect())
-        .unwrap_or_default()
-}
-
-/// Every scope that an operation of the document wants.
-pub fn scopes(document: &OpenApi) -> BTreeSet<String> {
-    let operations = document.paths.paths.values().flat_map(operations);
-    let requirements = operations
-        .filter_map(|(_, operation)| operation.security.as_ref())
-        .flatten();
-    // The library keeps the scopes of a requirement to itself, but writes them.
-    let written = requirements.map(|requirement| json!(requirement));
-    let scopes = written
-        .filter_map(|requirement| requirement["bearer"].as_array().cloned())
-        .flatten();
-    scopes
-        .filter_map(|scope| scope.as_str().map(str::to_owned))
-        .collect()
 }

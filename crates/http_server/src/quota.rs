@@ -1,60 +1,13 @@
-//! Charges the caller's quota: a subject's with a valid token, else its address's.
+//! The address that an anonymous caller is counted by.
 
 use std::net::IpAddr;
 
-use actix_web::{
-    Error, HttpMessage,
-    body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
-    middleware::Next,
-    web::Data,
-};
+use actix_web::dev::ServiceRequest;
 use ipnet::{IpNet, Ipv6Net};
-use outcome::common;
-use runtime::RequestContext;
-
-use super::auth;
-use crate::Shared;
-
-crate::refusal! {
-    /// How a quota refuses.
-    pub enum QuotaRefusal {
-        /// 429: more requests than the quota allows.
-        Exceeded(wait: std::time::Duration) => common::QUOTA_EXCEEDED, "the quota is used up for the moment";
-    }
-}
-
-/// Charges one request and refuses it when there is nothing left.
-pub(super) async fn quota(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let shared = request.app_data::<Data<Shared>>().expect("set by the server");
-    let context = request
-        .extensions()
-        .get::<RequestContext>()
-        .expect("set by observe")
-        .clone();
-    let quota = match context.subject() {
-        Some(subject) => shared.limiter.charge_subject(&context, subject).await,
-        None => {
-            let address = client_address(&request, &shared.settings.trusted_proxies);
-            shared
-                .limiter
-                .charge_address(&address.map_or_else(|| "unknown".to_owned(), network))
-        }
-    };
-    context.set_quota(quota);
-    if let Some(wait) = quota.wait {
-        return Err(QuotaRefusal::Exceeded(wait).into());
-    }
-    auth::settle(&request)?;
-    next.call(request).await
-}
 
 /// The nearest address that is not one of our proxies, walking `X-Forwarded-For` from its end:
 /// everything before it was written by somebody we do not know.
-fn client_address(request: &ServiceRequest, trusted: &[IpNet]) -> Option<IpAddr> {
+pub(crate) fn client_address(request: &ServiceRequest, trusted: &[IpNet]) -> Option<IpAddr> {
     let is_ours = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     // A listener for both families sees IPv4 as part of IPv6.
     let mut nearest = request.peer_addr()?.ip().to_canonical();
@@ -76,7 +29,7 @@ fn client_address(request: &ServiceRequest, trusted: &[IpNet]) -> Option<IpAddr>
 }
 
 /// What an anonymous caller is counted by: an IPv6 network, since each has as many addresses as it likes.
-fn network(address: IpAddr) -> String {
+pub(crate) fn network(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => Ipv6Net::new_assert(address, 64).trunc().to_string(),

@@ -1,6 +1,6 @@
 //! From a refusal to bytes on the wire.
 
-use std::{cell::RefCell, fmt};
+use std::fmt;
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -9,6 +9,7 @@ use actix_web::{
         StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
+    web::Bytes,
 };
 use outcome::{Problem, Refusal, common};
 
@@ -17,17 +18,13 @@ use super::body::RequestBody;
 /// The media type of RFC 9457.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// A refusal on its way out: an error of the web framework that carries a problem.
-///
-/// Only [`observe`](super::observe) knows ids and headers; it completes the answer.
+/// A refusal on its way out: an error of the web framework that carries a problem. Only the outermost layer knows ids and
+/// headers; it [renders](Self::render) the response.
 #[derive(Debug)]
-pub struct Refused {
-    problem: Problem,
-    complete: RefCell<Option<Complete>>,
-}
+pub struct Refused(Problem);
 
 /// What every answer carries, and the request body that must not be dropped before it is written.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Complete {
     pub(super) request_id: String,
     pub(super) trace_id: String,
@@ -38,68 +35,95 @@ pub(super) struct Complete {
 
 /// Turns a refusal into the framework's error.
 pub fn refuse(refusal: impl Refusal) -> actix_web::Error {
-    Refused::new(refusal.into_problem()).into()
+    Refused(refusal.into_problem()).into()
 }
 
 impl Refused {
-    pub(super) fn new(problem: Problem) -> Self {
-        Self {
-            problem,
-            complete: RefCell::new(None),
-        }
-    }
-
     /// The problem to answer with.
     pub fn problem(&self) -> &Problem {
-        &self.problem
+        &self.0
     }
 
-    pub(super) fn complete(&self, complete: Complete) {
-        *self.complete.borrow_mut() = Some(complete);
+    /// The response, as an error that needs nothing else: where the request is gone, the framework renders it.
+    pub(super) fn render(&self, complete: Complete) -> Rendered {
+        let problem = &self.0;
+        let mut headers = vec![
+            (header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON)),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ];
+        let wait = problem.retry_after_seconds();
+        headers.extend(wait.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))));
+        for (name, value) in &problem.headers {
+            let value = HeaderValue::try_from(value.as_str());
+            headers.extend(value.ok().map(|value| (HeaderName::from_static(name), value)));
+        }
+        headers.extend(complete.headers);
+        let body = problem.body(&complete.request_id, &complete.trace_id);
+        Rendered {
+            status: self.status_code(),
+            headers,
+            body: serde_json::to_vec(&body).expect("problems serialize").into(),
+            close: complete.close,
+            unread: complete.unread,
+        }
     }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.problem.problem_type.code, self.problem.detail)
+        write!(f, "{}: {}", self.0.problem_type.code, self.0.detail)
     }
 }
 
 impl ResponseError for Refused {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.problem.problem_type.status.as_u16()).expect("400 to 599 is a status")
+        StatusCode::from_u16(self.0.problem_type.status.as_u16()).expect("400 to 599 is a status")
+    }
+
+    /// Never sent: the outermost layer puts the rendered response in its place.
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        HttpResponse::new(self.status_code())
+    }
+}
+
+/// The response to a refused request.
+#[derive(Debug)]
+pub(super) struct Rendered {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+    close: bool,
+    unread: Option<RequestBody>,
+}
+
+impl fmt::Display for Rendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.status.fmt(f)
+    }
+}
+
+impl ResponseError for Rendered {
+    fn status_code(&self) -> StatusCode {
+        self.status
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
-        let mut response = HttpResponse::build(self.status_code());
-        response.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
-        response.insert_header((header::CACHE_CONTROL, "no-store"));
-        if let Some(seconds) = self.problem.retry_after_seconds() {
-            response.insert_header((header::RETRY_AFTER, seconds));
-        }
-        for (name, value) in &self.problem.headers {
-            response.insert_header((*name, value.as_str()));
-        }
-        let complete = self.complete.borrow();
-        let Some(complete) = complete.as_ref() else {
-            return response.finish();
-        };
-        for header in &complete.headers {
+        let mut response = HttpResponse::build(self.status);
+        for header in &self.headers {
             response.insert_header(header.clone());
         }
-        if complete.close {
+        if self.close {
             response.force_close();
         }
-        let body = self.problem.body(&complete.request_id, &complete.trace_id);
-        let body = serde_json::to_vec(&body).expect("problems serialize");
-        response.body(RequestBody::held_by(complete.unread.clone(), BoxBody::new(body)))
+        let body = BoxBody::new(self.body.clone());
+        response.body(RequestBody::held_by(self.unread.clone(), body))
     }
 }
 
 /// The answer to a bug.
 pub(super) fn bug(cause: impl Into<outcome::Cause>) -> actix_web::Error {
     let detail = "an unexpected error; it has been logged with this trace id";
-    Refused::new(Problem::new(&common::INTERNAL, detail).caused_by(cause)).into()
+    Refused(Problem::new(&common::INTERNAL, detail).caused_by(cause)).into()
 }
 
 /// What an error is that did not come from a [`Refusal`]: a handler used the framework's own extractors
@@ -114,5 +138,5 @@ pub(super) fn undesigned(status: StatusCode, error: Option<&actix_web::Error>) -
             return bug(format!("an answer that is not a problem: {status} {description}"));
         }
     };
-    Refused::new(problem).into()
+    Refused(problem).into()
 }

@@ -1,81 +1,189 @@
-//! The routes, as the OpenAPI document has them.
+//! Which operation serves a request: found by path and method together, as the framework does.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
-use actix_web::http::Method;
-use utoipa::openapi::{OpenApi, PathItem, path::Operation};
+use actix_web::{HttpMessage, dev::ResourceDef, dev::ServiceRequest, http::Method};
 
-/// The label of requests that match no route.
+use crate::operations::{Access, Endpoint};
+
+/// The label of requests that no operation serves.
 pub const UNMATCHED: &str = "unmatched";
+/// Where the pages of the docs are, as the framework registers them.
+pub(crate) const DOCS: &str = "/docs/{_:.*}";
+/// The redirect to them.
+pub(crate) const DOCS_REDIRECT: &str = "/docs";
 
-/// Which methods each route has and whether they want a token.
-#[derive(Debug)]
-pub struct Routes(HashMap<String, Vec<(Method, bool)>>);
+#[derive(Clone, Debug)]
+struct Route {
+    pattern: ResourceDef,
+    endpoint: Endpoint,
+    method: Method,
+}
+
+/// The operations of a service by path and method, in the order in which they were registered.
+#[derive(Clone, Debug, Default)]
+pub struct Routes(Vec<Route>);
+
+/// What serves a request, as the first layer found it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served {
+    /// The path in the contract, or a label of its own.
+    pub(crate) template: &'static str,
+    /// The operation, where there is one.
+    pub(crate) endpoint: Option<Endpoint>,
+}
 
 impl Routes {
-    /// The routes of this document.
-    pub fn of(document: &OpenApi) -> Self {
-        let routes = document.paths.paths.iter().map(|(path, item)| {
-            let methods = operations(item);
-            (
-                path.clone(),
-                methods
-                    .map(|(method, operation)| (method, operation.security.is_some()))
-                    .collect(),
-            )
-        });
-        Self(routes.collect())
-    }
-
-    /// Every route, by its template.
-    pub fn templates(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
-
-    pub(super) fn needs_token(&self, template: Option<&str>, method: &Method) -> bool {
-        let methods = template.and_then(|template| self.0.get(template));
-        methods.is_some_and(|methods| {
-            methods
-                .iter()
-                .any(|(candidate, token)| candidate == method && *token)
-        })
-    }
-
-    /// The value of `Allow` for this route.
-    pub(super) fn allowed(&self, template: &str) -> String {
-        let methods = self.0.get(template).map(Vec::as_slice).unwrap_or_default();
-        let names: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
-        if names.is_empty() {
-            "GET".to_owned()
-        } else {
-            names.join(", ")
+    /// Adds an operation.
+    ///
+    /// # Panics
+    /// When an earlier operation takes all its requests, or has its name.
+    pub(crate) fn add(&mut self, endpoint: &Endpoint) {
+        let Endpoint { method, path, id, .. } = endpoint;
+        for earlier in &self.0 {
+            let same = earlier.endpoint.method == *method && earlier.pattern.is_match(path);
+            assert!(
+                !same,
+                "`{method} {path}` is never reached: `{method} {}` is registered before it",
+                earlier.endpoint.path
+            );
+            assert!(earlier.endpoint.id != *id, "two operations are named `{id}`");
         }
+        self.0.push(Route {
+            pattern: ResourceDef::new(*path),
+            endpoint: *endpoint,
+            method: endpoint.method(),
+        });
+    }
+
+    /// Every path that is a label.
+    pub fn templates(&self) -> impl Iterator<Item = &'static str> {
+        let operations = self.0.iter().map(|route| route.endpoint.path);
+        let others = [DOCS, DOCS_REDIRECT, UNMATCHED];
+        let templates: BTreeSet<&str> = operations.chain(others).collect();
+        templates.into_iter()
+    }
+
+    /// What serves this request. A path with other methods keeps its label.
+    pub(crate) fn served(&self, request: &ServiceRequest) -> Served {
+        let path = request.match_info().as_str();
+        let mut at_path = self
+            .0
+            .iter()
+            .filter(|route| route.pattern.is_match(path))
+            .peekable();
+        let first = at_path.peek().map(|route| route.endpoint.path);
+        match at_path.find(|route| route.method == *request.method()) {
+            Some(route) => Served {
+                template: route.endpoint.path,
+                endpoint: Some(route.endpoint),
+            },
+            None => Served {
+                template: first.or_else(|| docs(path)).unwrap_or(UNMATCHED),
+                endpoint: None,
+            },
+        }
+    }
+
+    /// Every scope that an operation needs.
+    pub fn scopes(&self) -> BTreeSet<&'static str> {
+        let scopes = self.0.iter().map(|route| match route.endpoint.access {
+            Access::Scope(scope) => Some(scope),
+            Access::Public | Access::Authenticated => None,
+        });
+        scopes.flatten().collect()
+    }
+
+    /// The methods that a path has, for `Allow`; none where there is no such path.
+    pub(crate) fn allowed(&self, path: &str) -> Option<String> {
+        let at_path = self.0.iter().filter(|route| route.pattern.is_match(path));
+        let operations = at_path.map(|route| route.endpoint.method);
+        let methods: BTreeSet<&str> = operations.chain(docs(path).map(|_| "GET")).collect();
+        (!methods.is_empty()).then(|| Vec::from_iter(methods).join(", "))
     }
 }
 
-/// The operations of a path, with their methods.
-pub(super) fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
-    [
-        (Method::GET, &item.get),
-        (Method::POST, &item.post),
-        (Method::PUT, &item.put),
-        (Method::PATCH, &item.patch),
-        (Method::DELETE, &item.delete),
-        (Method::HEAD, &item.head),
-        (Method::OPTIONS, &item.options),
-    ]
-    .into_iter()
-    .filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
+/// The label of a page of the docs.
+fn docs(path: &str) -> Option<&'static str> {
+    let rest = path.strip_prefix(DOCS_REDIRECT)?;
+    match rest {
+        "" => Some(DOCS_REDIRECT),
+        _ => rest.starts_with('/').then_some(DOCS),
+    }
+}
+
+impl Served {
+    /// What the first layer found.
+    ///
+    /// # Panics
+    /// When it has not run.
+    pub(crate) fn of(request: &impl HttpMessage) -> Self {
+        let served = request.extensions().get::<Self>().copied();
+        served.expect("found by the first layer")
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::dev::ResourceDef;
+    use actix_web::test::TestRequest;
+
+    use super::*;
 
     /// Without actix-web's `unicode` feature every match runs in `regex-lite`: a tenth of a request's time.
     #[test]
     fn routes_are_matched_by_the_fast_engine() {
         let route = ResourceDef::new(r"/{letters:\p{L}+}");
         assert!(route.is_match("/\u{e4}"));
+    }
+
+    fn endpoint(method: &'static str, path: &'static str, access: Access) -> Endpoint {
+        Endpoint {
+            method,
+            path,
+            access,
+            id: path,
+            tag: "tag",
+            summary: "summary",
+            description: "",
+        }
+    }
+
+    /// One path may match the template of another: the method decides which of the two serves.
+    #[test]
+    fn an_operation_is_found_by_path_and_method() {
+        let mut routes = Routes::default();
+        routes.add(&endpoint("GET", "/things/{id}", Access::Scope("read")));
+        routes.add(&endpoint("POST", "/things/import", Access::Public));
+        let served = |method: &str, path: &str| {
+            let method = Method::from_bytes(method.as_bytes()).expect("a method");
+            let request = TestRequest::with_uri(path).method(method).to_srv_request();
+            let served = routes.served(&request);
+            (served.template, served.endpoint.map(|endpoint| endpoint.access))
+        };
+        assert_eq!(
+            served("POST", "/things/import"),
+            ("/things/import", Some(Access::Public))
+        );
+        assert_eq!(
+            served("GET", "/things/import"),
+            ("/things/{id}", Some(Access::Scope("read")))
+        );
+        assert_eq!(served("PUT", "/things/7"), ("/things/{id}", None));
+        assert_eq!(served("GET", "/docs/index.css"), (DOCS, None));
+        assert_eq!(served("GET", "/docs"), (DOCS_REDIRECT, None));
+        assert_eq!(served("GET", "/docsy"), (UNMATCHED, None));
+        assert_eq!(routes.allowed("/things/import").as_deref(), Some("GET, POST"));
+        assert_eq!(routes.allowed("/docs/").as_deref(), Some("GET"));
+        assert_eq!(routes.allowed("/other"), None);
+    }
+
+    #[test]
+    #[should_panic(
+        expected = "`GET /things/new` is never reached: `GET /things/{id}` is registered before it"
+    )]
+    fn an_operation_that_is_never_reached_is_a_bug() {
+        let mut routes = Routes::default();
+        routes.add(&endpoint("GET", "/things/{id}", Access::Public));
+        routes.add(&endpoint("GET", "/things/new", Access::Public));
     }
 }

@@ -1,18 +1,20 @@
 //! What happens to requests that no operation serves.
 
 use actix_web::{Error, HttpRequest, HttpResponse, web::Data};
+use macros::Refusal;
 use outcome::{Attach, Problem, common};
 
-use crate::Shared;
+use crate::{Shared, refuse};
 
-crate::refusal! {
-    /// How routing refuses.
-    pub enum RoutingRefusal {
-        /// 404: no route matches.
-        RouteNotFound => common::ROUTE_NOT_FOUND, "there is nothing at this address";
-        /// 405: the route has other methods, named in `Allow`.
-        MethodNotAllowed(allow: Allow) => common::METHOD_NOT_ALLOWED, "this address has other methods";
-    }
+/// How routing refuses.
+#[derive(Debug, Refusal)]
+pub enum RoutingRefusal {
+    /// 404: no route matches.
+    #[problem(common::ROUTE_NOT_FOUND, "there is nothing at this address")]
+    RouteNotFound,
+    /// 405: the route has other methods, named in `Allow`.
+    #[problem(common::METHOD_NOT_ALLOWED, "this address has other methods")]
+    MethodNotAllowed(Allow),
 }
 
 /// The methods there are.
@@ -27,9 +29,10 @@ impl Attach for Allow {
 
 /// The default service: a wrong method ends here too, since methods are guards of the route.
 pub(super) async fn unrouted(request: HttpRequest, shared: Data<Shared>) -> Result<HttpResponse, Error> {
-    Err(match request.match_pattern() {
-        Some(template) => RoutingRefusal::MethodNotAllowed(Allow(shared.routes.allowed(&template))),
-        None => RoutingRefusal::RouteNotFound,
-    }
-    .into())
+    Err(refuse(
+        match shared.operations.routes().allowed(request.match_info().as_str()) {
+            Some(methods) => RoutingRefusal::MethodNotAllowed(Allow(methods)),
+            None => RoutingRefusal::RouteNotFound,
+        },
+    ))
 }

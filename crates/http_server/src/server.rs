@@ -12,28 +12,32 @@ use actix_web::{
     web::{self, Data},
 };
 use anyhow::Context;
-use outcome::Catalogue;
+use runtime::ShutdownSettings;
 use tokio::task::JoinHandle;
 use utoipa::openapi::{
-    Info, OpenApi, OpenApiBuilder,
+    Info, OpenApi,
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
-use utoipa_actix_web::{AppExt, service_config::ServiceConfig};
 use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
 use super::{
-    admit::admit, auth::authenticate, catalogue_pages as pages, deadline::deadline, drill::strike,
-    management, observe::observe, openapi, quota::quota, routing::unrouted,
+    admit::admit,
+    deadline::deadline,
+    drill::strike,
+    identify::identify,
+    management,
+    observe::observe,
+    openapi, pages,
+    routes::{DOCS, DOCS_REDIRECT},
+    routing::unrouted,
 };
-use runtime::ShutdownSettings;
-
-use crate::{Management, Settings, Shared};
+use crate::{Management, Operations, Settings, Shared};
 
 /// A slow head is answered by the HTTP library itself, with a bare 408.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Registers a service's operations.
-pub type Configure = fn(&mut ServiceConfig);
+pub type Configure = fn(&mut Operations);
 
 /// A server that runs.
 #[derive(Debug)]
@@ -56,9 +60,7 @@ impl Running {
 #[derive(Clone, Copy, Debug)]
 pub struct Contract {
     /// Registers its own operations.
-    pub operations: Configure,
-    /// All its problem types.
-    pub catalogue: Catalogue,
+    pub register: Configure,
     /// Its version.
     pub version: &'static str,
     /// Whether it has jobs, and so `GET /v1/jobs/{id}`.
@@ -68,11 +70,7 @@ pub struct Contract {
 impl Contract {
     /// The contract as a document: the service's own operations, the pages every service has, and all problems.
     pub fn document(&self) -> OpenApi {
-        let (_, mut document) = App::new()
-            .into_utoipa_app()
-            .configure(|service| self.configure(service))
-            .split_for_parts();
-        document.merge(OpenApiBuilder::new().build());
+        let mut document = self.operations().document();
         document.info = Info::new("API", self.version);
         let bearer = SecurityScheme::Http(
             HttpBuilder::new()
@@ -84,21 +82,24 @@ impl Contract {
             .components
             .get_or_insert_default()
             .add_security_scheme("bearer", bearer);
-        openapi::complete(&mut document, self.catalogue);
+        openapi::complete(&mut document);
         document
     }
 
-    fn configure(&self, service: &mut ServiceConfig) {
-        service
-            .service(pages::list_problems)
-            .service(pages::show_problem)
-            .service(pages::openapi_json)
-            .service(pages::info);
-        (self.operations)(service);
+    /// Every operation, in the order in which they are tried.
+    pub fn operations(&self) -> Operations {
+        let mut operations = Operations::default();
+        operations
+            .register::<pages::list_problems>()
+            .register::<pages::show_problem>()
+            .register::<pages::openapi_json>()
+            .register::<pages::info>();
+        (self.register)(&mut operations);
         #[cfg(feature = "jobs")]
         if self.jobs {
-            service.service(crate::jobs::get_job);
+            operations.register::<crate::jobs::get_job>();
         }
+        operations
     }
 }
 
@@ -109,25 +110,22 @@ impl Contract {
 pub fn listen_public<S: Send + Sync + 'static>(
     shared: Data<Shared>,
     state: Data<S>,
-    contract: Contract,
     shutdown: &ShutdownSettings,
 ) -> anyhow::Result<Running> {
     let http = shared.settings.clone();
     let listener = bind(SocketAddr::new(http.host, http.port), "http.port")?;
     let address = listener.local_addr()?;
     let server = HttpServer::new(move || {
-        let (app, _) = App::new()
+        let operations = shared.operations.clone();
+        App::new()
             .app_data(shared.clone())
             .app_data(state.clone())
-            .into_utoipa_app()
-            .configure(|service| contract.configure(service))
-            .split_for_parts();
-        app.service(web::redirect("/docs", "/docs/"))
-            .service(SwaggerUi::new("/docs/{_:.*}").config(SwaggerConfig::from("/openapi.json")))
+            .configure(|service| operations.configure(service))
+            .service(web::redirect(DOCS_REDIRECT, "/docs/"))
+            .service(SwaggerUi::new(DOCS).config(SwaggerConfig::from("/openapi.json")))
             .default_service(web::to(unrouted))
             .wrap(from_fn(strike))
-            .wrap(from_fn(quota))
-            .wrap(from_fn(authenticate))
+            .wrap(from_fn(identify))
             .wrap(from_fn(deadline))
             .wrap(from_fn(admit))
             .wrap(from_fn(observe))

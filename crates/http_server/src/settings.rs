@@ -1,31 +1,13 @@
-//! The sections `http`, `auth`, `rate_limit`, `readiness` and `faults`.
+//! The sections `http`, `rate_limit`, `readiness` and `faults`.
 
 use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
-use secrecy::{ExposeSecret, SecretString};
 use settings::{Choice, Errors};
 
-use crate::{auth::decoding_key, drill::Fault};
+use crate::drill::Fault;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-
-/// The `auth.secret` of development. It is public, and refused in every other environment.
-pub const DEVELOPMENT_SECRET: &str = "development-only-secret-that-everybody-knows";
-
-/// How bearer tokens are signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Choice)]
-pub enum Algorithm {
-    /// A shared secret.
-    #[choice("HS256")]
-    Hs256,
-    /// An RSA public key.
-    #[choice("RS256")]
-    Rs256,
-    /// A P-256 public key.
-    #[choice("ES256")]
-    Es256,
-}
 
 /// Something readiness can depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Choice)]
@@ -114,44 +96,6 @@ impl Settings {
             (self.max_deadline, self.max_deadline >= self.min_deadline),
             ("`http.min_deadline`", self.min_deadline),
         );
-    }
-}
-
-/// Bearer tokens.
-#[derive(Clone, Debug, settings::Settings)]
-#[settings(check = AuthSettings::check)]
-pub struct AuthSettings {
-    /// `HS256`, `RS256` or `ES256`.
-    #[setting(default = Algorithm::Hs256)]
-    pub algorithm: Algorithm,
-    /// The shared secret of HS256, at least 32 bytes.
-    #[setting(default = DEVELOPMENT_SECRET.into())]
-    pub secret: SecretString,
-    /// The public key of RS256 or ES256, as PEM; its line breaks may be left out.
-    pub public_key: Option<String>,
-    /// `iss` that tokens must have; empty does not check.
-    pub issuer: Option<String>,
-    /// `aud` that tokens must have; empty does not check.
-    pub audience: Option<String>,
-}
-
-impl AuthSettings {
-    fn check(&self, errors: &mut Errors) {
-        if self.algorithm != Algorithm::Hs256 {
-            if let Err(expected) = decoding_key(self) {
-                errors.add("public_key", expected);
-            }
-        } else if self.secret.expose_secret().len() < 32 {
-            errors.add(
-                "secret",
-                "needs at least 32 bytes; make one with `openssl rand -base64 32`",
-            );
-        }
-    }
-
-    /// Whether tokens are checked with the public secret of development.
-    pub fn has_development_secret(&self) -> bool {
-        self.algorithm == Algorithm::Hs256 && self.secret.expose_secret() == DEVELOPMENT_SECRET
     }
 }
 

@@ -1,13 +1,11 @@
 //! What the layers of a request and the pages share.
 
+use auth::Authenticator;
 use outcome::Catalogue;
 use resilience::ConcurrencyLimit;
 use runtime::Lifecycle;
 
-use crate::{
-    HttpMetrics, Info, Routes, Settings, auth::Authenticator, drill::Drill, rate_limiter::RateLimiter,
-    routes::UNMATCHED,
-};
+use crate::{HttpMetrics, Info, Operations, Settings, drill::Drill, rate_limiter::RateLimiter};
 
 /// What the layers of a request and the pages share; one in each process.
 #[derive(Debug)]
@@ -22,8 +20,8 @@ pub struct Shared {
     pub catalogue: Catalogue,
     /// The contract, as JSON.
     pub openapi: String,
-    /// The routes of the contract.
-    pub routes: Routes,
+    /// What is served.
+    pub operations: Operations,
     /// The phases of this process.
     pub lifecycle: Lifecycle,
     /// Requests and answers.
@@ -47,9 +45,9 @@ impl Shared {
     /// Creates the series of every route at 0, and shows the limit of requests in flight.
     pub fn announce(&self) {
         self.metrics.set_active_limit(self.settings.max_in_flight);
-        self.routes
+        self.operations
+            .routes()
             .templates()
-            .chain(["/docs/{_:.*}", UNMATCHED])
             .for_each(|route| self.metrics.announce(route));
     }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use database::Database;
+use macros::Refusal;
 use outcome::common;
 use runtime::RequestContext;
 use sqlx::PgConnection;
@@ -19,12 +20,12 @@ use super::{Job, JobMetrics};
 /// How often the depth is counted.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 
-outcome::refusal! {
-    /// How enqueuing can be refused.
-    pub enum QueueRefusal {
-        /// 503: as many jobs as allowed are waiting.
-        Full => common::OVERLOADED, "too much work is waiting";
-    }
+/// How enqueuing can be refused.
+#[derive(Debug, Refusal)]
+pub enum QueueRefusal {
+    /// 503: as many jobs as allowed are waiting.
+    #[problem(common::OVERLOADED, "too much work is waiting")]
+    Full,
 }
 
 /// How much waits, counted once per second so that no request pays for it.

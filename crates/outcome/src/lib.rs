@@ -10,6 +10,7 @@
 mod catalogue;
 mod client_code;
 mod fields;
+pub mod input;
 mod markdown;
 mod problem;
 mod problem_type;

@@ -6,23 +6,20 @@
 //! curl localhost:8080/v1/hello
 //! ```
 
-use std::process::ExitCode;
+use std::{convert::Infallible, process::ExitCode};
 
-use actix_web::{HttpResponse, get};
-use http_server::extract::Context;
+use http_server::{Json, Operations, operation};
 use outcome::{Catalogue, common};
 use platform::{Platform, Service, Settings};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Greets.
-#[utoipa::path(responses((status = 200)))]
-#[get("/v1/hello")]
-async fn hello(_: Context) -> HttpResponse {
-    HttpResponse::Ok().json("hello")
+#[operation(GET "/v1/hello", public)]
+async fn hello() -> Result<Json<String>, Infallible> {
+    Ok(Json("hello".to_owned()))
 }
 
-fn operations(service: &mut ServiceConfig) {
-    service.service(hello);
+fn operations(operations: &mut Operations) {
+    operations.register::<hello>();
 }
 
 fn state(_: &Settings, _: &Platform) -> anyhow::Result<()> {

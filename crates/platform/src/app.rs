@@ -3,11 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::web::Data;
+use auth::Authenticator;
 use database::{SchemaState, idempotency};
-use http_server::{
-    Management, RateLimiter, Routes, Running, Shared, auth::Authenticator, drill::Drill, listen_management,
-    listen_public,
-};
+use http_server::{Management, RateLimiter, Running, Shared, drill::Drill, listen_management, listen_public};
 use resilience::Deadline;
 use runtime::Phase;
 
@@ -105,15 +103,7 @@ impl<S: Send + Sync + 'static> App<S> {
             faults_enabled: settings.faults.enabled,
         };
         let management = listen_management(&settings.http, Data::new(management))?;
-        let serve = || {
-            let contract = service.definition.contract();
-            listen_public(
-                shared.clone().into(),
-                state.clone().into(),
-                contract,
-                &settings.shutdown,
-            )
-        };
+        let serve = || listen_public(shared.clone().into(), state.clone().into(), &settings.shutdown);
         let public = role.serves().then(serve).transpose()?;
         // Only now: a process that cannot listen must not claim a job first.
         #[cfg(feature = "jobs")]
@@ -167,7 +157,7 @@ impl<S: Send + Sync + 'static> App<S> {
 /// What the layers of a request share.
 fn shared(platform: &Platform, definition: &Definition) -> anyhow::Result<Shared> {
     let settings = &platform.settings;
-    let document = definition.contract().document();
+    let contract = definition.contract();
     let [in_flight, uploads] = Shared::permits(&settings.http);
     let limiter = RateLimiter::new(&settings.rate_limit);
     #[cfg(feature = "cache")]
@@ -188,8 +178,8 @@ fn shared(platform: &Platform, definition: &Definition) -> anyhow::Result<Shared
         traces: settings.telemetry.clone(),
         info: platform.info.clone(),
         catalogue: definition.catalogue,
-        openapi: serde_json::to_string(&document)?,
-        routes: Routes::of(&document),
+        openapi: serde_json::to_string(&contract.document())?,
+        operations: contract.operations(),
         lifecycle: platform.lifecycle.clone(),
         metrics: platform.http_metrics.clone(),
         limiter,

@@ -30,8 +30,7 @@ impl Definition {
     /// What its contract is made of.
     pub fn contract(&self) -> Contract {
         Contract {
-            operations: self.operations,
-            catalogue: self.catalogue,
+            register: self.operations,
             version: self.version,
             jobs: self.jobs,
         }

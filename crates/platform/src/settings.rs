@@ -1,7 +1,7 @@
 //! The settings that every service has.
 
 use database::IdempotencySettings;
-use http_server::{AuthSettings, FaultSettings, RateLimitSettings, ReadinessSettings};
+use http_server::{FaultSettings, RateLimitSettings, ReadinessSettings};
 use runtime::{RetrySettings, ServiceSettings, ShutdownSettings};
 use telemetry::LogSettings;
 
@@ -46,7 +46,7 @@ pub struct Settings {
     pub idempotency: IdempotencySettings,
     /// Bearer tokens.
     #[setting(section)]
-    pub auth: AuthSettings,
+    pub auth: auth::Settings,
     /// What readiness depends on.
     #[setting(section)]
     pub readiness: ReadinessSettings,

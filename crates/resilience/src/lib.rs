@@ -1,9 +1,10 @@
 //! Ways to stay up when something else is not: deadline, retry with a budget, breaker,
-//! concurrency limit, single-flight. No web framework, no particular dependency.
+//! concurrency and rate limits, single flight. No web framework, no particular dependency.
 
 mod breaker;
 mod concurrency;
 mod deadline;
+mod rate_limit;
 mod retry;
 mod single_flight;
 mod window;
@@ -11,5 +12,6 @@ mod window;
 pub use breaker::{Breaker, BreakerSettings, BreakerState, Broken, Trip};
 pub use concurrency::{ConcurrencyLimit, Permit};
 pub use deadline::{Deadline, DeadlineExceeded};
+pub use rate_limit::{Quota, RateLimit};
 pub use retry::{RetryEvent, RetryPolicy, Transient};
 pub use single_flight::SingleFlight;

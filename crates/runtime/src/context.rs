@@ -9,11 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use resilience::Deadline;
+use resilience::{Deadline, Quota};
 use tokio::sync::Notify;
 use tracing::Span;
-
-use crate::Quota;
 
 /// Identity, time and accounts of one request. Clones are the same request.
 #[derive(Clone, Debug)]

@@ -3,10 +3,8 @@
 
 mod context;
 mod lifecycle;
-mod quota;
 mod settings;
 
 pub use self::settings::{Environment, RetrySettings, ServiceSettings, ShutdownSettings};
 pub use context::RequestContext;
 pub use lifecycle::{Lifecycle, Phase};
-pub use quota::Quota;

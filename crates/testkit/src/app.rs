@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http_server::auth::development_token;
+use auth::development_token;
 use platform::{App, Settings};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use resilience::ConcurrencyLimit;

@@ -2,7 +2,6 @@
 
 use std::marker::PhantomData;
 
-use http_server::openapi::scopes;
 use platform::{App, Role};
 use reqwest::Client;
 
@@ -158,8 +157,13 @@ impl<U: UnderTest> TestAppBuilder<U> {
 
 /// All scopes of the contract.
 fn everything<U: UnderTest>() -> String {
-    let document = U::service().definition().contract().document();
-    scopes(&document).into_iter().collect::<Vec<_>>().join(" ")
+    let scopes = U::service()
+        .definition()
+        .contract()
+        .operations()
+        .routes()
+        .scopes();
+    scopes.into_iter().collect::<Vec<_>>().join(" ")
 }
 
 /// The address of a server that `make test` has started.

@@ -1,7 +1,10 @@
 //! What must hold for every contract and every catalogue.
 
 use outcome::Catalogue;
+use reqwest::Method;
 use serde_json::Value;
+
+use crate::{TestApp, UnderTest, assert_problem};
 
 /// Asserts that every error of a contract is in the catalogue under its status; returns how many there are.
 ///
@@ -60,4 +63,55 @@ pub fn assert_catalogue(catalogue: Catalogue) {
             row.code
         );
     }
+}
+
+/// Walks the contract of a running app: every operation with a scope answers 401 without a token, and 403 that names
+/// the scope to a token without it; returns how many there are.
+///
+/// # Panics
+/// When one does not.
+pub async fn assert_scopes<U: UnderTest>(app: &TestApp<U>) -> usize {
+    let contract = U::service().definition().contract().document();
+    let contract = serde_json::to_value(contract).expect("it serializes");
+    let mut checked = 0;
+    for (template, item) in contract["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("methods") {
+            let Some(scopes) = operation["security"][0]["bearer"].as_array() else {
+                continue;
+            };
+            let method: Method = method.to_uppercase().parse().expect("a method");
+            let path = template.replace(['{', '}'], "");
+            let anonymous = app
+                .anonymous(method.clone(), &path)
+                .send()
+                .await
+                .expect("an answer");
+            assert_problem::<U>(anonymous, template, method.clone(), "unauthenticated").await;
+            for scope in scopes {
+                let token = app.token("alice", "nothing:else");
+                let request = app.anonymous(method.clone(), &path).bearer_auth(token);
+                let refused = request.send().await.expect("an answer");
+                let challenge = refused.headers()["www-authenticate"]
+                    .to_str()
+                    .expect("ASCII")
+                    .to_owned();
+                assert_problem::<U>(refused, template, method.clone(), "forbidden").await;
+                let named = format!("error=\"insufficient_scope\", scope={scope}");
+                assert!(challenge.contains(&named), "{challenge} does not say {named}");
+            }
+            checked += 1;
+        }
+    }
+    checked
+}
+
+/// The codes that an operation may answer with under a status, by the contract.
+pub fn declared_codes(contract: &Value, template: &str, method: &str, status: u16) -> Vec<String> {
+    let method = method.to_lowercase();
+    let examples = &contract["paths"][template][method]["responses"][status.to_string()]["content"]["application/problem+json"]
+        ["examples"];
+    examples
+        .as_object()
+        .map(|examples| examples.keys().cloned().collect())
+        .unwrap_or_default()
 }

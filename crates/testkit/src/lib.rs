@@ -23,7 +23,7 @@ pub use app_builder::TestAppBuilder;
 pub use collector::{
     CALLER, Collecting, Collector, attribute, hex, is_error, new_trace, spans, wait_for_spans,
 };
-pub use contract::{assert_catalogue, assert_contract};
+pub use contract::{assert_catalogue, assert_contract, assert_scopes, declared_codes};
 pub use database::{Lock, TestDatabase};
 pub use logs::{log_lines, log_lines_of};
 pub use opentelemetry_proto::tonic::trace::v1::Span;

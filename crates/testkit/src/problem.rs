@@ -1,11 +1,10 @@
 //! What must hold for every problem answer.
 
-use http_server::openapi::declared_codes;
 use outcome::Catalogue;
 use reqwest::{Method, Response, header::HeaderMap};
 use serde_json::Value;
 
-use crate::UnderTest;
+use crate::{UnderTest, declared_codes};
 
 /// Words that would tell of our inside.
 const FORBIDDEN: [&str; 12] = [

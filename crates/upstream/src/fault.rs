@@ -2,30 +2,48 @@
 
 use std::time::Duration;
 
-use outcome::{Cause, common, refusal};
+use macros::Refusal;
+use outcome::{Cause, common};
 
-refusal! {
-    /// Why another service gave no result. What it said goes to the log, never to our caller.
-    pub enum UpstreamFault {
-        /// 503: it failed too often, and is not asked for a while.
-        Open => common::UPSTREAM_UNAVAILABLE, "a service this one needs has failed too often and is left alone for a moment";
-        /// 503: as many calls as allowed are in flight.
-        Saturated => common::UPSTREAM_UNAVAILABLE, "too many calls to a service this one needs are in flight";
-        /// 503: no connection.
-        Unreachable(cause: Cause) => common::UPSTREAM_UNAVAILABLE, "a service this one needs cannot be reached";
-        /// 503: it asks us to wait, and so do we.
-        Throttled(wait: Duration) => common::UPSTREAM_UNAVAILABLE, "a service this one needs asks to wait";
-        /// 502: it answered with a 5xx, or broke off.
-        Failed(cause: Cause) => common::UPSTREAM_ERROR, "a service this one needs has failed";
-        /// 502: it returned a 4xx that the call does not declare as a refusal: a wrong address, or a wrong request of ours.
-        Rejected(cause: Cause) => common::UPSTREAM_ERROR, "a service this one needs has failed";
-        /// 502: it does not accept our credentials (401, 403): our fault, and an alert.
-        Unauthorized(cause: Cause) => common::UPSTREAM_ERROR, "a service this one needs has failed";
-        /// 502: not JSON, not the promised shape, too large, or a redirect.
-        Invalid(cause: Cause) => common::UPSTREAM_INVALID, "a service this one needs gave an answer that makes no sense";
-        /// 504: no answer within the attempt's time or the request's deadline.
-        TimedOut => common::DEADLINE_EXCEEDED, "a service this one needs did not answer in time";
-    }
+/// Why another service gave no result. What it said goes to the log, never to our caller.
+#[derive(Debug, Refusal)]
+pub enum UpstreamFault {
+    /// 503: it failed too often, and is not asked for a while.
+    #[problem(
+        common::UPSTREAM_UNAVAILABLE,
+        "a service this one needs has failed too often and is left alone for a moment"
+    )]
+    Open,
+    /// 503: as many calls as allowed are in flight.
+    #[problem(
+        common::UPSTREAM_UNAVAILABLE,
+        "too many calls to a service this one needs are in flight"
+    )]
+    Saturated,
+    /// 503: no connection.
+    #[problem(common::UPSTREAM_UNAVAILABLE, "a service this one needs cannot be reached")]
+    Unreachable(Cause),
+    /// 503: it asks us to wait, and so do we.
+    #[problem(common::UPSTREAM_UNAVAILABLE, "a service this one needs asks to wait")]
+    Throttled(Duration),
+    /// 502: it answered with a 5xx, or broke off.
+    #[problem(common::UPSTREAM_ERROR, "a service this one needs has failed")]
+    Failed(Cause),
+    /// 502: it returned a 4xx that the call does not declare as a refusal: a wrong address, or a wrong request of ours.
+    #[problem(common::UPSTREAM_ERROR, "a service this one needs has failed")]
+    Rejected(Cause),
+    /// 502: it does not accept our credentials (401, 403): our fault, and an alert.
+    #[problem(common::UPSTREAM_ERROR, "a service this one needs has failed")]
+    Unauthorized(Cause),
+    /// 502: not JSON, not the promised shape, too large, or a redirect.
+    #[problem(
+        common::UPSTREAM_INVALID,
+        "a service this one needs gave an answer that makes no sense"
+    )]
+    Invalid(Cause),
+    /// 504: no answer within the attempt's time or the request's deadline.
+    #[problem(common::DEADLINE_EXCEEDED, "a service this one needs did not answer in time")]
+    TimedOut,
 }
 
 impl UpstreamFault {

@@ -13,7 +13,7 @@ static MIGRATIONS: MigrationSet = MigrationSet::of_service(&MIGRATOR);
 pub static SERVICE: Service<Settings, Api> = Service::builder(
     env!("CARGO_PKG_VERSION"),
     problems::CATALOGUE,
-    resources::configure,
+    resources::operations,
     Api::new,
 )
 .config_folder("services/api/config")

@@ -16,18 +16,17 @@ use actix_web::{
 use serde_json::json;
 
 use super::{Fault, FaultKind};
-use crate::{Management, Shared};
+use crate::{Management, RequestExt, routes::Served};
 
 /// Innermost: what strikes here looks like the handler's own doing.
 pub(crate) async fn strike(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let shared = request.app_data::<Data<Shared>>().expect("set by the server");
-    if let Some(fault) = shared.drill.fault()
+    if let Some(fault) = request.shared().drill.fault()
         && fault
             .route
-            .is_none_or(|route| request.match_pattern().as_deref() == Some(&route))
+            .is_none_or(|route| Served::of(&request).template == route)
         && fastrand::f64() < fault.share
     {
         match fault.kind {

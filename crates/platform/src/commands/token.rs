@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use auth::development_token;
 use clap::Args as ClapArgs;
-use http_server::{auth::development_token, openapi::scopes};
 use runtime::Environment;
 
 use crate::{Definition, Settings};
@@ -28,8 +28,8 @@ pub(super) fn issue(args: &Args, settings: &Settings, definition: &Definition) -
     );
     anyhow::ensure!(!args.subject.is_empty(), "--subject must not be empty");
     let everything = || {
-        let document = definition.contract().document();
-        scopes(&document).into_iter().collect::<Vec<_>>().join(" ")
+        let scopes = definition.contract().operations().routes().scopes();
+        scopes.into_iter().collect::<Vec<_>>().join(" ")
     };
     let scope = args.scope.clone().unwrap_or_else(everything);
     development_token(&settings.auth, &args.subject, &scope, VALID_FOR)

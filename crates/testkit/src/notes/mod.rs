@@ -77,7 +77,7 @@ pub static CATALOGUE: Catalogue = Catalogue::new(&[common::ALL, ::jobs::problems
 pub static SERVICE: Service<Settings, State> = Service::builder(
     env!("CARGO_PKG_VERSION"),
     CATALOGUE,
-    routes::configure,
+    routes::operations,
     State::new,
 )
 .migrations(&MIGRATIONS)

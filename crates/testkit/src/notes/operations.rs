@@ -1,15 +1,14 @@
 //! The operations on notes: a validated, idempotent write, a cached read, a list and a removal.
 
-use actix_web::{HttpResponse, delete, get, http::header, post};
 use cache::{Cacheable, ReadCache};
 use database::{
     Abort, Fault, UnitOfWork,
     idempotency::{Answer, Effect, IdempotencyRefusal},
 };
 use http_server::{
-    Recorded,
-    auth::{Caller, Scope},
-    extract::{Body, Context, IdempotencyKey, Path, State},
+    Cached, Created, Json, NoContent, Recorded, Refusal, Scope,
+    extract::{Body, Caller, Context, IdempotencyKey, Path, State},
+    operation,
 };
 use outcome::common;
 use runtime::RequestContext;
@@ -33,12 +32,14 @@ impl Scope for TestWrite {
 
 #[derive(Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewNote {
+pub(crate) struct NewNote {
     #[validate(length(min = 1, max = 100_000, message = "must not be empty"))]
     text: String,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize, sqlx::FromRow)]
+/// A note.
+#[derive(Clone, Debug, Serialize, Deserialize, sqlx::FromRow, ToSchema)]
+#[schema(as = Note)]
 pub(super) struct Stored {
     id: Uuid,
     text: String,
@@ -54,31 +55,29 @@ impl Cacheable for Stored {
     }
 }
 
-http_server::refusal! {
-    /// How a note can be refused.
-    pub enum NoteRefusal {
-        /// 404: there is none, or it was removed.
-        NotFound => common::ROUTE_NOT_FOUND, "there is no such note";
-        ..Idempotency(IdempotencyRefusal);
-        ..Database(Fault);
-    }
+/// How a note can be refused.
+#[derive(Debug, Refusal)]
+pub enum NoteRefusal {
+    /// 404: there is none, or it was removed.
+    #[problem(common::ROUTE_NOT_FOUND, "there is no such note")]
+    NotFound,
+    /// Everything in [`IdempotencyRefusal`].
+    #[refusal(transparent)]
+    Idempotency(IdempotencyRefusal),
+    /// Everything in [`Fault`].
+    #[refusal(transparent)]
+    Database(Fault),
 }
 
 /// Writes a note.
-#[utoipa::path(
-    params(("Idempotency-Key" = String, Header)),
-    request_body = NewNote,
-    responses((status = 201), NoteRefusal),
-    security(("bearer" = ["test:write"]))
-)]
-#[post("/v1/test/notes")]
+#[operation(POST "/v1/test/notes", scope = TestWrite)]
 pub(crate) async fn write_note(
-    caller: Caller<TestWrite>,
+    caller: Caller,
     key: IdempotencyKey,
     note: Body<NewNote>,
     context: Context,
     state: State<super::State>,
-) -> Result<Recorded, NoteRefusal> {
+) -> Result<Recorded<Created<Stored>>, NoteRefusal> {
     let retention = state.retention;
     let effect = Effect::new(&caller.subject, "POST /v1/test/notes", &key.0, &note.0, retention);
     state
@@ -91,7 +90,7 @@ pub(crate) async fn write_note(
             &context,
         )
         .await
-        .map(Recorded)
+        .map(Recorded::from)
 }
 
 struct WriteNote {
@@ -122,18 +121,12 @@ impl UnitOfWork for WriteNote {
 }
 
 /// Reads a note.
-#[utoipa::path(
-    params(("id" = Uuid, Path)),
-    responses((status = 200), NoteRefusal),
-    security(("bearer" = ["test:read"]))
-)]
-#[get("/v1/test/notes/{id}")]
+#[operation(GET "/v1/test/notes/{id}", scope = TestRead)]
 pub(crate) async fn read_note(
-    _: Caller<TestRead>,
     id: Path<Uuid>,
     context: Context,
     state: State<super::State>,
-) -> Result<HttpResponse, NoteRefusal> {
+) -> Result<Cached<Stored>, NoteRefusal> {
     let found = state
         .notes
         .read(&context, &id.0.to_string(), NoteById(id.0))
@@ -141,11 +134,7 @@ pub(crate) async fn read_note(
     let found = found
         .filter(|found| !found.value.removed)
         .ok_or(NoteRefusal::NotFound)?;
-    let mut response = HttpResponse::Ok();
-    if let Some(age) = found.stale_for {
-        response.insert_header((header::AGE, age.as_secs()));
-    }
-    Ok(response.json(found.value))
+    Ok(Cached::new(found.value, found.stale_for))
 }
 
 struct NoteById(Uuid);
@@ -162,14 +151,12 @@ impl UnitOfWork for NoteById {
 }
 
 /// Lists notes.
-#[utoipa::path(responses((status = 200), NoteRefusal), security(("bearer" = ["test:read"])))]
-#[get("/v1/test/notes")]
+#[operation(GET "/v1/test/notes", scope = TestRead)]
 pub(crate) async fn list_notes(
-    _: Caller<TestRead>,
     context: Context,
     state: State<super::State>,
-) -> Result<HttpResponse, NoteRefusal> {
-    Ok(HttpResponse::Ok().json(state.database.read(&AllNotes, &context).await?))
+) -> Result<Json<Vec<Stored>>, NoteRefusal> {
+    Ok(Json(state.database.read(&AllNotes, &context).await?))
 }
 
 struct AllNotes;
@@ -189,25 +176,19 @@ impl UnitOfWork for AllNotes {
 }
 
 /// Removes a note.
-#[utoipa::path(
-    params(("id" = Uuid, Path)),
-    responses((status = 204), NoteRefusal),
-    security(("bearer" = ["test:write"]))
-)]
-#[delete("/v1/test/notes/{id}")]
+#[operation(DELETE "/v1/test/notes/{id}", scope = TestWrite)]
 pub(crate) async fn remove_note(
-    _: Caller<TestWrite>,
     id: Path<Uuid>,
     context: Context,
     state: State<super::State>,
-) -> Result<HttpResponse, NoteRefusal> {
+) -> Result<NoContent, NoteRefusal> {
     let remove = RemoveNote {
         id: id.0,
         cache: state.notes.clone(),
         context: context.clone(),
     };
     state.database.transaction(remove, &context).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(NoContent)
 }
 
 struct RemoveNote {

@@ -1,41 +1,48 @@
 //! Operations that exist only in tests: a bug, and work that takes as long as the test wants.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{convert::Infallible, sync::LazyLock, time::Duration};
 
-use actix_web::{HttpResponse, get};
-use http_server::extract::{Context, Query, State};
+use actix_web::{
+    HttpResponse,
+    web::{self, Bytes},
+};
+use futures_util::stream;
+use http_server::{
+    Content, Json, MediaType, NoContent, Operations, Refusal,
+    extract::{Context, Path, Query, State},
+    operation,
+};
 use tokio::sync::Semaphore;
 use upstream::{Call, UpstreamFault};
-use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::operations;
+use super::operations::{list_notes, read_note, remove_note, write_note};
 
 static GATE: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(0));
 
-pub(super) fn configure(service: &mut ServiceConfig) {
-    service
-        .service(panics)
-        .service(fails)
-        .service(sleeps)
-        .service(never_ends)
-        .service(asks_upstream)
-        .service(echoes)
-        .service(operations::write_note)
-        .service(operations::read_note)
-        .service(operations::list_notes)
-        .service(operations::remove_note);
+pub(super) fn operations(operations: &mut Operations) {
+    operations
+        .register::<panics>()
+        .register::<sleeps>()
+        .register::<never_ends>()
+        .register::<asks_upstream>()
+        .register::<echoes>()
+        .register::<counts>()
+        .register::<write_note>()
+        .register::<read_note>()
+        .register::<list_notes>()
+        .register::<remove_note>()
+        .raw(|service| {
+            service.route("/v1/test/undesigned", web::get().to(fails));
+        });
 }
 
 /// A bug.
-#[utoipa::path(responses((status = 200)))]
-#[get("/v1/test/panic")]
-async fn panics() -> HttpResponse {
+#[operation(GET "/v1/test/panic", public)]
+async fn panics() -> Result<NoContent, Infallible> {
     panic!("provoked-panic-marker")
 }
 
-/// An error status without a problem: a handler that forgot the doctrine.
-#[utoipa::path(responses((status = 200)))]
-#[get("/v1/test/undesigned")]
+/// An error status without a problem: what the framework would answer by itself.
 async fn fails() -> HttpResponse {
     HttpResponse::BadGateway().body("select secrets from sqlx")
 }
@@ -50,34 +57,32 @@ struct Limit {
 }
 
 /// Checks a query.
-#[utoipa::path(params(Limit), responses((status = 200)))]
-#[get("/v1/test/echo")]
-async fn echoes(limit: Query<Limit>) -> HttpResponse {
-    HttpResponse::Ok().json(limit.0.limit)
+#[operation(GET "/v1/test/echo", public)]
+async fn echoes(limit: Query<Limit>) -> Result<Json<i64>, Infallible> {
+    Ok(Json(limit.0.limit))
 }
 
-http_server::refusal! {
-    /// How asking another service can be refused.
-    pub enum AskRefusal {
-        ..Upstream(UpstreamFault);
-    }
+/// How asking another service can be refused.
+#[derive(Debug, Refusal)]
+pub enum AskRefusal {
+    /// Everything in [`UpstreamFault`].
+    #[refusal(transparent)]
+    Upstream(UpstreamFault),
 }
 
 /// Asks another service.
-#[utoipa::path(responses((status = 200), AskRefusal))]
-#[get("/v1/test/upstream")]
-async fn asks_upstream(context: Context, state: State<super::State>) -> Result<HttpResponse, AskRefusal> {
+#[operation(GET "/v1/test/upstream", public)]
+async fn asks_upstream(context: Context, state: State<super::State>) -> Result<NoContent, AskRefusal> {
     state
         .partner
         .call::<serde_json::Value>(&context, &Call::get("/"))
         .await?;
-    Ok(HttpResponse::Ok().finish())
+    Ok(NoContent)
 }
 
 /// Takes longer than any deadline.
-#[utoipa::path(responses((status = 200)))]
-#[get("/v1/test/endless")]
-async fn never_ends(_: Context) -> HttpResponse {
+#[operation(GET "/v1/test/endless", public)]
+async fn never_ends(_: Context) -> Result<NoContent, Infallible> {
     std::future::pending().await
 }
 
@@ -89,10 +94,22 @@ struct Sleep {
 }
 
 /// Takes 300 ms, or as long as is wanted.
-#[utoipa::path(params(Sleep), responses((status = 200)))]
-#[get("/v1/test/slow")]
-async fn sleeps(_: Context, sleep: Query<Sleep>) -> HttpResponse {
-    let time = Duration::from_millis(sleep.0.millis.unwrap_or(300));
-    let _ = tokio::time::timeout(time, GATE.acquire()).await;
-    HttpResponse::Ok().finish()
+#[operation(GET "/v1/test/slow", public)]
+async fn sleeps(sleep: Query<Sleep>) -> Result<Json<u64>, Infallible> {
+    let millis = sleep.0.millis.unwrap_or(300);
+    let _ = tokio::time::timeout(Duration::from_millis(millis), GATE.acquire()).await;
+    Ok(Json(millis))
+}
+
+struct Csv;
+
+impl MediaType for Csv {
+    const NAME: &'static str = "text/csv";
+}
+
+/// Counts from one number to another, a line each.
+#[operation(GET "/v1/test/numbers/{from}/{to}", public)]
+async fn counts(range: Path<(u32, u32)>) -> Result<Content<Csv>, Infallible> {
+    let lines = (range.0.0..=range.0.1).map(|number| Ok::<_, Infallible>(Bytes::from(format!("{number}\n"))));
+    Ok(Content::stream(stream::iter(lines)))
 }

@@ -1,10 +1,13 @@
 //! The contract of the notes: what the layers in front of an operation add to it.
 
+use reqwest::Method;
 use serde_json::Value;
 use testkit::{
-    assert_contract,
+    assert_contract, assert_scopes, declared_codes,
     notes::{CATALOGUE, NOTES, SERVICE},
 };
+
+use crate::{TestApp, assert_problem};
 
 const NOTE: &str = "/v1/test/notes/{id}";
 
@@ -21,9 +24,7 @@ fn every_error_of_the_contract_is_in_the_catalogue_under_its_status() {
 #[test]
 fn operations_declare_the_layers_in_front_of_them() {
     let contract = contract();
-    let codes = |path: &str, method: &str, status: u16| {
-        http_server::openapi::declared_codes(&contract, path, method, status)
-    };
+    let codes = |path: &str, method: &str, status: u16| declared_codes(&contract, path, method, status);
     assert_eq!(
         codes(NOTES, "POST", 400),
         ["idempotency-key-missing", "invalid-request", "malformed-json"]
@@ -35,4 +36,41 @@ fn operations_declare_the_layers_in_front_of_them() {
     assert_eq!(codes(NOTES, "GET", 401), ["unauthenticated"]);
     assert!(codes("/problems", "GET", 401).is_empty());
     assert_eq!(contract["x-problems"].as_array().expect("a list").len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_with_a_scope_asks_for_it() {
+    let app = TestApp::start().await;
+    let checked = assert_scopes(&app).await;
+    assert!(checked > 3, "{checked}");
+}
+
+/// A success of any media type, and a path with more than one value: each is blamed under its own name.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_and_path_values_are_in_the_contract() {
+    const NUMBERS: &str = "/v1/test/numbers/{from}/{to}";
+    let operation = &contract()["paths"][NUMBERS]["get"];
+    assert!(
+        operation["responses"]["200"]["content"]["text/csv"].is_object(),
+        "{operation}"
+    );
+    let names: Vec<&Value> = operation["parameters"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .collect();
+    assert_eq!(
+        (&names[0]["name"], &names[1]["name"]),
+        (&"from".into(), &"to".into())
+    );
+
+    let app = TestApp::start().await;
+    let numbers = app.get("/v1/test/numbers/2/4").await;
+    assert_eq!(numbers.headers()["content-type"], "text/csv");
+    assert_eq!(numbers.text().await.expect("complete"), "2\n3\n4\n");
+    for (path, wrong) in [("two/4", "from"), ("2/four", "to"), ("2/%00", "to")] {
+        let refused = app.get(&format!("/v1/test/numbers/{path}")).await;
+        let problem = assert_problem(refused, NUMBERS, Method::GET, "invalid-path").await;
+        assert_eq!(problem["errors"][0]["parameter"], wrong, "{path}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http_server::DEVELOPMENT_SECRET;
+use auth::DEVELOPMENT_SECRET;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use settings::ExposeSecret;

@@ -11,6 +11,7 @@ mod jobs;
 mod logs;
 mod metrics;
 mod migrations;
+mod must_not_compile;
 mod overload;
 mod pages;
 mod panics;

@@ -1,22 +1,21 @@
 //! A service that has neither Redis nor jobs.
 
-use actix_web::{HttpResponse, get};
-use http_server::extract::Context;
+use std::convert::Infallible;
+
+use http_server::{Json, Operations, operation};
 use outcome::{Catalogue, common};
 use platform::{Platform, Service};
 use serde_json::Value;
 use testkit::{Mode, UnderTest};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 /// A page.
-#[utoipa::path(responses((status = 200)))]
-#[get("/v1/plain")]
-async fn plain(_: Context) -> HttpResponse {
-    HttpResponse::Ok().finish()
+#[operation(GET "/v1/plain", public)]
+async fn plain() -> Result<Json<String>, Infallible> {
+    Ok(Json("plain".to_owned()))
 }
 
-fn configure(service: &mut ServiceConfig) {
-    service.service(plain);
+fn operations(operations: &mut Operations) {
+    operations.register::<plain>();
 }
 
 fn state(_: &platform::Settings, platform: &Platform) -> anyhow::Result<()> {
@@ -25,7 +24,7 @@ fn state(_: &platform::Settings, platform: &Platform) -> anyhow::Result<()> {
 }
 
 static SERVICE: Service<platform::Settings, ()> =
-    Service::builder("0.1.0", Catalogue::new(&[common::ALL]), configure, state).build();
+    Service::builder("0.1.0", Catalogue::new(&[common::ALL]), operations, state).build();
 
 struct Plain;
 

@@ -4,10 +4,10 @@ pub(crate) mod orders; // sample
 mod quotes; // sample
 mod reports; // sample
 
-use utoipa_actix_web::service_config::ServiceConfig;
+use http_server::Operations;
 
-pub(crate) fn configure(service: &mut ServiceConfig) {
-    service.configure(orders::configure); // sample
-    service.service(quotes::create_quote); // sample
-    service.service(reports::create_report); // sample
+pub(crate) fn operations(operations: &mut Operations) {
+    orders::operations(operations); // sample
+    operations.register::<quotes::create_quote>(); // sample
+    operations.register::<reports::create_report>(); // sample
 }

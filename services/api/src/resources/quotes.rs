@@ -1,10 +1,10 @@
 //! `POST /v1/quotes`
 
-use actix_web::{post, web::Json};
 use chrono::{DateTime, Utc};
 use http_server::{
-    auth::Caller,
+    Json, Refusal,
     extract::{Body, Context, State},
+    operation,
 };
 use serde::{Deserialize, Serialize};
 use upstream::{Answer, UpstreamFault};
@@ -53,25 +53,20 @@ pub struct Quote {
     valid_until: DateTime<Utc>,
 }
 
-http_server::refusal! {
-    /// Every way in which a quote can be refused.
-    pub enum CreateQuoteRefusal {
-        /// 422: the supplier has no price for this.
-        Rejected => problems::QUOTE_REJECTED, "the supplier does not quote for these items";
-        ..Supplier(UpstreamFault);
-    }
+/// Every way in which a quote can be refused.
+#[derive(Debug, Refusal)]
+pub enum CreateQuoteRefusal {
+    /// 422: the supplier has no price for this.
+    #[problem(problems::QUOTE_REJECTED, "the supplier does not quote for these items")]
+    Rejected,
+    /// Everything in [`UpstreamFault`].
+    #[refusal(transparent)]
+    Supplier(UpstreamFault),
 }
 
 /// Asks the supplier for a price. It has no effect, so it needs no key.
-#[utoipa::path(
-    tag = "quotes",
-    request_body = CreateQuote,
-    responses((status = 200, body = Quote), CreateQuoteRefusal),
-    security(("bearer" = ["orders:read"]))
-)]
-#[post("/v1/quotes")]
+#[operation(POST "/v1/quotes", scope = OrdersRead)]
 pub async fn create_quote(
-    _: Caller<OrdersRead>,
     request: Body<CreateQuote>,
     context: Context,
     api: State<Api>,

@@ -1,11 +1,11 @@
 //! `POST /v1/reports`
 
-use actix_web::{HttpResponse, http::header, post};
 use chrono::{Datelike, NaiveDate};
 use database::{Abort, Fault, UnitOfWork};
 use http_server::{
-    auth::Caller,
-    extract::{Body, Context, State},
+    Accepted, Refusal,
+    extract::{Body, Caller, Context, State},
+    operation,
 };
 use jobs::{QueueRefusal, enqueue};
 use runtime::RequestContext;
@@ -52,35 +52,33 @@ fn is_a_period(report: &CreateReport) -> Result<(), ValidationError> {
 
 /// It is being worked on.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Accepted {
+#[schema(as = Accepted)]
+pub struct Queued {
     /// Where `GET /v1/jobs/{id}` tells how far it is.
     job_id: Uuid,
     /// `queued`.
     status: &'static str,
 }
 
-http_server::refusal! {
-    /// Every way in which asking for a report can be refused.
-    pub enum CreateReportRefusal {
-        ..Queue(QueueRefusal);
-        ..Database(Fault);
-    }
+/// Every way in which asking for a report can be refused.
+#[derive(Debug, Refusal)]
+pub enum CreateReportRefusal {
+    /// Everything in [`QueueRefusal`].
+    #[refusal(transparent)]
+    Queue(QueueRefusal),
+    /// Everything in [`Fault`].
+    #[refusal(transparent)]
+    Database(Fault),
 }
 
 /// Has a report built by a worker.
-#[utoipa::path(
-    tag = "reports",
-    request_body = CreateReport,
-    responses((status = 202, body = Accepted, headers(("Location" = String))), CreateReportRefusal),
-    security(("bearer" = ["orders:read"]))
-)]
-#[post("/v1/reports")]
+#[operation(POST "/v1/reports", scope = OrdersRead)]
 pub async fn create_report(
-    caller: Caller<OrdersRead>,
+    caller: Caller,
     request: Body<CreateReport>,
     context: Context,
     api: State<Api>,
-) -> Result<HttpResponse, CreateReportRefusal> {
+) -> Result<Accepted<Queued>, CreateReportRefusal> {
     api.queue.admit()?;
     let order = OrderReport {
         subject: caller.subject,
@@ -91,12 +89,11 @@ pub async fn create_report(
         context: context.clone(),
     };
     let job_id = api.database.transaction(order, &context).await?;
-    Ok(HttpResponse::Accepted()
-        .insert_header((header::LOCATION, format!("/v1/jobs/{job_id}")))
-        .json(Accepted {
-            job_id,
-            status: "queued",
-        }))
+    let queued = Queued {
+        job_id,
+        status: "queued",
+    };
+    Ok(Accepted::at(format!("/v1/jobs/{job_id}"), queued))
 }
 
 struct OrderReport {

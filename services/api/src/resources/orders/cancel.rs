@@ -1,11 +1,11 @@
 //! `DELETE /v1/orders/{id}`
 
-use actix_web::{HttpResponse, delete};
 use cache::ReadCache;
 use database::{Abort, Fault, UnitOfWork};
 use http_server::{
-    auth::Caller,
-    extract::{Context, Path, State},
+    NoContent, Refusal,
+    extract::{Caller, Context, Path, State},
+    operation,
 };
 use runtime::RequestContext;
 use sqlx::{PgConnection, types::Json};
@@ -17,31 +17,28 @@ use super::{
 };
 use crate::{problems, state::Api};
 
-http_server::refusal! {
-    /// Every way in which cancelling an order can be refused.
-    pub enum CancelOrderRefusal {
-        /// 404: there is none with this id, or it is another subject's.
-        NotFound => problems::ORDER_NOT_FOUND, "there is no order with this id for you";
-        /// 410: it is cancelled already.
-        Gone => problems::ORDER_GONE, "this order was cancelled before";
-        ..Database(Fault);
-    }
+/// Every way in which cancelling an order can be refused.
+#[derive(Debug, Refusal)]
+pub enum CancelOrderRefusal {
+    /// 404: there is none with this id, or it is another subject's.
+    #[problem(problems::ORDER_NOT_FOUND, "there is no order with this id for you")]
+    NotFound,
+    /// 410: it is cancelled already.
+    #[problem(problems::ORDER_GONE, "this order was cancelled before")]
+    Gone,
+    /// Everything in [`Fault`].
+    #[refusal(transparent)]
+    Database(Fault),
 }
 
 /// Cancels an order. Afterwards it is gone.
-#[utoipa::path(
-    tag = "orders",
-    params(("id" = Uuid, Path)),
-    responses((status = 204), CancelOrderRefusal),
-    security(("bearer" = ["orders:write"]))
-)]
-#[delete("/v1/orders/{id}")]
+#[operation(DELETE "/v1/orders/{id}", scope = OrdersWrite)]
 pub async fn cancel_order(
-    caller: Caller<OrdersWrite>,
+    caller: Caller,
     id: Path<Uuid>,
     context: Context,
     api: State<Api>,
-) -> Result<HttpResponse, CancelOrderRefusal> {
+) -> Result<NoContent, CancelOrderRefusal> {
     context.annotate("order.id", id.0);
     let cancel = CancelOrder {
         id: id.0,
@@ -50,7 +47,7 @@ pub async fn cancel_order(
         context: context.clone(),
     };
     api.database.transaction(cancel, &context).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(NoContent)
 }
 
 struct CancelOrder {

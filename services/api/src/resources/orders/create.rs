@@ -1,14 +1,13 @@
 //! `POST /v1/orders`
 
-use actix_web::post;
 use database::{
     Abort, Fault, UnitOfWork,
     idempotency::{Answer, Effect, IdempotencyRefusal},
 };
 use http_server::{
-    Recorded,
-    auth::Caller,
-    extract::{Body, Context, IdempotencyKey, State},
+    Created, Recorded, Refusal,
+    extract::{Body, Caller, Context, IdempotencyKey, State},
+    operation,
 };
 use jobs::{QueueRefusal, enqueue};
 use runtime::RequestContext;
@@ -61,34 +60,29 @@ fn has_no_gaps(address: &str) -> Result<(), ValidationError> {
     }
 }
 
-http_server::refusal! {
-    /// Every way in which placing an order can be refused.
-    pub enum CreateOrderRefusal {
-        ..Queue(QueueRefusal);
-        ..Idempotency(IdempotencyRefusal);
-        ..Database(Fault);
-    }
+/// Every way in which placing an order can be refused.
+#[derive(Debug, Refusal)]
+pub enum CreateOrderRefusal {
+    /// Everything in [`QueueRefusal`].
+    #[refusal(transparent)]
+    Queue(QueueRefusal),
+    /// Everything in [`IdempotencyRefusal`].
+    #[refusal(transparent)]
+    Idempotency(IdempotencyRefusal),
+    /// Everything in [`Fault`].
+    #[refusal(transparent)]
+    Database(Fault),
 }
 
 /// Places an order. Sent again with the same key, it answers the same and places nothing.
-#[utoipa::path(
-    tag = "orders",
-    params(("Idempotency-Key" = String, Header, description = "1 to 255 visible ASCII characters, fresh for each order")),
-    request_body = CreateOrder,
-    responses(
-        (status = 201, body = Order, headers(("Location" = String), ("Idempotency-Replayed" = Option<bool>))),
-        CreateOrderRefusal
-    ),
-    security(("bearer" = ["orders:write"]))
-)]
-#[post("/v1/orders")]
+#[operation(POST "/v1/orders", scope = OrdersWrite)]
 pub async fn create_order(
-    caller: Caller<OrdersWrite>,
+    caller: Caller,
     key: IdempotencyKey,
     request: Body<CreateOrder>,
     context: Context,
     api: State<Api>,
-) -> Result<Recorded, CreateOrderRefusal> {
+) -> Result<Recorded<Created<Order>>, CreateOrderRefusal> {
     api.queue.admit()?;
     let retention = api.idempotency_retention;
     let effect = Effect::new(&caller.subject, "POST /v1/orders", &key.0, &request.0, retention);
@@ -102,7 +96,7 @@ pub async fn create_order(
     if let Some(id) = answer.resource_id() {
         context.annotate("order.id", id);
     }
-    Ok(Recorded(answer))
+    Ok(Recorded::from(answer))
 }
 
 struct PlaceOrder {

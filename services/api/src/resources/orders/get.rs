@@ -1,11 +1,11 @@
 //! `GET /v1/orders/{id}`
 
-use actix_web::{HttpResponse, get, http::header};
 use chrono::NaiveDate;
 use database::{Abort, Fault, UnitOfWork};
 use http_server::{
-    auth::Caller,
-    extract::{Context, Path, Query, State},
+    Cached, Refusal,
+    extract::{Caller, Context, Path, Query, State},
+    operation,
 };
 use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
@@ -20,15 +20,18 @@ use super::{
 };
 use crate::{problems, state::Api, supplier::Supplier};
 
-http_server::refusal! {
-    /// Every way in which reading an order can be refused.
-    pub enum GetOrderRefusal {
-        /// 404: there is none with this id, or it is another subject's.
-        NotFound => problems::ORDER_NOT_FOUND, "there is no order with this id for you";
-        /// 410: it was cancelled.
-        Gone => problems::ORDER_GONE, "this order was cancelled";
-        ..Database(Fault);
-    }
+/// Every way in which reading an order can be refused.
+#[derive(Debug, Refusal)]
+pub enum GetOrderRefusal {
+    /// 404: there is none with this id, or it is another subject's.
+    #[problem(problems::ORDER_NOT_FOUND, "there is no order with this id for you")]
+    NotFound,
+    /// 410: it was cancelled.
+    #[problem(problems::ORDER_GONE, "this order was cancelled")]
+    Gone,
+    /// Everything in [`Fault`].
+    #[refusal(transparent)]
+    Database(Fault),
 }
 
 /// What to add to the order.
@@ -78,27 +81,14 @@ struct Delivery {
 }
 
 /// One order.
-#[utoipa::path(
-    tag = "orders",
-    params(("id" = Uuid, Path), Parameters),
-    responses(
-        (
-            status = 200,
-            body = OrderWithExtras,
-            headers(("Age" = Option<u64>, description = "Seconds; only when the database cannot answer"))
-        ),
-        GetOrderRefusal
-    ),
-    security(("bearer" = ["orders:read"]))
-)]
-#[get("/v1/orders/{id}")]
+#[operation(GET "/v1/orders/{id}", scope = OrdersRead)]
 pub async fn get_order(
-    caller: Caller<OrdersRead>,
+    caller: Caller,
     id: Path<Uuid>,
     parameters: Query<Parameters>,
     context: Context,
     api: State<Api>,
-) -> Result<HttpResponse, GetOrderRefusal> {
+) -> Result<Cached<OrderWithExtras>, GetOrderRefusal> {
     context.annotate("order.id", id.0);
     let found = api
         .orders
@@ -114,14 +104,11 @@ pub async fn get_order(
         Some(Include::Delivery) => Some(delivery_of(&id.0, &context, &api.supplier).await),
         None => None,
     };
-    let mut response = HttpResponse::Ok();
-    if let Some(age) = found.stale_for {
-        response.insert_header((header::AGE, age.as_secs()));
-    }
-    Ok(response.json(OrderWithExtras {
+    let order = OrderWithExtras {
         order: found.value.order,
         extras,
-    }))
+    };
+    Ok(Cached::new(order, found.stale_for))
 }
 
 /// A supplier that cannot tell does not take the order away from its owner.

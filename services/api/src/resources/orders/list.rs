@@ -1,10 +1,10 @@
 //! `GET /v1/orders`
 
-use actix_web::{get, web::Json as JsonBody};
 use database::{Abort, Fault, UnitOfWork};
 use http_server::{
-    auth::Caller,
-    extract::{Context, Query, State},
+    Json as JsonBody, Refusal,
+    extract::{Caller, Context, Query, State},
+    operation,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, types::Json};
@@ -45,23 +45,18 @@ pub struct OrderPage {
     next_cursor: Option<Uuid>,
 }
 
-http_server::refusal! {
-    /// Every way in which listing orders can be refused.
-    pub enum ListOrdersRefusal {
-        ..Database(Fault);
-    }
+/// Every way in which listing orders can be refused.
+#[derive(Debug, Refusal)]
+pub enum ListOrdersRefusal {
+    /// Everything in [`Fault`].
+    #[refusal(transparent)]
+    Database(Fault),
 }
 
 /// The caller's orders, newest first, without those that were cancelled.
-#[utoipa::path(
-    tag = "orders",
-    params(Page),
-    responses((status = 200, body = OrderPage), ListOrdersRefusal),
-    security(("bearer" = ["orders:read"]))
-)]
-#[get("/v1/orders")]
+#[operation(GET "/v1/orders", scope = OrdersRead)]
 pub async fn list_orders(
-    caller: Caller<OrdersRead>,
+    caller: Caller,
     page: Query<Page>,
     context: Context,
     api: State<Api>,

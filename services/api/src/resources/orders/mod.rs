@@ -10,15 +10,14 @@ pub(crate) use get::OrderById;
 pub(crate) use model::{CURRENCY, SKU, StoredOrder};
 pub use model::{Item, Order};
 
-use http_server::auth::Scope;
-use utoipa_actix_web::service_config::ServiceConfig;
+use http_server::{Operations, Scope};
 
-pub(crate) fn configure(service: &mut ServiceConfig) {
-    service
-        .service(create::create_order)
-        .service(get::get_order)
-        .service(list::list_orders)
-        .service(cancel::cancel_order);
+pub(crate) fn operations(operations: &mut Operations) {
+    operations
+        .register::<create::create_order>()
+        .register::<get::get_order>()
+        .register::<list::list_orders>()
+        .register::<cancel::cancel_order>();
 }
 
 /// May read orders.

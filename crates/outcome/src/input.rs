@@ -1,12 +1,13 @@
 //! From the words of parsers and validators to places and rules. Never to the rejected value.
 
-use outcome::{FieldError, Location};
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 use validator::{ValidationErrors, ValidationErrorsKind};
 
+use crate::{FieldError, Location};
+
 /// A fault of shape, as serde reports it.
-pub(super) fn shape_error<E: std::fmt::Display>(
+pub fn shape_error<E: std::fmt::Display>(
     error: &serde_path_to_error::Error<E>,
     locate: impl Fn(String) -> Location,
 ) -> FieldError {
@@ -80,12 +81,12 @@ fn escape(key: &str) -> String {
 }
 
 /// Text with U+0000, which Postgres cannot store: told here, it is the caller's fault and not ours.
-pub(super) fn nul_error(location: Location) -> FieldError {
+pub fn nul_error(location: Location) -> FieldError {
     FieldError::new(location, "character", "must not contain U+0000")
 }
 
 /// Every string with U+0000 in a JSON body; none where it is not JSON.
-pub(super) fn nul_errors(body: &[u8]) -> Vec<FieldError> {
+pub fn nul_errors(body: &[u8]) -> Vec<FieldError> {
     let escaped = b"\\u0000";
     if !body.windows(escaped.len()).any(|window| window == escaped) {
         return Vec::new();
@@ -114,10 +115,7 @@ fn collect_nul(value: &Value, pointer: &str, found: &mut Vec<FieldError>) {
 }
 
 /// Faults against the rules of `validator`, all of them, in the order of their places.
-pub(super) fn rule_errors(
-    errors: &ValidationErrors,
-    locate: &impl Fn(String) -> Location,
-) -> Vec<FieldError> {
+pub fn rule_errors(errors: &ValidationErrors, locate: &impl Fn(String) -> Location) -> Vec<FieldError> {
     let mut found = Vec::new();
     collect(errors, "", &mut found);
     found.sort();

@@ -1,0 +1,11 @@
+//! Who calls, and what they may do: bearer tokens, scopes, and how a caller is turned away. No web framework.
+
+mod refusal;
+mod scope;
+mod settings;
+mod token;
+
+pub use self::settings::{Algorithm, DEVELOPMENT_SECRET, Settings};
+pub use refusal::{AuthRefusal, Challenge, MissingScope};
+pub use scope::Scope;
+pub use token::{Authenticator, Claims, development_token};

@@ -1,0 +1,144 @@
+//! The body.
+
+use actix_web::{
+    Error, FromRequest, HttpMessage, HttpRequest,
+    dev::Payload,
+    error::PayloadError,
+    http::header,
+    web::{Bytes, BytesMut},
+};
+use futures_util::{StreamExt, future::LocalBoxFuture};
+use macros::Refusal;
+use outcome::{
+    FieldError, Location, Refusal as _, common,
+    input::{nul_errors, rule_errors, shape_error},
+};
+use resilience::Deadline;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+use validator::Validate;
+
+use crate::{
+    RequestExt,
+    operations::{Argument, Description, sealed_argument as sealed},
+    refuse,
+};
+
+/// How a body can be refused.
+#[derive(Debug, Refusal)]
+pub enum BodyRefusal {
+    /// 415: not declared as JSON.
+    #[problem(
+        common::UNSUPPORTED_MEDIA_TYPE,
+        "the body must be declared as application/json"
+    )]
+    UnsupportedMediaType,
+    /// 413: over `http.max_body_bytes`.
+    #[problem(common::CONTENT_TOO_LARGE, "the body is over the limit of this service")]
+    TooLarge,
+    /// 503: too many bodies are arriving at the moment.
+    #[problem(common::OVERLOADED, "too many bodies are arriving at once")]
+    Busy,
+    /// 408: not there in time.
+    #[problem(common::REQUEST_TIMEOUT, "the body did not arrive in time")]
+    TooSlow,
+    /// 400: cut short, or not JSON.
+    #[problem(common::MALFORMED_JSON, "the body does not parse as JSON")]
+    Malformed,
+    /// 400: JSON that breaks rules.
+    #[problem(common::INVALID_REQUEST, "the body breaks rules")]
+    Invalid(Vec<FieldError>),
+}
+
+/// A JSON body that is complete, of the right shape, and within its rules.
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let bytes = read_body(&request, payload).await.map_err(refuse)?;
+            let value: T = parse(&bytes).map_err(refuse)?;
+            value
+                .validate()
+                .map_err(|errors| refuse(BodyRefusal::Invalid(rule_errors(&errors, &Location::Pointer))))?;
+            Ok(Self(value))
+        })
+    }
+}
+
+async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, BodyRefusal> {
+    let shared = request.shared();
+    let settings = &shared.settings;
+    if !is_json(request.content_type()) {
+        return Err(BodyRefusal::UnsupportedMediaType);
+    }
+    let length = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: usize| length > settings.max_body_bytes) {
+        return Err(BodyRefusal::TooLarge);
+    }
+    let _place = shared.uploads.try_enter().ok_or(BodyRefusal::Busy)?;
+    let context = request.context();
+    context.await_body(settings.body_timeout);
+    let read = async {
+        let mut body = BytesMut::with_capacity(length.unwrap_or_default());
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error| match error {
+                PayloadError::Overflow => BodyRefusal::TooLarge,
+                _ => BodyRefusal::Malformed,
+            })?;
+            if body.len() + chunk.len() > settings.max_body_bytes {
+                return Err(BodyRefusal::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    };
+    let body = Deadline::after(settings.body_timeout)
+        .bound(read)
+        .await
+        .map_err(|_| BodyRefusal::TooSlow)??;
+    context.body_arrived();
+    Ok(body)
+}
+
+/// `application/json` or `application/*+json`.
+fn is_json(media_type: &str) -> bool {
+    let media_type = media_type.trim().to_ascii_lowercase();
+    media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyRefusal> {
+    let nul = nul_errors(bytes);
+    if !nul.is_empty() {
+        return Err(BodyRefusal::Invalid(nul));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        // serde stops at the first fault: the rest may still not be JSON at all.
+        let is_json = serde_json::from_slice::<serde_json::Value>(bytes).is_ok();
+        if is_json {
+            BodyRefusal::Invalid(vec![shape_error(&error, Location::Pointer)])
+        } else {
+            BodyRefusal::Malformed
+        }
+    })?;
+    json.end().map_err(|_| BodyRefusal::Malformed)?;
+    Ok(value)
+}
+
+impl<T> sealed::Argument for Body<T> {}
+
+impl<T: DeserializeOwned + Validate + ToSchema + 'static> Argument for Body<T> {
+    fn describe(description: &mut Description) {
+        description.body::<T>();
+        description.refusals(&BodyRefusal::problem_types());
+    }
+}

@@ -1,0 +1,58 @@
+//! What a handler may take.
+
+use actix_web::FromRequest;
+
+use super::Description;
+
+/// What a handler may take: refused input ends in a problem, never in a response of the framework.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an argument of an operation",
+    label = "not an argument of an operation",
+    note = "take input through `http_server::extract`: `Path`, `Query`, `Body`, `IdempotencyKey`, `Caller`, \
+            `Context` or `State`",
+    note = "the framework's own extractors refuse bad input without a problem"
+)]
+pub trait Argument: FromRequest + sealed::Argument + 'static {
+    /// Describes itself in the contract.
+    #[doc(hidden)]
+    fn describe(_description: &mut Description) {}
+}
+
+/// All arguments of a handler.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are not arguments of an operation",
+    note = "each must be an `http_server::Argument`, and there are at most eight"
+)]
+pub trait Arguments: FromRequest + sealed::Arguments + 'static {
+    /// Describes them in the contract.
+    #[doc(hidden)]
+    fn describe(description: &mut Description);
+}
+
+pub(crate) mod sealed {
+    pub trait Argument {}
+    pub trait Arguments {}
+}
+
+macro_rules! arguments {
+    ($($argument:ident)*) => {
+        impl<$($argument: Argument),*> sealed::Arguments for ($($argument,)*) {}
+
+        impl<$($argument: Argument),*> Arguments for ($($argument,)*) {
+            #[allow(unused_variables, reason = "no arguments, nothing to say")]
+            fn describe(description: &mut Description) {
+                $( $argument::describe(description); )*
+            }
+        }
+    };
+}
+
+arguments! {}
+arguments! { A }
+arguments! { A B }
+arguments! { A B C }
+arguments! { A B C D }
+arguments! { A B C D E }
+arguments! { A B C D E F }
+arguments! { A B C D E F G }
+arguments! { A B C D E F G H }

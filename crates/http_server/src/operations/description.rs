@@ -1,0 +1,169 @@
+//! What an operation's arguments and result say of it in the contract.
+
+use outcome::ProblemType;
+use utoipa::{
+    ToSchema,
+    openapi::{
+        Content, Header, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
+        path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
+        request_body::RequestBodyBuilder,
+        security::SecurityRequirement,
+    },
+};
+
+use super::{Access, Endpoint};
+use crate::openapi;
+
+const JSON: &str = "application/json";
+
+/// Collects what the contract says of one operation.
+pub struct Description {
+    endpoint: Endpoint,
+    operation: OperationBuilder,
+    path_values: Vec<RefOr<Schema>>,
+    parameters: Vec<Parameter>,
+    problems: Vec<&'static ProblemType>,
+    schemas: Vec<(String, RefOr<Schema>)>,
+    responses: Vec<(u16, Response)>,
+}
+
+impl std::fmt::Debug for Description {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Description")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Description {
+    pub(super) fn new(endpoint: &Endpoint) -> Self {
+        let mut operation = OperationBuilder::new()
+            .tag(endpoint.tag)
+            .operation_id(Some(endpoint.id))
+            .summary(Some(endpoint.summary))
+            .description(Some(endpoint.description).filter(|text| !text.is_empty()));
+        let scopes = match endpoint.access {
+            Access::Public => None,
+            Access::Authenticated => Some(Vec::new()),
+            Access::Scope(scope) => Some(vec![scope]),
+        };
+        if let Some(scopes) = scopes {
+            operation = operation.security(SecurityRequirement::new("bearer", scopes));
+        }
+        Self {
+            endpoint: *endpoint,
+            operation,
+            path_values: Vec::new(),
+            parameters: Vec::new(),
+            problems: openapi::in_front_of(endpoint.access),
+            schemas: Vec::new(),
+            responses: Vec::new(),
+        }
+    }
+
+    /// The handler takes these values of the path, in this order.
+    pub(crate) fn path_values(&mut self, schemas: Vec<RefOr<Schema>>) {
+        self.path_values = schemas;
+    }
+
+    /// The handler needs to know who calls.
+    ///
+    /// # Panics
+    /// When the operation is public: then there is nothing to know.
+    pub(crate) fn caller(&self) {
+        let Endpoint { access, id, .. } = self.endpoint;
+        assert!(access != Access::Public, "{id} takes a `Caller`, but is public");
+    }
+
+    /// The operation has this parameter.
+    pub(crate) fn parameter(&mut self, parameter: Parameter) {
+        self.parameters.push(parameter);
+    }
+
+    /// The operation needs a body of this type.
+    pub(crate) fn body<T: ToSchema>(&mut self) {
+        let body = RequestBodyBuilder::new()
+            .content(JSON, self.json::<T>())
+            .required(Some(Required::True));
+        let operation = std::mem::take(&mut self.operation);
+        self.operation = operation.request_body(Some(body.build()));
+    }
+
+    /// A success with this status and, where there is one, a JSON body of this type.
+    pub(crate) fn json_response<T: ToSchema>(&mut self, status: u16, headers: Vec<(&str, Header)>) {
+        let content = self.json::<T>();
+        let response = ResponseBuilder::new().content(JSON, content);
+        self.response(status, with(response, headers));
+    }
+
+    /// A success with this status.
+    pub(crate) fn response(&mut self, status: u16, response: ResponseBuilder) {
+        self.responses.push((status, response.build()));
+    }
+
+    /// The operation can be refused with these problems.
+    pub(crate) fn refusals(&mut self, problems: &[&'static ProblemType]) {
+        self.problems.extend(problems);
+    }
+
+    /// A type with fields is a schema of its own; a plain value stands where it is used.
+    fn json<T: ToSchema>(&mut self) -> Content {
+        T::schemas(&mut self.schemas);
+        let schema = match T::schema() {
+            RefOr::T(Schema::Object(plain)) if plain.properties.is_empty() && plain.enum_values.is_none() => {
+                plain.into()
+            }
+            RefOr::T(Schema::Array(list)) => list.into(),
+            named => {
+                self.schemas.push((T::name().into_owned(), named));
+                Ref::from_schema_name(T::name()).into()
+            }
+        };
+        Content::builder().schema(Some::<RefOr<Schema>>(schema)).build()
+    }
+
+    /// The operation, and the schemas that it refers to.
+    ///
+    /// # Panics
+    /// When the handler takes more or fewer values than the path has.
+    pub(super) fn finish(mut self) -> (Operation, Vec<(String, RefOr<Schema>)>) {
+        let mut operation = self.operation;
+        self.parameters
+            .splice(..0, path_parameters(&self.endpoint, self.path_values));
+        if !self.parameters.is_empty() {
+            operation = operation.parameters(Some(self.parameters));
+        }
+        for (status, response) in self.responses {
+            operation = operation.response(status.to_string(), response);
+        }
+        for (status, response) in openapi::responses(&self.problems) {
+            operation = operation.response(status, response);
+        }
+        (operation.build(), self.schemas)
+    }
+}
+
+fn path_parameters(endpoint: &Endpoint, schemas: Vec<RefOr<Schema>>) -> Vec<Parameter> {
+    let values = endpoint.path.split('{').skip(1);
+    let names: Vec<&str> = values.filter_map(|rest| rest.split('}').next()).collect();
+    assert!(
+        names.len() == schemas.len(),
+        "{}: `Path` takes {} values, but {} has {}",
+        endpoint.id,
+        schemas.len(),
+        endpoint.path,
+        names.len()
+    );
+    let parameters = names.into_iter().zip(schemas).map(|(name, schema)| {
+        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
+        parameter.required(Required::True).schema(Some(schema)).build()
+    });
+    parameters.collect()
+}
+
+/// A response with these headers.
+pub(crate) fn with(response: ResponseBuilder, headers: Vec<(&str, Header)>) -> ResponseBuilder {
+    headers
+        .into_iter()
+        .fold(response, |response, (name, header)| response.header(name, header))
+}

@@ -1,0 +1,243 @@
+//! How a service registers what it serves.
+
+mod adapter;
+mod arguments;
+mod description;
+mod success;
+
+pub(crate) use arguments::sealed as sealed_argument;
+pub use arguments::{Argument, Arguments};
+pub use description::Description;
+pub(crate) use success::sealed;
+pub use success::{
+    Accepted, Cached, Content, Created, Json, Located, MediaType, NoContent, Recorded, Success,
+};
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use actix_web::{Handler, guard, http::Method, web};
+use auth::Scope;
+use outcome::Refusal;
+use utoipa::openapi::{OpenApi, OpenApiBuilder, Paths, RefOr, Schema};
+
+use self::adapter::Adapter;
+use crate::{
+    openapi,
+    routes::{Routes, Served},
+};
+
+/// An operation: what `#[operation]` makes of a handler, under the handler's own name.
+pub trait Operation {
+    /// Registers the handler.
+    fn register(operations: &mut Operations);
+}
+
+/// Who may call an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Every caller.
+    Public,
+    /// Callers with a valid token.
+    Authenticated,
+    /// Callers whose valid token has this scope.
+    Scope(&'static str),
+}
+
+impl Access {
+    /// Callers whose valid token has the scope `S`.
+    ///
+    /// # Panics
+    /// When the scope is empty or contains white space: no token could have it. In a `const` that is a compile error.
+    pub const fn scope<S: Scope>() -> Self {
+        assert!(is_scope(S::NAME), "a scope is one word");
+        Self::Scope(S::NAME)
+    }
+}
+
+/// RFC 6749, section 3.3, without the quotation mark and the backslash that it leaves out, too.
+const fn is_scope(name: &str) -> bool {
+    let (bytes, mut at) = (name.as_bytes(), 0);
+    while at < bytes.len() {
+        if !bytes[at].is_ascii_graphic() || bytes[at] == b'"' || bytes[at] == b'\\' {
+            return false;
+        }
+        at += 1;
+    }
+    !bytes.is_empty()
+}
+
+/// What `#[operation]` says of a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The method, in capitals.
+    pub method: &'static str,
+    /// The path, as the contract has it, such as `/v1/orders/{id}`.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    /// The name of the handler.
+    pub id: &'static str,
+    /// The group in the contract.
+    pub tag: &'static str,
+    /// The first paragraph of the handler's doc comment.
+    pub summary: &'static str,
+    /// The rest of the doc comment; empty where there is none.
+    pub description: &'static str,
+}
+
+impl Endpoint {
+    /// The method.
+    ///
+    /// # Panics
+    /// When it is not a method: `#[operation]` takes no others.
+    pub(crate) fn method(&self) -> Method {
+        Method::from_bytes(self.method.as_bytes()).expect("a method")
+    }
+}
+
+type Register = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
+
+/// The operations of a service: their routes, and their part of the contract. Every handler returns
+/// `Result<S, R>` with a [`Success`] and an [`outcome::Refusal`], so that each request ends in a designed outcome.
+///
+/// ```
+/// use http_server::{Json, Operations, Refusal, extract::Path, operation};
+/// use outcome::common;
+///
+/// /// How a greeting can be refused.
+/// #[derive(Debug, Refusal)]
+/// pub enum GreetRefusal {
+///     /// 404: the name is not known.
+///     #[problem(common::ROUTE_NOT_FOUND, "the name is not known")]
+///     Unknown,
+/// }
+///
+/// /// Greets by name.
+/// #[operation(GET "/v1/greetings/{name}", public)]
+/// pub async fn greet(name: Path<String>) -> Result<Json<String>, GreetRefusal> {
+///     if name.0 == "ada" { Ok(Json("hello".to_owned())) } else { Err(GreetRefusal::Unknown) }
+/// }
+///
+/// fn operations(operations: &mut Operations) {
+///     operations.register::<greet>();
+/// }
+/// ```
+///
+/// A response that a handler builds by itself could be an error without a problem, and does not compile:
+///
+/// ```compile_fail,E0277
+/// use std::convert::Infallible;
+///
+/// use actix_web::HttpResponse;
+/// use http_server::operation;
+///
+/// /// Greets.
+/// #[operation(GET "/v1/greeting", public)]
+/// pub async fn greet() -> Result<HttpResponse, Infallible> {
+///     Ok(HttpResponse::BadGateway().finish())
+/// }
+/// ```
+#[derive(Clone, Default)]
+pub struct Operations {
+    routes: Routes,
+    register: Vec<Register>,
+    paths: Paths,
+    schemas: BTreeMap<String, RefOr<Schema>>,
+}
+
+impl std::fmt::Debug for Operations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Operations")
+            .field("routes", &self.routes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Operations {
+    /// Registers an operation by the name of its handler.
+    pub fn register<O: Operation>(&mut self) -> &mut Self {
+        O::register(self);
+        self
+    }
+
+    /// Registers a handler; `#[operation]` calls it.
+    ///
+    /// # Panics
+    /// When it can never be reached, contradicts its path, or has the name of another operation or schema.
+    #[doc(hidden)]
+    pub fn add<F, Args, S, R>(&mut self, endpoint: Endpoint, handler: F)
+    where
+        F: Handler<Args, Output = Result<S, R>> + Send + Sync,
+        Args: Arguments,
+        S: Success,
+        R: Refusal + 'static,
+    {
+        self.routes.add(&endpoint);
+        let mut description = Description::new(&endpoint);
+        Args::describe(&mut description);
+        S::describe(&mut description);
+        description.refusals(&R::problem_types());
+        let (operation, schemas) = description.finish();
+        let method = openapi::method_of(endpoint.method);
+        self.paths
+            .add_path_operation(endpoint.path, vec![method], operation);
+        for (name, schema) in schemas {
+            let known = self.schemas.entry(name).or_insert_with_key(|_| schema.clone());
+            assert!(
+                *known == schema,
+                "{}: one of its types has the name of another in the contract; rename it with `#[schema(as = …)]`",
+                endpoint.id
+            );
+        }
+        self.register.push(Arc::new(move |service| {
+            // Only for what the layers in front have let through as this very operation.
+            let is_it = guard::fn_guard(move |context| {
+                let data = context.req_data();
+                data.get::<Served>()
+                    .is_some_and(|served| served.endpoint == Some(endpoint))
+            });
+            let route = web::route().to(Adapter::new(handler.clone()));
+            service.service(web::resource(endpoint.path).guard(is_it).route(route));
+        }));
+    }
+
+    /// Something that answers by itself, outside of the contract: for the tests of the net under handlers.
+    #[doc(hidden)]
+    pub fn raw(&mut self, register: impl Fn(&mut web::ServiceConfig) + Send + Sync + 'static) -> &mut Self {
+        self.register.push(Arc::new(register));
+        self
+    }
+
+    /// The operations by path and method.
+    pub fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// Paths and schemas of the contract.
+    pub(crate) fn document(&self) -> OpenApi {
+        let mut document = OpenApiBuilder::new().paths(self.paths.clone()).build();
+        let components = document.components.get_or_insert_default();
+        components.schemas.extend(self.schemas.clone());
+        document
+    }
+
+    /// Registers every handler with the framework.
+    pub(crate) fn configure(&self, service: &mut web::ServiceConfig) {
+        for register in &self.register {
+            register(service);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_one_word() {
+        assert!(is_scope("orders:read"));
+        for wrong in ["", "orders read", "orders\"", "\u{e4}"] {
+            assert!(!is_scope(wrong), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The pages every service has: its problems, its contract, what runs.
+
+use std::{convert::Infallible, fmt::Write};
+
+use actix_web::HttpResponse;
+use macros::{Refusal, operation};
+use outcome::{ProblemType, common};
+use serde::Serialize;
+use utoipa::{ToSchema, openapi::ResponseBuilder};
+
+use crate::{
+    Json,
+    extract::{Path, Shared, WantsHtml},
+    operations::{Description, Success, sealed},
+};
+
+const STYLE: &str = "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:48rem;margin:3rem auto;padding:0 1rem;\
+color:#1c2430}code{background:#eef1f5;padding:.1em .35em;border-radius:4px}table{border-collapse:collapse;width:100%}\
+td,th{text-align:left;padding:.4em .8em .4em 0;border-bottom:1px solid #dde2ea}a{color:#0b5cad}dt{font-weight:600;\
+margin-top:1em}dd{margin:0}</style>";
+
+/// How a page of the catalogue can be refused.
+#[derive(Debug, Refusal)]
+pub enum PageRefusal {
+    /// 404: there is no such problem type.
+    #[problem(common::ROUTE_NOT_FOUND, "there is no problem of this name")]
+    NotFound,
+}
+
+/// What runs.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Info {
+    /// The service's name.
+    pub service: String,
+    /// Its version.
+    pub version: String,
+    /// Where it runs.
+    pub environment: &'static str,
+    /// The newest migration it knows.
+    pub schema: i64,
+}
+
+/// A page for people, or the same for programs.
+pub struct HtmlOrJson(HttpResponse);
+
+impl HtmlOrJson {
+    fn json(value: &impl Serialize) -> Self {
+        Self(HttpResponse::Ok().json(value))
+    }
+
+    fn html(title: &str, content: &str) -> Self {
+        let html = format!(
+            "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>{STYLE}</head>\
+             <body><h1>{title}</h1>{content}</body></html>"
+        );
+        Self(
+            HttpResponse::Ok()
+                .content_type("text/html; charset=utf-8")
+                .body(html),
+        )
+    }
+}
+
+impl sealed::Success for HtmlOrJson {}
+
+impl Success for HtmlOrJson {
+    fn respond(self) -> HttpResponse {
+        self.0
+    }
+
+    fn describe(description: &mut Description) {
+        description.response(
+            200,
+            ResponseBuilder::new().description("HTML or JSON, by `Accept`"),
+        );
+    }
+}
+
+/// The contract, as JSON.
+pub struct OpenApiJson(String);
+
+impl sealed::Success for OpenApiJson {}
+
+impl Success for OpenApiJson {
+    fn respond(self) -> HttpResponse {
+        HttpResponse::Ok().content_type("application/json").body(self.0)
+    }
+
+    fn describe(description: &mut Description) {
+        description.response(200, ResponseBuilder::new().description("OpenAPI 3.1"));
+    }
+}
+
+/// The catalogue of problems.
+#[operation(GET "/problems", public)]
+pub async fn list_problems(html: WantsHtml, shared: Shared) -> Result<HtmlOrJson, Infallible> {
+    let rows: Vec<&ProblemType> = shared.catalogue.iter().collect();
+    if !html.0 {
+        return Ok(HtmlOrJson::json(&rows));
+    }
+    let mut table = String::new();
+    for row in rows {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            table,
+            "<tr><td><a href=\"{}\"><code>{}</code></a></td><td>{}</td><td>{}</td></tr>",
+            row.uri(),
+            row.code,
+            row.status.as_u16(),
+            row.title
+        );
+    }
+    Ok(HtmlOrJson::html(
+        "Problems",
+        &format!("<table><tr><th>code</th><th>status</th><th>title</th></tr>{table}</table>"),
+    ))
+}
+
+/// One problem: what it means and what to do.
+#[operation(GET "/problems/{code}", public)]
+pub async fn show_problem(
+    html: WantsHtml,
+    code: Path<String>,
+    shared: Shared,
+) -> Result<HtmlOrJson, PageRefusal> {
+    let row = shared.catalogue.find(&code.0).ok_or(PageRefusal::NotFound)?;
+    if !html.0 {
+        return Ok(HtmlOrJson::json(row));
+    }
+    let retry = if row.retryable() {
+        "Yes, after <code>Retry-After</code>."
+    } else {
+        "No."
+    };
+    Ok(HtmlOrJson::html(
+        row.title,
+        &format!(
+            "<p><code>{}</code>, status {}</p><dl><dt>What to do</dt><dd>{}</dd><dt>May it be sent again?</dt>\
+             <dd>{retry}</dd><dt>To show to a user</dt><dd>{}</dd><dt>For the person on call</dt><dd>{}</dd></dl>\
+             <p><a href=\"/problems\">All problems</a></p>",
+            row.code,
+            row.status.as_u16(),
+            row.advice,
+            row.user_message,
+            row.runbook
+        ),
+    ))
+}
+
+/// The contract.
+#[operation(GET "/openapi.json", public)]
+pub async fn openapi_json(shared: Shared) -> Result<OpenApiJson, Infallible> {
+    Ok(OpenApiJson(shared.openapi.clone()))
+}
+
+/// What runs.
+#[operation(GET "/info", public)]
+pub async fn info(shared: Shared) -> Result<Json<Info>, Infallible> {
+    Ok(Json(shared.info.clone()))
+}

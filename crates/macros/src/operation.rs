@@ -1,0 +1,179 @@
+//! `#[operation]`
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::{
+    Attribute, Error, Ident, ItemFn, LitStr, Path, Result, Token,
+    ext::IdentExt,
+    parse::{Parse, ParseStream},
+    spanned::Spanned,
+};
+
+use crate::docs;
+
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// Who may call an operation.
+enum Access {
+    Public,
+    Authenticated,
+    Scope(Path),
+}
+
+/// `POST "/v1/orders", scope = OrdersWrite, tag = "orders"`
+pub(crate) struct Arguments {
+    method: Ident,
+    path: LitStr,
+    access: Access,
+    tag: String,
+}
+
+impl Parse for Arguments {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let method: Ident = input.parse()?;
+        if !METHODS.contains(&method.to_string().as_str()) {
+            let message = format!("expected one of: {}", METHODS.join(", "));
+            return Err(Error::new_spanned(method, message));
+        }
+        let path: LitStr = input.parse()?;
+        check_path(&path)?;
+        let (mut access, mut tag) = (None, None);
+        while input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
+            let key: Ident = input.parse()?;
+            let is_new = match key.to_string().as_str() {
+                "public" => access.replace(Access::Public).is_none(),
+                "authenticated" => access.replace(Access::Authenticated).is_none(),
+                "scope" => {
+                    input.parse::<Token![=]>()?;
+                    access.replace(Access::Scope(input.parse()?)).is_none()
+                }
+                "tag" => {
+                    input.parse::<Token![=]>()?;
+                    tag.replace(input.parse::<LitStr>()?.value()).is_none()
+                }
+                _ => {
+                    let expected = "expected `scope`, `authenticated`, `public` or `tag`";
+                    return Err(Error::new_spanned(key, expected));
+                }
+            };
+            if !is_new {
+                let message = "an operation has one of `scope`, `authenticated` and `public`, and one `tag`";
+                return Err(Error::new_spanned(key, message));
+            }
+        }
+        let Some(access) = access else {
+            let message =
+                "an operation needs `scope = TheScope`, `authenticated` (any valid token) or `public`";
+            return Err(Error::new_spanned(path, message));
+        };
+        Ok(Self {
+            tag: tag.unwrap_or_else(|| tag_of(&path.value())),
+            method,
+            path,
+            access,
+        })
+    }
+}
+
+/// A path begins with `/`; its values stand in braces, each a whole segment without a pattern.
+fn check_path(path: &LitStr) -> Result<()> {
+    let value = path.value();
+    if !value.starts_with('/') {
+        return Err(Error::new_spanned(path, "a path starts with `/`"));
+    }
+    let is_value = |segment: &str| {
+        let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        name.is_some_and(|name| syn::parse_str::<Ident>(name).is_ok())
+    };
+    let wrong = value
+        .split('/')
+        .find(|segment| segment.contains(['{', '}']) && !is_value(segment));
+    match wrong {
+        None => Ok(()),
+        Some(segment) => {
+            let message = format!(
+                "`{segment}`: a path value is a whole segment, such as `{{id}}`; its type is its pattern"
+            );
+            Err(Error::new_spanned(path, message))
+        }
+    }
+}
+
+/// `/v1/orders/{id}` belongs to `orders`; what has no version, to the service itself.
+fn tag_of(path: &str) -> String {
+    let mut segments = path.split('/').skip(1);
+    let version = segments.next().unwrap_or_default();
+    let is_version = version
+        .strip_prefix('v')
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+    let first = segments.next().filter(|_| is_version);
+    first.unwrap_or("service").to_owned()
+}
+
+pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenStream> {
+    let Arguments {
+        method,
+        path,
+        access,
+        tag,
+    } = arguments;
+    if function.sig.asyncness.is_none() {
+        return Err(Error::new_spanned(
+            function.sig.fn_token,
+            "an operation is an `async fn`",
+        ));
+    }
+    if !function.sig.generics.params.is_empty() {
+        let message = "an operation is not generic";
+        return Err(Error::new_spanned(&function.sig.generics, message));
+    }
+    let (name, visibility) = (&function.sig.ident, &function.vis);
+    let (method, id) = (method.to_string(), name.unraw().to_string());
+    let (summary, description) = docs::summary_and_rest(&function.attrs);
+    if summary.is_empty() {
+        let message = "an operation needs a doc comment: it is its summary in the contract";
+        return Err(Error::new_spanned(name, message));
+    }
+    let access = match access {
+        Access::Public => quote!(::http_server::Access::Public),
+        Access::Authenticated => quote!(::http_server::Access::Authenticated),
+        Access::Scope(scope) => quote_spanned!(scope.span()=> ::http_server::Access::scope::<#scope>()),
+    };
+    let endpoint = quote! {
+        const {
+            ::http_server::Endpoint {
+                method: #method,
+                path: #path,
+                access: #access,
+                id: #id,
+                tag: #tag,
+                summary: #summary,
+                description: #description,
+            }
+        }
+    };
+    // A function may have the name of a variable here: hygiene tells them apart.
+    let operations = Ident::new("operations", Span::mixed_site());
+    // Of the result's span, so that what is wrong with it or with the arguments is reported there.
+    let register = quote_spanned!(function.sig.output.span()=> #operations.add(#endpoint, #name));
+    let conditions: Vec<&Attribute> = function
+        .attrs
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("cfg"))
+        .collect();
+    Ok(quote! {
+        #function
+
+        #( #conditions )*
+        #[doc = ::core::concat!("The operation [`", #id, "`](fn@", #id, ").")]
+        #[allow(non_camel_case_types, reason = "named like its function, to be registered by that name")]
+        #visibility enum #name {}
+
+        #( #conditions )*
+        impl ::http_server::Operation for #name {
+            fn register(#operations: &mut ::http_server::Operations) {
+                #register;
+            }
+        }
+    })
+}

@@ -1,0 +1,14 @@
+//! A success that could have any status.
+
+use std::convert::Infallible;
+
+use actix_web::HttpResponse;
+use http_server::operation;
+
+/// Answers.
+#[operation(GET "/v1/answer", public)]
+async fn answer() -> Result<HttpResponse, Infallible> {
+    Ok(HttpResponse::Ok().finish())
+}
+
+fn main() {}
