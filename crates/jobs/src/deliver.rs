@@ -22,7 +22,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 use super::{
-    BoundKind, JobFailure, JobMetrics, Run,
+    BoundKind, JobError, JobMetrics, Run,
     attempt::{End, Found, PutBack, Start, Started, Succeed, Unfinished},
     kind::Done,
 };
@@ -89,13 +89,13 @@ impl TaskHandler for Delivery {
 
 enum Ended {
     Done(Done),
-    Failed(JobFailure),
+    Failed(JobError),
     Leaving,
 }
 
 enum Recorded {
     As(&'static str, Result<(), Unfinished>),
-    Not(JobFailure),
+    Not(JobError),
 }
 
 impl Deliveries {
@@ -140,9 +140,7 @@ impl Deliveries {
         let ended = match &kind {
             Some(kind) => self.execute(&started, kind, of_the_work.clone()).await,
             // Of a newer release: another worker may know it.
-            None => Ended::Failed(JobFailure::Transient(
-                format!("no job of kind {} here", started.kind).into(),
-            )),
+            None => Ended::Failed(JobError::retry(format!("no job of kind {} here", started.kind))),
         };
         let (id, attempt) = (started.id, started.attempt);
         let database = &self.database;
@@ -155,10 +153,10 @@ impl Deliveries {
                 let context = context_of(&started, left + BOOKKEEPING);
                 let succeed = database.transaction(Succeed { id, attempt, done }, &context);
                 match AssertUnwindSafe(succeed).catch_unwind().await {
-                    Err(panic) => Recorded::Not(JobFailure::Transient(panic_text(panic).into())),
+                    Err(panic) => Recorded::Not(JobError::retry(panic_text(panic))),
                     // The effect itself was refused by the database: that is how this attempt ended.
                     Ok(Err(Unfinished::Fault(fault))) if !matches!(fault, Fault::OutcomeUnknown(_)) => {
-                        Recorded::Not(JobFailure::Transient(fault.into_problem().to_string().into()))
+                        Recorded::Not(JobError::retry(fault.into_cause()))
                     }
                     Ok(recorded) => Recorded::As("succeeded", recorded),
                 }
@@ -173,13 +171,13 @@ impl Deliveries {
         let context = context_of(&started, BOOKKEEPING);
         let (outcome, recorded) = match ended {
             Recorded::As(outcome, recorded) => (outcome, recorded),
-            Recorded::Not(JobFailure::Later(wait, cause)) => {
+            Recorded::Not(JobError::Later(wait, cause)) => {
                 let wait = wait.max(FIRST_BACKOFF);
                 let wait = wait + wait.min(LONGEST_BACKOFF).mul_f64(fastrand::f64());
                 tracing::info!(job = name, run = %id, attempt, cause = chain(&cause), ?wait, "not now");
                 ("postponed", self.put_back(&started, wait, None, &context).await)
             }
-            Recorded::Not(JobFailure::Permanent(problem, cause)) => {
+            Recorded::Not(JobError::Fail(problem, cause)) => {
                 let (code, error) = (problem.code, chain(&cause));
                 tracing::warn!(job = name, run = %id, attempt, problem = code, error, "failed for good");
                 let problem = Some(problem);
@@ -191,7 +189,7 @@ impl Deliveries {
                 };
                 ("failed", database.transaction(end, &context).await)
             }
-            Recorded::Not(JobFailure::Transient(cause)) if attempt >= started.attempts_allowed => {
+            Recorded::Not(JobError::Retry(cause)) if attempt >= started.attempts_allowed => {
                 let error = chain(&cause);
                 tracing::error!(job = name, run = %id, attempt, error, "dead: out of attempts");
                 let end = End {
@@ -202,7 +200,7 @@ impl Deliveries {
                 };
                 ("dead", database.transaction(end, &context).await)
             }
-            Recorded::Not(JobFailure::Transient(cause)) => {
+            Recorded::Not(JobError::Retry(cause)) => {
                 let (delay, error) = (backoff(attempt), chain(&cause));
                 tracing::warn!(job = name, run = %id, attempt, error, ?delay, "failed; it is tried again");
                 (
@@ -266,10 +264,10 @@ impl Deliveries {
             joined = &mut task => return match joined {
                 Ok(Ok(done)) => Ended::Done(done),
                 Ok(Err(failure)) => Ended::Failed(failure),
-                Err(error) => Ended::Failed(JobFailure::Transient(panic_of(error).into())),
+                Err(error) => Ended::Failed(JobError::retry(panic_of(error))),
             },
             () = tokio::time::sleep(kind.timeout) => {
-                Ended::Failed(JobFailure::Transient(format!("no end after {:?}", kind.timeout).into()))
+                Ended::Failed(JobError::retry(format!("no end after {:?}", kind.timeout)))
             }
             () = self.out_of_time_to_leave() => Ended::Leaving,
         };
@@ -280,7 +278,7 @@ impl Deliveries {
 
 /// Ends a task. One that does not yield cannot be ended, and would take a thread for good: then the process goes,
 /// and the lease brings its jobs back.
-async fn abort(task: AbortOnDropHandle<Result<Done, JobFailure>>, job: &str) {
+async fn abort(task: AbortOnDropHandle<Result<Done, JobError>>, job: &str) {
     task.abort();
     if tokio::time::timeout(ABORT_LIMIT, task).await.is_err() {
         tracing::error!(job, "does not yield and cannot be aborted; the process ends");

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{BoundKind, Job, JobFailure, JobKind, Run, Settings, deliver::Deliveries};
+use super::{BoundKind, Job, JobError, JobKind, Run, Settings, deliver::Deliveries};
 
 /// How often it is looked whether a period has begun.
 const LOOK: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ impl Job for ClearAway {
     type State = Settings;
     type Outcome = Cleared;
 
-    async fn run(&self, run: &Run<Settings>) -> Result<Cleared, JobFailure> {
+    async fn run(&self, run: &Run<Settings>) -> Result<Cleared, JobError> {
         let keep_runs_seconds = run.state.retention.as_secs_f64();
         Ok(Cleared { keep_runs_seconds })
     }

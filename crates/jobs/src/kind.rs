@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Job, JobFailure, payloads};
+use super::{Job, JobError, payloads};
 
 /// One attempt at a job.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) struct Done {
     pub(crate) commit: Commit,
 }
 
-type Executed = BoxFuture<'static, Result<Done, JobFailure>>;
+type Executed = BoxFuture<'static, Result<Done, JobError>>;
 
 /// A kind of job of a service whose state is `S`.
 pub struct JobKind<S: 'static> {
@@ -134,9 +134,9 @@ impl BoundKind {
 fn execute<J: Job>(payload: Value, run: Run<J::State>) -> Executed {
     async move {
         // A payload of a newer version waits for a worker that understands it.
-        let job: J = payloads::read(payload)?;
+        let job: J = payloads::read(payload).map_err(JobError::retry)?;
         let outcome = job.run(&run).await?;
-        let result = serde_json::to_value(&outcome)?;
+        let result = serde_json::to_value(&outcome).map_err(JobError::retry)?;
         let shared = Arc::new((job, outcome));
         let commit: Commit = Box::new(move |connection| {
             let shared = shared.clone();

@@ -4,6 +4,7 @@
 
 mod attempt;
 mod deliver;
+mod error;
 mod housekeeping;
 mod kind;
 mod metrics;
@@ -16,6 +17,7 @@ mod watched;
 mod worker;
 
 pub use self::settings::Settings;
+pub use error::JobError;
 pub use housekeeping::HOUSEKEEPING;
 pub use kind::{BoundKind, JobKind, Run};
 pub use metrics::JobMetrics;
@@ -27,7 +29,6 @@ pub use worker::{Worker, WorkerParts};
 use std::{future::Future, time::Duration};
 
 use database::MigrationSet;
-use outcome::{Cause, ProblemType};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{PgConnection, migrate::Migrator};
 
@@ -58,7 +59,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// Does the work. It may be done again after it was done: an effect outside Postgres carries
     /// [`Run::id`] as its key.
-    fn run(&self, run: &Run<Self::State>) -> impl Future<Output = Result<Self::Outcome, JobFailure>> + Send;
+    fn run(&self, run: &Run<Self::State>) -> impl Future<Output = Result<Self::Outcome, JobError>> + Send;
 
     /// Its effect in Postgres, in the transaction that records the success. Never committed by an attempt
     /// that another one has replaced.
@@ -68,22 +69,5 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
         _connection: &mut PgConnection,
     ) -> impl Future<Output = sqlx::Result<()>> + Send {
         std::future::ready(Ok(()))
-    }
-}
-
-/// Why an attempt did not work out. Only this line knows whether trying again can help.
-#[derive(Debug)]
-pub enum JobFailure {
-    /// It may work another time.
-    Transient(Cause),
-    /// It was not even tried: not before this time, and it costs no attempt.
-    Later(Duration, Cause),
-    /// It will never work: the run ends as `failed` with this problem.
-    Permanent(&'static ProblemType, Cause),
-}
-
-impl<E: Into<Cause>> From<E> for JobFailure {
-    fn from(error: E) -> Self {
-        Self::Transient(error.into())
     }
 }

@@ -19,6 +19,11 @@ pub trait Refusal: Sized {
 
     /// The problem to answer with.
     fn into_problem(self) -> Problem;
+
+    /// What happened, for a log or for the error of a job.
+    fn into_cause(self) -> Cause {
+        self.into_problem().to_string().into()
+    }
 }
 
 /// What is never refused.

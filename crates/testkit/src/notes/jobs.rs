@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs::{Job, JobFailure, JobKind, Run};
+use jobs::{Job, JobError, JobKind, Run};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -42,9 +42,9 @@ impl Job for Poison {
     type State = State;
     type Outcome = ();
 
-    async fn run(&self, _: &Run<State>) -> Result<(), JobFailure> {
+    async fn run(&self, _: &Run<State>) -> Result<(), JobError> {
         match self {
-            Self::Error => Err("provoked-job-error".into()),
+            Self::Error => Err(JobError::retry("provoked-job-error")),
             Self::Panic => panic!("provoked-job-panic"),
             Self::Abort => std::process::abort(),
             Self::Endless => std::future::pending().await,
@@ -72,7 +72,7 @@ impl Job for Noop {
     type State = State;
     type Outcome = ();
 
-    async fn run(&self, _: &Run<State>) -> Result<(), JobFailure> {
+    async fn run(&self, _: &Run<State>) -> Result<(), JobError> {
         Ok(())
     }
 }
@@ -88,7 +88,7 @@ impl Job for Effect {
     type State = State;
     type Outcome = Uuid;
 
-    async fn run(&self, run: &Run<State>) -> Result<Uuid, JobFailure> {
+    async fn run(&self, run: &Run<State>) -> Result<Uuid, JobError> {
         tokio::time::sleep(Duration::from_millis(self.millis)).await;
         Ok(run.id)
     }

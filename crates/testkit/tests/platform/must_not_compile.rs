@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// The examples, and what the compiler says of each.
-const CASES: [(&str, &str); 12] = [
+const CASES: [(&str, &str); 13] = [
     (
         "bare_response",
         "to be a future that resolves to `Result<_, _>`, but it resolves to `HttpResponse`",
@@ -34,6 +34,10 @@ const CASES: [(&str, &str); 12] = [
     (
         "impl_responder",
         "to be a future that resolves to `Result<_, _>`, but it resolves to `impl Responder`",
+    ),
+    (
+        "io_error_in_a_job",
+        "`?` couldn't convert the error to `JobError`",
     ),
     (
         "operation_for_two",

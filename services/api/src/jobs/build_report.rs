@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use database::{Abort, Fault, UnitOfWork};
-use jobs::{Job, JobFailure, Run};
+use jobs::{Job, JobError, Run};
 use outcome::Refusal;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -45,7 +45,7 @@ impl Job for BuildReport {
         vec![Self { from: day, to: day }]
     }
 
-    async fn run(&self, run: &Run<Api>) -> Result<Report, JobFailure> {
+    async fn run(&self, run: &Run<Api>) -> Result<Report, JobError> {
         let totals = Totals {
             subject: run.subject.clone().unwrap_or_default(),
             period: self.clone(),
@@ -54,7 +54,7 @@ impl Job for BuildReport {
         Ok(Report {
             from: self.from,
             to: self.to,
-            currencies: currencies.map_err(|fault| fault.into_problem().to_string())?,
+            currencies: currencies.map_err(|fault| JobError::retry(fault.into_cause()))?,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs::{Job, JobFailure, Run};
+use jobs::{Job, JobError, Run};
 use outcome::Refusal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -39,10 +39,10 @@ impl Job for SendConfirmation {
         }]
     }
 
-    async fn run(&self, run: &Run<Api>) -> Result<Confirmation, JobFailure> {
+    async fn run(&self, run: &Run<Api>) -> Result<Confirmation, JobError> {
         run.context.annotate("order.id", self.order_id);
         let order = run.database.read(&OrderById(self.order_id), &run.context).await;
-        let order = order.map_err(|fault| fault.into_problem().to_string())?;
+        let order = order.map_err(|fault| JobError::retry(fault.into_cause()))?;
         let Some(order) = order.filter(|order| !order.is_cancelled()) else {
             return Ok(Confirmation { sent: false });
         };
@@ -56,20 +56,14 @@ impl Job for SendConfirmation {
             Ok(Answer::Value(_)) => Ok(Confirmation { sent: true }),
             Ok(Answer::Refused(status)) => {
                 let cause = format!("the supplier refuses the notification with {status}");
-                Err(JobFailure::Permanent(
-                    &problems::NOTIFICATION_REJECTED,
-                    cause.into(),
-                ))
+                Err(JobError::fail(&problems::NOTIFICATION_REJECTED, cause))
             }
             // Not asked, or asked to wait: no attempt of ours.
-            Err(UpstreamFault::Throttled(wait)) => {
-                Err(JobFailure::Later(wait, "the supplier asks to wait".into()))
+            Err(UpstreamFault::Throttled(wait)) => Err(JobError::later(wait, "the supplier asks to wait")),
+            Err(fault @ (UpstreamFault::Open | UpstreamFault::Saturated)) => {
+                Err(JobError::later(NOT_ASKED, fault.into_cause()))
             }
-            Err(fault @ (UpstreamFault::Open | UpstreamFault::Saturated)) => Err(JobFailure::Later(
-                NOT_ASKED,
-                fault.into_problem().to_string().into(),
-            )),
-            Err(fault) => Err(fault.into_problem().to_string().into()),
+            Err(fault) => Err(JobError::retry(fault.into_cause())),
         }
     }
 }
