@@ -22,16 +22,27 @@ pub enum IdempotencyRefusal {
         "wait, then send the same request with the same key"
     )]
     InProgress,
-    /// 422: the key was used with another body.
-    #[problem(common::IDEMPOTENCY_KEY_REUSED, "this key came with another body before")]
+    /// 422: the key was used with another body, or on another resource.
+    #[problem(common::IDEMPOTENCY_KEY_REUSED, "this key came with another request before")]
     Reused,
+}
+
+/// What a key is sent to.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The operation, such as `POST /v1/orders/{id}/refunds`.
+    pub route: String,
+    /// The values of its path, in their order.
+    pub path_values: Vec<String>,
+    /// The key.
+    pub key: String,
 }
 
 /// One intended effect: who, where, which key, and what was asked for.
 #[derive(Clone, Debug)]
 pub struct Effect {
     subject: String,
-    route: &'static str,
+    route: String,
     key: String,
     fingerprint: Vec<u8>,
     retention: Duration,
@@ -69,24 +80,23 @@ impl Answer {
 }
 
 impl Effect {
-    /// What `subject` asks of `route` under `key`. The fingerprint is taken of the parsed request, so that white space
-    /// and the order of fields make no difference, nor does a field that is not set: a release that has one more knows
-    /// what the one before it has answered.
-    pub fn new(
-        subject: &str,
-        route: &'static str,
-        key: &str,
-        request: &impl Serialize,
-        retention: Duration,
-    ) -> Self {
+    /// What `subject` asks for under a key. The fingerprint is taken of the path's values and of the parsed body, so that
+    /// white space and the order of fields make no difference, nor does a field that is not set: a release that has one
+    /// more knows what the one before it has answered.
+    pub fn new(subject: &str, target: &Target, body: &impl Serialize, retention: Duration) -> Self {
         // An object of `serde_json` is sorted.
-        let mut canonical = serde_json::to_value(request).expect("requests serialize");
+        let mut canonical = serde_json::to_value(body).expect("requests serialize");
         drop_unset(&mut canonical);
+        let mut fingerprint = Sha256::new().chain_update(canonical.to_string());
+        for value in &target.path_values {
+            fingerprint.update([0]);
+            fingerprint.update(value);
+        }
         Self {
             subject: subject.to_owned(),
-            route,
-            key: key.to_owned(),
-            fingerprint: Sha256::digest(canonical.to_string()).to_vec(),
+            route: target.route.clone(),
+            key: target.key.clone(),
+            fingerprint: fingerprint.finalize().to_vec(),
             retention,
         }
     }
@@ -96,7 +106,7 @@ impl Effect {
         let digest = Sha256::new()
             .chain_update(&self.subject)
             .chain_update([0])
-            .chain_update(self.route)
+            .chain_update(&self.route)
             .chain_update([0])
             .chain_update(&self.key)
             .finalize();
@@ -233,7 +243,12 @@ mod tests {
     use super::*;
 
     fn fingerprint(request: &impl Serialize) -> Vec<u8> {
-        Effect::new("s", "r", "k", request, Duration::ZERO).fingerprint
+        let target = Target {
+            route: "POST /things".to_owned(),
+            path_values: Vec::new(),
+            key: "k".to_owned(),
+        };
+        Effect::new("s", &target, request, Duration::ZERO).fingerprint
     }
 
     /// A call that an old release has answered is sent again to a new one.

@@ -9,6 +9,7 @@ mod pool;
 mod schema;
 mod session;
 mod settings;
+mod unique_violation;
 mod unit_of_work;
 
 pub use self::settings::{IdempotencySettings, Settings};
@@ -17,6 +18,7 @@ pub use metrics::PoolMetrics;
 pub use migrations::{Library, MigrationSet};
 pub use pool::connect_options;
 pub use schema::{Schema, SchemaState, TooOld};
+pub use unique_violation::UniqueViolation;
 pub use unit_of_work::{Abort, UnitOfWork};
 
 use std::{future::Future, sync::Arc, time::Duration};

@@ -1,10 +1,15 @@
 //! The header `Idempotency-Key`.
 
-use std::future::{Ready, ready};
+use std::{
+    future::{Ready, ready},
+    time::Duration,
+};
 
 use actix_web::{Error, FromRequest, HttpRequest, dev::Payload};
+use database::idempotency::{Effect, Target};
 use macros::Refusal;
 use outcome::{FieldError, Location, Refusal as _, common};
+use serde::Serialize;
 use utoipa::{
     PartialSchema,
     openapi::{
@@ -14,8 +19,10 @@ use utoipa::{
 };
 
 use crate::{
+    extract::Caller,
     operations::{Argument, Description, sealed_argument as sealed},
     refuse,
+    routes::Served,
 };
 
 /// How an idempotency key can be refused.
@@ -32,8 +39,15 @@ pub enum KeyRefusal {
     Invalid(FieldError),
 }
 
-/// The caller's name for one intended effect.
-pub struct IdempotencyKey(pub String);
+/// The caller's name for one intended effect on what the path names.
+pub struct IdempotencyKey(Target);
+
+impl IdempotencyKey {
+    /// The effect that `caller` intends with this body, on the resource that the path names.
+    pub fn effect(&self, caller: &Caller, body: &impl Serialize, retention: Duration) -> Effect {
+        Effect::new(&caller.subject, &self.0, body, retention)
+    }
+}
 
 impl FromRequest for IdempotencyKey {
     type Error = Error;
@@ -49,11 +63,18 @@ impl FromRequest for IdempotencyKey {
         let key = value
             .and_then(|value| value.to_str().ok())
             .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
-        ready(key.map(|key| Self(key.to_owned())).ok_or_else(|| {
+        let Some(key) = key else {
             let location = Location::Header("Idempotency-Key");
             let detail = "must be one, of 1 to 255 visible ASCII characters";
-            refuse(KeyRefusal::Invalid(FieldError::new(location, "length", detail)))
-        }))
+            let error = FieldError::new(location, "length", detail);
+            return ready(Err(refuse(KeyRefusal::Invalid(error))));
+        };
+        let path_values = request.match_info().iter().map(|(_, value)| value.to_owned());
+        ready(Ok(Self(Target {
+            route: format!("{} {}", request.method(), Served::of(request).template),
+            path_values: path_values.collect(),
+            key: key.to_owned(),
+        })))
     }
 }
 

@@ -2,6 +2,7 @@
 //! team builds.
 
 mod app;
+mod copies;
 mod database;
 mod jobs;
 mod operations;
@@ -71,7 +72,7 @@ impl State {
 }
 
 /// All problem types that can come out of the notes.
-pub static CATALOGUE: Catalogue = Catalogue::new(&[common::ALL, ::jobs::problems::ALL]);
+pub static CATALOGUE: Catalogue = Catalogue::new(&[common::ALL, ::jobs::problems::ALL, copies::ALL]);
 
 /// The notes as a service.
 pub static SERVICE: Service<Settings, State> = Service::builder(

@@ -24,7 +24,7 @@ impl Scope for TestRead {
     const NAME: &'static str = "test:read";
 }
 
-struct TestWrite;
+pub(super) struct TestWrite;
 
 impl Scope for TestWrite {
     const NAME: &'static str = "test:write";
@@ -41,7 +41,7 @@ pub(crate) struct NewNote {
 #[derive(Clone, Debug, Serialize, Deserialize, sqlx::FromRow, ToSchema)]
 #[schema(as = Note)]
 pub(super) struct Stored {
-    id: Uuid,
+    pub(super) id: Uuid,
     text: String,
     removed: bool,
     version: i64,
@@ -78,8 +78,7 @@ pub(crate) async fn write_note(
     context: Context,
     state: State<super::State>,
 ) -> Result<Recorded<Created<Stored>>, NoteRefusal> {
-    let retention = state.retention;
-    let effect = Effect::new(&caller.subject, "POST /v1/test/notes", &key.0, &note.0, retention);
+    let effect = key.effect(&caller, &note.0, state.retention);
     state
         .database
         .transaction(

@@ -15,7 +15,10 @@ use http_server::{
 use tokio::sync::Semaphore;
 use upstream::{Call, UpstreamFault};
 
-use super::operations::{list_notes, read_note, remove_note, write_note};
+use super::{
+    copies::copy_note,
+    operations::{list_notes, read_note, remove_note, write_note},
+};
 
 static GATE: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(0));
 
@@ -29,6 +32,7 @@ pub(super) fn operations(operations: &mut Operations) {
         .register::<counts>()
         .register::<write_note>()
         .register::<read_note>()
+        .register::<copy_note>()
         .register::<list_notes>()
         .register::<remove_note>()
         .raw(|service| {

@@ -43,6 +43,16 @@ async fn trigger(code: &str) {
             let app = TestApp::start().await;
             assert_problem(app.write(&json!({})).await, NOTES, post, code).await;
         }
+        "note-copied" => {
+            let app = TestApp::start().await;
+            let copies = format!("{}/copies", app.written().await);
+            let copy = async |key: &str| {
+                let request = app.request(Method::POST, &copies).header("idempotency-key", key);
+                request.send().await.expect("an answer")
+            };
+            assert_eq!(copy("one").await.status(), 201);
+            assert_problem(copy("two").await, "/v1/test/notes/{id}/copies", post, code).await;
+        }
         "invalid-query" => {
             let app = TestApp::start().await;
             assert_problem(app.get("/v1/test/echo?limit=0").await, "/v1/test/echo", get, code).await;

@@ -138,3 +138,32 @@ async fn a_key_must_be_visible_ascii_of_a_sane_length() {
         assert_eq!(problem["errors"][0]["header"], "Idempotency-Key");
     }
 }
+
+/// The same key and body for another resource is another request, not a replay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_belongs_to_the_resource_in_the_path() {
+    const COPIES: &str = "/v1/test/notes/{id}/copies";
+    let app = TestApp::start().await;
+    let (one, other) = (app.written().await, app.written().await);
+    let copy = async |note: &str, key: &str| {
+        let request = app.request(Method::POST, &format!("{note}/copies"));
+        request
+            .header("idempotency-key", key)
+            .send()
+            .await
+            .expect("an answer")
+    };
+    let first = copy(&one, "same").await;
+    assert_eq!(first.status(), 201);
+    let replay = copy(&one, "same").await;
+    assert_eq!(replay.headers()["idempotency-replayed"], "true");
+    assert_problem(
+        copy(&other, "same").await,
+        COPIES,
+        Method::POST,
+        "idempotency-key-reused",
+    )
+    .await;
+    assert_eq!(copy(&other, "another").await.status(), 201);
+    assert_eq!(app.database.count(COUNT).await, 4);
+}

@@ -84,10 +84,8 @@ pub async fn create_order(
     api: State<Api>,
 ) -> Result<Recorded<Created<Order>>, CreateOrderRefusal> {
     api.queue.admit()?;
-    let retention = api.idempotency_retention;
-    let effect = Effect::new(&caller.subject, "POST /v1/orders", &key.0, &request.0, retention);
     let place = PlaceOrder {
-        effect,
+        effect: key.effect(&caller, &request.0, api.idempotency_retention),
         subject: caller.subject,
         request: request.0,
         context: context.clone(),

@@ -1,0 +1,30 @@
+//! Unique violations as refusals.
+
+use crate::Abort;
+
+/// Turns the violation of a unique constraint into a refusal.
+pub trait UniqueViolation<T> {
+    /// The result of a statement, with the violation of `constraint` as `refusal`. Any other error stays what it is.
+    ///
+    /// The server has ended the transaction by then: it is rolled back with the refusal.
+    ///
+    /// # Errors
+    /// The refusal, or the failed statement.
+    fn or_refuse<R>(self, constraint: &str, refusal: R) -> Result<T, Abort<R>>;
+}
+
+impl<T> UniqueViolation<T> for sqlx::Result<T> {
+    fn or_refuse<R>(self, constraint: &str, refusal: R) -> Result<T, Abort<R>> {
+        self.map_err(|error| {
+            let violated = error
+                .as_database_error()
+                .filter(|error| error.is_unique_violation())
+                .and_then(|error| error.constraint());
+            if violated == Some(constraint) {
+                Abort::Refused(refusal)
+            } else {
+                Abort::Failed(error)
+            }
+        })
+    }
+}
