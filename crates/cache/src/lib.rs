@@ -12,7 +12,7 @@ pub use self::settings::{CacheSettings, RedisSettings};
 pub use last_known::{Kept, LastKnown};
 pub use metrics::CacheMetrics;
 pub use rate_limit::SharedQuota;
-pub use read_cache::{Cacheable, Cached, ReadCache, ReadCacheParts};
+pub use read_cache::{Cacheable, Cached, Load, ReadCache, ReadCacheParts};
 
 use std::{
     sync::{

@@ -1,9 +1,9 @@
 //! The read cache: fresh entries spare the database, stale ones stand in for it, and many misses on one
 //! key are one load.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
-use database::{Database, Fault, UnitOfWork};
+use database::{Database, Ended, Fault, Transaction, UnitOfWork};
 use deadpool_redis::redis::{Script, cmd};
 use resilience::{Deadline, SingleFlight};
 use runtime::{Lifecycle, RequestContext};
@@ -24,9 +24,23 @@ return 1";
 pub trait Cacheable: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Names this kind of value in Redis keys.
     const KIND: &'static str;
+    /// What a value is found by.
+    type Id: Display;
+
+    /// What this value is found by.
+    fn id(&self) -> Self::Id;
 
     /// The number of the change that made this value.
     fn version(&self) -> i64;
+}
+
+/// A read of one value by its id.
+pub trait Load: UnitOfWork<Output = Option<Self::Value>, Refusal = Fault> + 'static {
+    /// What it yields.
+    type Value: Cacheable;
+
+    /// Which value it reads.
+    fn id(&self) -> <Self::Value as Cacheable>::Id;
 }
 
 /// A value and, when it is stale and stands in for an answer of the database, its age.
@@ -94,21 +108,18 @@ impl<T: Cacheable> ReadCache<T> {
         }
     }
 
-    /// The value under `id`, from Redis where it is fresh, else from the database by `load`,
-    /// else from Redis where it is stale.
+    /// The value that `load` reads, from Redis where it is fresh, else from the database, else from Redis where it is
+    /// stale.
     ///
     /// # Errors
     /// The database's [`Fault`] when nothing stands in, or [`Fault::DeadlineExceeded`].
-    pub async fn read<W>(
+    pub async fn read<L: Load<Value = T>>(
         &self,
         context: &RequestContext,
-        id: &str,
-        load: W,
-    ) -> Result<Option<Cached<T>>, Fault>
-    where
-        W: UnitOfWork<Output = Option<T>, Refusal = Fault> + 'static,
-    {
-        let held = self.held(context, id).await;
+        load: L,
+    ) -> Result<Option<Cached<T>>, Fault> {
+        let id = load.id().to_string();
+        let held = self.held(context, &id).await;
         if let Some((value, age)) = &held
             && *age <= self.settings.fresh
         {
@@ -118,7 +129,7 @@ impl<T: Cacheable> ReadCache<T> {
                 stale_for: None,
             }));
         }
-        match self.load_shared(context, id, load).await {
+        match self.load_shared(context, &id, load).await {
             Ok(value) => {
                 self.metrics.requested("miss");
                 Ok(value.map(|value| Cached {
@@ -142,20 +153,32 @@ impl<T: Cacheable> ReadCache<T> {
         }
     }
 
-    /// Puts a new version in place, after the transaction that made it, in what is left of the request's time for
-    /// Redis. Where that fails, this process does not believe what was stored before.
-    pub async fn put(&self, context: &RequestContext, id: &str, value: &T) {
-        // Whoever reads from now on must not join a load that began before the change.
-        self.flights.forget(&id.to_owned());
-        if !self.store(Some(context), id, value, now_millis()).await {
+    /// [Puts](Self::put) a new version once `transaction` was committed. Where it is unknown whether it was, this process
+    /// does not believe what was stored before.
+    pub fn update_after_commit(&self, transaction: &mut Transaction<'_>, context: &RequestContext, value: T) {
+        let (cache, context) = (self.clone(), context.clone());
+        transaction.after_commit(move |ended| async move {
+            match ended {
+                Ended::Committed => cache.put(&context, &value).await,
+                Ended::Unknown => cache.doubt(&value.id().to_string()),
+            }
+        });
+    }
+
+    /// Stores a new version in what is left of the request's time for Redis, unless a newer one is there. Where that fails,
+    /// this process does not believe what was stored before.
+    pub async fn put(&self, context: &RequestContext, value: &T) {
+        let id = value.id().to_string();
+        // A read from now on must not join a load that began before the change.
+        self.flights.forget(&id);
+        if !self.store(Some(context), &id, value, now_millis()).await {
             self.redis.missed_a_change();
-            // The caller waits no longer; other processes may still be told.
-            self.store_later(id, value, now_millis());
+            // The caller waits no longer; other processes may still learn of it.
+            self.store_later(&id, value, now_millis());
         }
     }
 
-    /// Nobody knows whether a value was changed: what was stored, or is being loaded, is not believed by this process.
-    pub fn doubt(&self, id: &str) {
+    fn doubt(&self, id: &str) {
         self.flights.forget(&id.to_owned());
         self.redis.missed_a_change();
     }

@@ -94,6 +94,24 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The SQLSTATE of the error behind it, or [`CONNECTION`]; none where there is no error.
+    pub(super) fn sqlstate(&self) -> Option<String> {
+        let cause = match self {
+            Self::Unavailable(cause)
+            | Self::ReadOnly(cause)
+            | Self::StorageExhausted(cause)
+            | Self::SerializationFailure(cause)
+            | Self::Deadlock(cause)
+            | Self::LockTimeout(cause)
+            | Self::ServerOverloaded(cause)
+            | Self::StatementTimeout(cause)
+            | Self::Bug(cause)
+            | Self::OutcomeUnknown(UnknownOutcome(cause)) => cause,
+            Self::NoConnectionFree | Self::DeadlineExceeded => return None,
+        };
+        cause.0.downcast_ref().map(sqlstate)
+    }
+
     /// Why trying again may help, if it may. Not when waiting was the problem: a pool timeout,
     /// a lock timeout or a statement timeout would only wait again.
     pub fn transient(&self) -> Option<&'static str> {

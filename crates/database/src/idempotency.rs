@@ -9,9 +9,8 @@ use resilience::Deadline;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sqlx::PgConnection;
 
-use crate::{Abort, Database, Fault, UnitOfWork};
+use crate::{Database, Fault, Transaction, TransactionError, UnitOfWork};
 
 /// How a repeated key can be refused.
 #[derive(Debug, Refusal)]
@@ -120,8 +119,8 @@ impl Effect {
     /// [`IdempotencyRefusal`], or a failed statement.
     pub async fn begin<R: From<IdempotencyRefusal>>(
         &self,
-        connection: &mut PgConnection,
-    ) -> Result<Option<Answer>, Abort<R>> {
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Option<Answer>, TransactionError<R>> {
         let row = sqlx::query!(
             r#"/* idempotency_begin */
             SELECT pg_try_advisory_xact_lock($1) AS "locked!",
@@ -135,9 +134,9 @@ impl Effect {
             self.route,
             self.key,
         )
-        .fetch_one(connection)
+        .fetch_one(&mut **transaction)
         .await?;
-        let refuse = |refusal: IdempotencyRefusal| Err(Abort::Refused(refusal.into()));
+        let refuse = |refusal: IdempotencyRefusal| Err(TransactionError::Refused(refusal.into()));
         match (row.fingerprint, row.status, row.body) {
             (Some(fingerprint), ..) if fingerprint != self.fingerprint => refuse(IdempotencyRefusal::Reused),
             (Some(_), Some(status), Some(body)) => Ok(Some(Answer {
@@ -157,9 +156,9 @@ impl Effect {
     /// A failed statement, or the refusal when another call was faster between our look and our lock.
     pub async fn record<R: From<IdempotencyRefusal>>(
         &self,
-        connection: &mut PgConnection,
+        transaction: &mut Transaction<'_>,
         answer: &Answer,
-    ) -> Result<(), Abort<R>> {
+    ) -> Result<(), TransactionError<R>> {
         let recorded = sqlx::query!(
             "/* idempotency_record */
             INSERT INTO idempotency_keys AS record
@@ -178,10 +177,10 @@ impl Effect {
             answer.body,
             self.retention.as_secs_f64(),
         )
-        .execute(connection)
+        .execute(&mut **transaction)
         .await?;
         if recorded.rows_affected() == 0 {
-            return Err(Abort::Refused(IdempotencyRefusal::InProgress.into()));
+            return Err(TransactionError::Refused(IdempotencyRefusal::InProgress.into()));
         }
         Ok(())
     }
@@ -209,8 +208,8 @@ impl UnitOfWork for ClearKeys {
     type Output = ();
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<(), Abort<Fault>> {
-        Ok(delete_expired(connection).await?)
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Fault>> {
+        Ok(delete_expired(transaction).await?)
     }
 }
 
@@ -218,13 +217,13 @@ impl UnitOfWork for ClearKeys {
 ///
 /// # Errors
 /// A failed statement.
-pub async fn delete_expired(connection: &mut PgConnection) -> sqlx::Result<()> {
+pub async fn delete_expired(transaction: &mut Transaction<'_>) -> sqlx::Result<()> {
     let deleted = sqlx::query!(
         "/* clear_keys */
             DELETE FROM idempotency_keys WHERE ctid IN
               (SELECT ctid FROM idempotency_keys WHERE expires_at <= now() LIMIT 10000)"
     );
-    deleted.execute(connection).await.map(drop)
+    deleted.execute(&mut **transaction).await.map(drop)
 }
 
 fn drop_unset(value: &mut Value) {

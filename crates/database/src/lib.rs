@@ -9,6 +9,7 @@ mod pool;
 mod schema;
 mod session;
 mod settings;
+mod transaction;
 mod unique_violation;
 mod unit_of_work;
 
@@ -18,20 +19,21 @@ pub use metrics::PoolMetrics;
 pub use migrations::{Library, MigrationSet};
 pub use pool::connect_options;
 pub use schema::{Schema, SchemaState, TooOld};
+pub use transaction::{Ended, Transaction};
 pub use unique_violation::UniqueViolation;
-pub use unit_of_work::{Abort, UnitOfWork};
+pub use unit_of_work::{TransactionError, UnitOfWork};
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use outcome::Refusal;
 use resilience::{Deadline, RetryEvent, RetryPolicy};
 use runtime::{Lifecycle, RequestContext};
-use sqlx::{PgConnection, migrate::Migrator};
+use sqlx::migrate::Migrator;
 use telemetry::{client_span, metrics::RetryMetrics};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use self::{pool::ConnectionPool, unit_of_work::Attempt};
+use self::{pool::ConnectionPool, transaction::AfterCommit};
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -93,11 +95,14 @@ impl Database {
         deadline: Deadline,
         count_attempt: impl Fn(),
     ) -> Result<W::Output, W::Refusal> {
+        let after = AfterCommit::default();
         let result = self.retried(deadline, || {
             count_attempt();
-            traced::<W, _>(self.read_once(work, deadline))
+            traced::<W, _>(self.read_once(work, &after, deadline))
         });
-        result.await.map_err(Attempt::into_refusal)
+        let result = result.await;
+        after.run(Ended::of(&result)).await;
+        result.map_err(TransactionError::into_refusal)
     }
 
     /// Runs a transaction to its end, even when the caller hangs up: it is a commit section.
@@ -117,26 +122,20 @@ impl Database {
         let (database, context, request_span) = (self.clone(), context.clone(), context.span());
         let (send, receive) = oneshot::channel();
         let section = async move {
-            let deadline = context.deadline();
+            let (deadline, after) = (context.deadline(), AfterCommit::default());
             let result = database.retried(deadline, || {
                 context.count_attempt();
-                traced::<W, _>(database.transaction_once(&work, deadline))
+                traced::<W, _>(database.transaction_once(&work, &after, deadline))
             });
             let result = result.await;
-            match &result {
-                Ok(output) => work.committed(output).await,
-                Err(Attempt::Fault(fault)) => {
-                    if matches!(fault, Fault::OutcomeUnknown(_)) {
-                        work.unknown();
-                    }
-                    if send.is_closed() {
-                        log_unheard(W::NAME, fault);
-                    }
-                }
-                Err(Attempt::Refused(_)) => {}
+            after.run(Ended::of(&result)).await;
+            if let Err(TransactionError::Failed(fault)) = &result
+                && send.is_closed()
+            {
+                log_unheard(W::NAME, fault);
             }
-            // Nobody to hear it is no reason to fail: the caller has hung up.
-            let _ = send.send(result.map_err(Attempt::into_refusal));
+            // The caller may have hung up: then no one receives it.
+            let _ = send.send(result.map_err(TransactionError::into_refusal));
         };
         let section = self.lifecycle.commit_section(section.instrument(request_span));
         match receive.await {
@@ -157,47 +156,62 @@ impl Database {
         work: &W,
         deadline: Deadline,
     ) -> Result<W::Output, W::Refusal> {
-        let result = self.retried(deadline, || traced::<W, _>(self.transaction_once(work, deadline)));
-        result.await.map_err(Attempt::into_refusal)
+        let after = AfterCommit::default();
+        let result = self.retried(deadline, || {
+            traced::<W, _>(self.transaction_once(work, &after, deadline))
+        });
+        let result = result.await;
+        after.run(Ended::of(&result)).await;
+        result.map_err(TransactionError::into_refusal)
     }
 
-    async fn retried<T, R, F>(&self, deadline: Deadline, attempt: impl FnMut() -> F) -> Result<T, Attempt<R>>
+    async fn retried<T, R, F>(
+        &self,
+        deadline: Deadline,
+        attempt: impl FnMut() -> F,
+    ) -> Result<T, TransactionError<R>>
     where
-        F: Future<Output = Result<T, Attempt<R>>>,
+        F: Future<Output = Result<T, TransactionError<R>>>,
     {
         let on_event = |event| match event {
             RetryEvent::Retrying(reason) => self.retries.attempt("postgres", reason),
             RetryEvent::BudgetExhausted => self.retries.budget_exhausted("postgres"),
         };
         self.retry
-            .run(deadline, Attempt::transient, on_event, attempt)
+            .run(deadline, TransactionError::transient, on_event, attempt)
             .await
     }
 
     async fn read_once<W: UnitOfWork>(
         &self,
         work: &W,
+        after: &AfterCommit,
         deadline: Deadline,
-    ) -> Result<W::Output, Attempt<W::Refusal>> {
+    ) -> Result<W::Output, TransactionError<W::Refusal>> {
+        after.clear();
         let mut session = self.pool.acquire(deadline).await?;
-        let result = deadline.bound(work.run(session.connection())).await;
+        let mut transaction = Transaction::new(session.connection(), after);
+        let result = deadline.bound(work.run(&mut transaction)).await;
         session.settle(result)
     }
 
     async fn transaction_once<W: UnitOfWork>(
         &self,
         work: &W,
+        after: &AfterCommit,
         deadline: Deadline,
-    ) -> Result<W::Output, Attempt<W::Refusal>> {
+    ) -> Result<W::Output, TransactionError<W::Refusal>> {
+        after.clear();
         let mut session = self.pool.acquire(deadline).await?;
         session.begin(deadline).await?;
-        let result = deadline.bound(work.run(session.connection())).await;
+        let mut transaction = Transaction::new(session.connection(), after);
+        let result = deadline.bound(work.run(&mut transaction)).await;
         match session.settle(result) {
             Ok(output) => session
                 .commit(deadline)
                 .await
                 .map(|()| output)
-                .map_err(Attempt::Fault),
+                .map_err(TransactionError::Failed),
             Err(attempt) => {
                 session.roll_back(deadline).await;
                 Err(attempt)
@@ -215,15 +229,16 @@ impl Database {
             const NAME: &'static str = "ping";
             type Output = ();
             type Refusal = Fault;
-            async fn run(&self, connection: &mut PgConnection) -> Result<(), Abort<Fault>> {
-                sqlx::query("/* ping */ SELECT 1").execute(connection).await?;
+            async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Fault>> {
+                sqlx::query("/* ping */ SELECT 1")
+                    .execute(&mut **transaction)
+                    .await?;
                 Ok(())
             }
         }
-        match self.read_once(&Ping, Deadline::after(limit)).await {
-            Ok(()) => Ok(()),
-            Err(Attempt::Fault(fault) | Attempt::Refused(fault)) => Err(fault),
-        }
+        let after = AfterCommit::default();
+        let pinged = self.read_once(&Ping, &after, Deadline::after(limit)).await;
+        pinged.map_err(TransactionError::into_refusal)
     }
 
     /// Closes the pool: connections in use are closed as they come back.
@@ -251,8 +266,8 @@ fn log_unheard(operation: &str, fault: &Fault) {
 
 /// A span for each attempt. A refusal is an answer; a fault is an error.
 async fn traced<W: UnitOfWork, T>(
-    attempt: impl Future<Output = Result<T, Attempt<W::Refusal>>>,
-) -> Result<T, Attempt<W::Refusal>> {
+    attempt: impl Future<Output = Result<T, TransactionError<W::Refusal>>>,
+) -> Result<T, TransactionError<W::Refusal>> {
     let span = client_span!(
         "postgres",
         otel.name = W::NAME,
@@ -260,7 +275,7 @@ async fn traced<W: UnitOfWork, T>(
         db.operation.name = W::NAME,
     );
     let result = attempt.instrument(span.clone()).await;
-    if let Err(Attempt::Fault(fault)) = &result {
+    if let Err(TransactionError::Failed(fault)) = &result {
         telemetry::failed(&span, fault.clone().into_problem().problem_type.code);
     }
     result

@@ -77,7 +77,11 @@ impl ConnectionPool {
         match result {
             Ok(Ok(connection)) => Ok(Session::new(connection, self.clone())),
             Ok(Err(PoolError::Backend(error))) => Err(self.not_opened(error)),
-            Ok(Err(_)) => Err(self.failed(sqlx::Error::PoolClosed)),
+            Ok(Err(_)) => {
+                let closed = Fault::from(sqlx::Error::PoolClosed);
+                self.failed(&closed);
+                Err(closed)
+            }
             Err(_) if deadline.remaining().is_zero() => Err(Fault::DeadlineExceeded),
             Err(_) => {
                 self.metrics.timed_out();
@@ -110,14 +114,14 @@ impl ConnectionPool {
         fault
     }
 
-    /// Counts the error and names the fault. A lost connection means that the idle ones are lost too.
-    pub(super) fn failed(&self, error: sqlx::Error) -> Fault {
-        self.metrics.failed(&sqlstate(&error));
-        let fault = Fault::from(error);
+    /// Counts a fault. A lost connection means that the idle ones are lost too.
+    pub(super) fn failed(&self, fault: &Fault) {
+        if let Some(state) = fault.sqlstate() {
+            self.metrics.failed(&state);
+        }
         if matches!(fault, Fault::Unavailable(_)) {
             self.forget_idle();
         }
-        fault
     }
 
     fn forget_idle(&self) {

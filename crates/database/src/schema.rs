@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use super::{
-    Abort, Database, Fault, MIGRATIONS, MigrationSet, Settings, UnitOfWork,
+    Database, Fault, MIGRATIONS, MigrationSet, Settings, Transaction, TransactionError, UnitOfWork,
     migrations::{LOCK_TIMEOUT, LOOK_AGAIN},
     pool::parse_url,
 };
@@ -189,10 +189,13 @@ impl UnitOfWork for NewestMigrations {
     type Output = Vec<Option<i64>>;
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Vec<Option<i64>>, Abort<Fault>> {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Vec<Option<i64>>, TransactionError<Fault>> {
         let mut newest = Vec::with_capacity(MOST_SETS);
         for set in self.0.sets() {
-            newest.push(set.newest_applied(connection).await?);
+            newest.push(set.newest_applied(transaction).await?);
         }
         Ok(newest)
     }

@@ -7,9 +7,8 @@ use resilience::{Deadline, DeadlineExceeded};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, SqlSafeStr};
 
 use super::{
-    Abort, Fault,
+    Fault, TransactionError,
     pool::{ConnectionPool, Connections},
-    unit_of_work::Attempt,
 };
 
 /// What is left for the answer when the server gives a commit up.
@@ -43,24 +42,24 @@ impl Session {
     /// Judges a result: the connection is clean when the server answered, even with an error, if it is of use to the next.
     pub(super) fn settle<T, R>(
         &mut self,
-        result: Result<Result<T, Abort<R>>, DeadlineExceeded>,
-    ) -> Result<T, Attempt<R>> {
+        result: Result<Result<T, TransactionError<R>>, DeadlineExceeded>,
+    ) -> Result<T, TransactionError<R>> {
         match result {
             Ok(Ok(output)) => {
                 self.clean = true;
                 Ok(output)
             }
-            Ok(Err(Abort::Refused(refusal))) => {
+            Ok(Err(TransactionError::Refused(refusal))) => {
                 self.clean = true;
-                Err(Attempt::Refused(refusal))
+                Err(TransactionError::Refused(refusal))
             }
-            Ok(Err(Abort::Failed(error))) => {
-                let fault = self.pool.failed(error);
+            Ok(Err(TransactionError::Failed(fault))) => {
+                self.pool.failed(&fault);
                 // One that was opened read-only stays so, whatever becomes of the server.
                 self.clean = !matches!(fault, Fault::Unavailable(_) | Fault::ReadOnly(_));
-                Err(Attempt::Fault(fault))
+                Err(TransactionError::Failed(fault))
             }
-            Err(DeadlineExceeded) => Err(Attempt::Fault(Fault::DeadlineExceeded)),
+            Err(DeadlineExceeded) => Err(TransactionError::Failed(Fault::DeadlineExceeded)),
         }
     }
 
@@ -75,8 +74,8 @@ impl Session {
         let executed = deadline
             .bound(self.connection().execute(sqlx::raw_sql(command)))
             .await;
-        let result = executed.map(|result| result.map(drop).map_err(Abort::<Fault>::Failed));
-        self.settle(result).map_err(Attempt::into_refusal)
+        let result = executed.map(|result| result.map(drop).map_err(TransactionError::<Fault>::from));
+        self.settle(result).map_err(TransactionError::into_refusal)
     }
 
     /// Ends the transaction with its effect. Only an error of the server itself proves that there is none.

@@ -1,6 +1,6 @@
 //! Unique violations as refusals.
 
-use crate::Abort;
+use crate::TransactionError;
 
 /// Turns the violation of a unique constraint into a refusal.
 pub trait UniqueViolation<T> {
@@ -10,20 +10,20 @@ pub trait UniqueViolation<T> {
     ///
     /// # Errors
     /// The refusal, or the failed statement.
-    fn or_refuse<R>(self, constraint: &str, refusal: R) -> Result<T, Abort<R>>;
+    fn or_refuse<R>(self, constraint: &str, refusal: R) -> Result<T, TransactionError<R>>;
 }
 
 impl<T> UniqueViolation<T> for sqlx::Result<T> {
-    fn or_refuse<R>(self, constraint: &str, refusal: R) -> Result<T, Abort<R>> {
+    fn or_refuse<R>(self, constraint: &str, refusal: R) -> Result<T, TransactionError<R>> {
         self.map_err(|error| {
             let violated = error
                 .as_database_error()
                 .filter(|error| error.is_unique_violation())
                 .and_then(|error| error.constraint());
             if violated == Some(constraint) {
-                Abort::Refused(refusal)
+                TransactionError::Refused(refusal)
             } else {
-                Abort::Failed(error)
+                error.into()
             }
         })
     }

@@ -2,12 +2,10 @@
 
 use std::future::Future;
 
-use sqlx::PgConnection;
+use super::{Fault, Transaction};
 
-use super::Fault;
-
-/// One read, or the body of one transaction, with the data it needs. It may run several times, so it
-/// takes `&self` and leaves nothing behind but its effect in the database.
+/// One read, or the body of one transaction, with the data it needs. It may run several times, so it takes `&self` and
+/// leaves nothing behind but its effect in the database and what it gave to [`Transaction::after_commit`].
 pub trait UnitOfWork: Send + Sync {
     /// Names it in traces and, as a comment, in its SQL.
     const NAME: &'static str;
@@ -16,64 +14,49 @@ pub trait UnitOfWork: Send + Sync {
     /// How it can be refused; a database's [`Fault`] is one way.
     type Refusal: From<Fault> + Send + 'static;
 
-    /// Does the work. Errors of statements go up with `?`; a refusal is `Err(Abort::Refused(_))` and
-    /// rolls the transaction back.
+    /// Does the work. Errors of statements go up with `?`; a refusal is `Err(TransactionError::Refused(_))` and rolls the
+    /// transaction back.
     fn run(
         &self,
-        connection: &mut PgConnection,
-    ) -> impl Future<Output = Result<Self::Output, Abort<Self::Refusal>>> + Send;
-
-    /// What follows a committed transaction, also when the caller has hung up by then: a cache to bring
-    /// up to date. It must not fail.
-    fn committed(&self, _output: &Self::Output) -> impl Future<Output = ()> + Send {
-        std::future::ready(())
-    }
-
-    /// What follows a transaction of which nobody knows whether it was committed: what was cached may be out of date.
-    fn unknown(&self) {}
+        transaction: &mut Transaction<'_>,
+    ) -> impl Future<Output = Result<Self::Output, TransactionError<Self::Refusal>>> + Send;
 }
 
 /// Why a unit of work ended without a result.
 #[derive(Debug)]
-pub enum Abort<R> {
-    /// A rule of the operation says no.
+pub enum TransactionError<R> {
+    /// A rule of the operation says no. Final.
     Refused(R),
-    /// A statement failed.
-    Failed(sqlx::Error),
+    /// A statement, the connection or the time failed. It may be transient.
+    Failed(Fault),
 }
 
-impl<R> From<sqlx::Error> for Abort<R> {
+impl<R> From<sqlx::Error> for TransactionError<R> {
     fn from(error: sqlx::Error) -> Self {
-        Self::Failed(error)
+        Self::Failed(error.into())
     }
 }
 
-/// How one attempt failed: the refusal is final, the fault may be transient.
-pub(super) enum Attempt<R> {
-    Refused(R),
-    Fault(Fault),
-}
-
-impl<R> From<Fault> for Attempt<R> {
+impl<R> From<Fault> for TransactionError<R> {
     fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+        Self::Failed(fault)
     }
 }
 
-impl<R: From<Fault>> Attempt<R> {
+impl<R: From<Fault>> TransactionError<R> {
     pub(super) fn into_refusal(self) -> R {
         match self {
             Self::Refused(refusal) => refusal,
-            Self::Fault(fault) => fault.into(),
+            Self::Failed(fault) => fault.into(),
         }
     }
 }
 
-impl<R> Attempt<R> {
+impl<R> TransactionError<R> {
     pub(super) fn transient(&self) -> Option<&'static str> {
         match self {
             Self::Refused(_) => None,
-            Self::Fault(fault) => fault.transient(),
+            Self::Failed(fault) => fault.transient(),
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use database::{Abort, Fault, UnitOfWork};
+use database::{Fault, Transaction, TransactionError, UnitOfWork};
 use outcome::ProblemType;
 use serde_json::Value;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::kind::Done;
@@ -45,7 +44,7 @@ impl UnitOfWork for Start {
     type Output = Found;
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Found, Abort<Fault>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Found, TransactionError<Fault>> {
         let started = sqlx::query_as!(
             Started,
             "/* start_job */
@@ -55,7 +54,7 @@ impl UnitOfWork for Start {
             self.id,
             self.delivery
         );
-        if let Some(started) = started.fetch_optional(&mut *connection).await? {
+        if let Some(started) = started.fetch_optional(&mut **transaction).await? {
             return Ok(Found::Started(started));
         }
         // Its process died, or the database did not take the end.
@@ -69,7 +68,7 @@ impl UnitOfWork for Start {
             self.id,
             self.delivery
         );
-        let buried = buried.fetch_optional(connection).await?;
+        let buried = buried.fetch_optional(&mut **transaction).await?;
         Ok(buried.map_or(Found::Nothing, |row| Found::Dead {
             kind: row.kind,
             attempt: row.attempt,
@@ -90,11 +89,11 @@ impl From<Fault> for Unfinished {
     }
 }
 
-fn fenced_unless(rows: u64) -> Result<(), Abort<Unfinished>> {
+fn fenced_unless(rows: u64) -> Result<(), TransactionError<Unfinished>> {
     if rows == 1 {
         Ok(())
     } else {
-        Err(Abort::Refused(Unfinished::Fenced))
+        Err(TransactionError::Refused(Unfinished::Fenced))
     }
 }
 
@@ -110,8 +109,8 @@ impl UnitOfWork for Succeed {
     type Output = ();
     type Refusal = Unfinished;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<(), Abort<Unfinished>> {
-        (self.done.commit)(connection).await?;
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Unfinished>> {
+        (self.done.commit)(transaction).await?;
         let updated = sqlx::query!(
             "/* succeed_job */
             UPDATE job_runs SET status = 'succeeded', result = $3, finished_at = now()
@@ -120,7 +119,7 @@ impl UnitOfWork for Succeed {
             self.attempt,
             self.done.result
         );
-        fenced_unless(updated.execute(connection).await?.rows_affected())
+        fenced_unless(updated.execute(&mut **transaction).await?.rows_affected())
     }
 }
 
@@ -138,7 +137,7 @@ impl UnitOfWork for End {
     type Output = ();
     type Refusal = Unfinished;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<(), Abort<Unfinished>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Unfinished>> {
         let status = if self.problem.is_some() { "failed" } else { "dead" };
         let updated = sqlx::query!(
             "/* end_job */
@@ -150,7 +149,7 @@ impl UnitOfWork for End {
             self.problem.map(|problem| problem.code),
             self.error
         );
-        fenced_unless(updated.execute(connection).await?.rows_affected())
+        fenced_unless(updated.execute(&mut **transaction).await?.rows_affected())
     }
 }
 
@@ -168,7 +167,7 @@ impl UnitOfWork for PutBack {
     type Output = ();
     type Refusal = Unfinished;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<(), Abort<Unfinished>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Unfinished>> {
         let statement = sqlx::query(
             "/* put_back_job */
             WITH run AS (
@@ -188,7 +187,7 @@ impl UnitOfWork for PutBack {
             .bind(self.attempt)
             .bind(self.delay.as_secs_f64())
             .bind(self.error.as_deref())
-            .fetch_all(connection)
+            .fetch_all(&mut **transaction)
             .await?;
         fenced_unless(rows.len() as u64)
     }

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use database::{Abort, Fault, UnitOfWork, idempotency};
+use database::{Fault, Transaction, TransactionError, UnitOfWork, idempotency};
 use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{BoundKind, Job, JobError, JobKind, Run, Settings, deliver::Deliveries};
@@ -38,8 +37,8 @@ impl Job for ClearAway {
         Ok(Cleared { keep_runs_seconds })
     }
 
-    async fn commit(&self, cleared: &Cleared, connection: &mut PgConnection) -> sqlx::Result<()> {
-        idempotency::delete_expired(&mut *connection).await?;
+    async fn commit(&self, cleared: &Cleared, transaction: &mut Transaction<'_>) -> sqlx::Result<()> {
+        idempotency::delete_expired(&mut *transaction).await?;
         // Dead runs stay: somebody has to look at them. So does the newest by the clock: without it, its period
         // would get a second one.
         sqlx::query!(
@@ -53,7 +52,7 @@ impl Job for ClearAway {
                LIMIT 10000)",
             cleared.keep_runs_seconds
         )
-        .execute(connection)
+        .execute(&mut **transaction)
         .await?;
         Ok(())
     }
@@ -69,7 +68,7 @@ impl UnitOfWork for Enqueue {
     type Output = ();
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<(), Abort<Fault>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Fault>> {
         // The unique slot decides which of all workers enqueues.
         let statement = sqlx::query(
             "/* enqueue_by_clock */
@@ -86,7 +85,7 @@ impl UnitOfWork for Enqueue {
             .bind(self.kind.name)
             .bind(self.slot)
             .bind(self.kind.attempts)
-            .execute(connection)
+            .execute(&mut **transaction)
             .await?;
         Ok(())
     }

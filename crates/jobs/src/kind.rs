@@ -2,11 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use database::Database;
+use database::{Database, Transaction};
 use futures_util::{FutureExt, future::BoxFuture};
 use runtime::RequestContext;
 use serde_json::Value;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Job, JobError, payloads};
@@ -28,7 +27,7 @@ pub struct Run<S> {
     pub state: Arc<S>,
 }
 
-type Commit = Box<dyn for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, sqlx::Result<()>> + Send + Sync>;
+type Commit = Box<dyn for<'c> Fn(&'c mut Transaction<'_>) -> BoxFuture<'c, sqlx::Result<()>> + Send + Sync>;
 
 /// The work is done; its effect in Postgres is not committed yet.
 pub(crate) struct Done {
@@ -138,9 +137,9 @@ fn execute<J: Job>(payload: Value, run: Run<J::State>) -> Executed {
         let outcome = job.run(&run).await?;
         let result = serde_json::to_value(&outcome).map_err(JobError::retry)?;
         let shared = Arc::new((job, outcome));
-        let commit: Commit = Box::new(move |connection| {
+        let commit: Commit = Box::new(move |transaction| {
             let shared = shared.clone();
-            async move { shared.0.commit(&shared.1, connection).await }.boxed()
+            async move { shared.0.commit(&shared.1, transaction).await }.boxed()
         });
         Ok(Done { result, commit })
     }

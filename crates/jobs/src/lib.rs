@@ -28,9 +28,9 @@ pub use worker::{Worker, WorkerParts};
 
 use std::{future::Future, time::Duration};
 
-use database::MigrationSet;
+use database::{MigrationSet, Transaction};
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{PgConnection, migrate::Migrator};
+use sqlx::migrate::Migrator;
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -66,7 +66,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn commit(
         &self,
         _outcome: &Self::Outcome,
-        _connection: &mut PgConnection,
+        _transaction: &mut Transaction<'_>,
     ) -> impl Future<Output = sqlx::Result<()>> + Send {
         std::future::ready(Ok(()))
     }

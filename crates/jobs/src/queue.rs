@@ -8,11 +8,10 @@ use std::{
     time::Duration,
 };
 
-use database::Database;
+use database::{Database, Transaction};
 use macros::Refusal;
 use outcome::common;
 use runtime::RequestContext;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Job, JobMetrics};
@@ -87,7 +86,7 @@ impl Queue {
 /// # Panics
 /// When the payload does not serialize.
 pub async fn enqueue<J: Job>(
-    connection: &mut PgConnection,
+    transaction: &mut Transaction<'_>,
     subject: &str,
     job: &J,
     context: &RequestContext,
@@ -111,7 +110,7 @@ pub async fn enqueue<J: Job>(
         .bind(J::ATTEMPTS)
         .bind(context.request_id())
         .bind(context.traceparent())
-        .execute(connection)
+        .execute(&mut **transaction)
         .await?;
     Ok(id)
 }

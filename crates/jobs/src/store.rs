@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use database::{Abort, Database, Fault, UnitOfWork};
+use database::{Database, Fault, Transaction, TransactionError, UnitOfWork};
 use resilience::Deadline;
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -56,7 +55,10 @@ impl UnitOfWork for FindJob {
     type Output = Option<JobView>;
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Option<JobView>, Abort<Fault>> {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Option<JobView>, TransactionError<Fault>> {
         let view = sqlx::query_as!(
             JobView,
             "/* find_job */
@@ -65,7 +67,7 @@ impl UnitOfWork for FindJob {
             self.id,
             self.subject
         );
-        Ok(view.fetch_optional(connection).await?)
+        Ok(view.fetch_optional(&mut **transaction).await?)
     }
 }
 
@@ -104,7 +106,10 @@ impl UnitOfWork for ListRuns {
     type Output = Vec<RunSummary>;
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Vec<RunSummary>, Abort<Fault>> {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Vec<RunSummary>, TransactionError<Fault>> {
         let rows = sqlx::query_as!(
             RunSummary,
             "/* list_runs */
@@ -116,7 +121,7 @@ impl UnitOfWork for ListRuns {
             self.id,
             self.dead_only
         );
-        Ok(rows.fetch_all(connection).await?)
+        Ok(rows.fetch_all(&mut **transaction).await?)
     }
 }
 
@@ -151,7 +156,7 @@ impl UnitOfWork for Retry {
     type Output = bool;
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<bool, Abort<Fault>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<bool, TransactionError<Fault>> {
         let statement = sqlx::query(
             "/* retry_job */
             WITH run AS (
@@ -163,7 +168,11 @@ impl UnitOfWork for Retry {
             )
             SELECT (graphile_worker.add_job('run', json_build_object('run', run.id, 'delivery', run.delivery))).id FROM run",
         );
-        Ok(!statement.bind(self.0).fetch_all(connection).await?.is_empty())
+        Ok(!statement
+            .bind(self.0)
+            .fetch_all(&mut **transaction)
+            .await?
+            .is_empty())
     }
 }
 
@@ -184,12 +193,12 @@ impl UnitOfWork for Discard {
     type Output = bool;
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<bool, Abort<Fault>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<bool, TransactionError<Fault>> {
         let deleted = sqlx::query!(
             "/* discard_job */ DELETE FROM job_runs WHERE id = $1 AND status IN ('dead', 'failed', 'queued')",
             self.0
         );
-        Ok(deleted.execute(connection).await?.rows_affected() > 0)
+        Ok(deleted.execute(&mut **transaction).await?.rows_affected() > 0)
     }
 }
 
@@ -217,7 +226,7 @@ impl UnitOfWork for Count {
     type Output = Counts;
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Counts, Abort<Fault>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Counts, TransactionError<Fault>> {
         let row = sqlx::query!(
             r#"/* count_jobs */
             SELECT count(*) FILTER (WHERE status = 'queued') AS "queued!",
@@ -226,7 +235,7 @@ impl UnitOfWork for Count {
                      AS "oldest_seconds!"
             FROM job_runs WHERE status IN ('queued', 'running', 'dead')"#
         );
-        let row = row.fetch_one(connection).await?;
+        let row = row.fetch_one(&mut **transaction).await?;
         Ok(Counts {
             queued: row.queued,
             dead: row.dead,

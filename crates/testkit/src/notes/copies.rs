@@ -1,7 +1,7 @@
 //! `POST /v1/test/notes/{id}/copies`: an effect on a resource in the path, at most once for each.
 
 use database::{
-    Abort, Fault, UniqueViolation, UnitOfWork,
+    Fault, Transaction, TransactionError, UniqueViolation, UnitOfWork,
     idempotency::{Answer, Effect, IdempotencyRefusal},
 };
 use http_server::{
@@ -10,7 +10,6 @@ use http_server::{
     operation,
 };
 use outcome::common;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::operations::{Stored, TestWrite};
@@ -72,8 +71,11 @@ impl UnitOfWork for CopyNote {
     type Output = Answer;
     type Refusal = CopyNoteRefusal;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Answer, Abort<CopyNoteRefusal>> {
-        if let Some(recorded) = self.effect.begin(connection).await? {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Answer, TransactionError<CopyNoteRefusal>> {
+        if let Some(recorded) = self.effect.begin(transaction).await? {
             return Ok(recorded);
         }
         let copy = sqlx::query_as::<_, Stored>(
@@ -82,12 +84,12 @@ impl UnitOfWork for CopyNote {
         let copy = copy
             .bind(Uuid::now_v7())
             .bind(self.id)
-            .fetch_optional(&mut *connection)
+            .fetch_optional(&mut **transaction)
             .await
             .or_refuse("test_notes_one_copy", CopyNoteRefusal::Copied)?;
-        let copy = copy.ok_or(Abort::Refused(CopyNoteRefusal::NotFound))?;
+        let copy = copy.ok_or(TransactionError::Refused(CopyNoteRefusal::NotFound))?;
         let answer = Answer::created(format!("/v1/test/notes/{}", copy.id), &copy);
-        self.effect.record(connection, &answer).await?;
+        self.effect.record(transaction, &answer).await?;
         Ok(answer)
     }
 }

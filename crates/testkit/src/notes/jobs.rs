@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use database::Transaction;
 use jobs::{Job, JobError, JobKind, Run};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::State;
@@ -55,7 +55,7 @@ impl Job for Poison {
         }
     }
 
-    async fn commit(&self, _: &(), _: &mut PgConnection) -> sqlx::Result<()> {
+    async fn commit(&self, _: &(), _: &mut Transaction<'_>) -> sqlx::Result<()> {
         match self {
             Self::PanicInCommit => panic!("provoked-commit-panic"),
             _ => Ok(()),
@@ -93,9 +93,9 @@ impl Job for Effect {
         Ok(run.id)
     }
 
-    async fn commit(&self, id: &Uuid, connection: &mut PgConnection) -> sqlx::Result<()> {
+    async fn commit(&self, id: &Uuid, transaction: &mut Transaction<'_>) -> sqlx::Result<()> {
         let insert = sqlx::query("INSERT INTO test_notes (id, text) VALUES (gen_random_uuid(), $1)");
-        insert.bind(id.to_string()).execute(connection).await?;
+        insert.bind(id.to_string()).execute(&mut **transaction).await?;
         Ok(())
     }
 }

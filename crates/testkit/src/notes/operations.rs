@@ -1,8 +1,8 @@
 //! The operations on notes: a validated, idempotent write, a cached read, a list and a removal.
 
-use cache::{Cacheable, ReadCache};
+use cache::{Cacheable, Load, ReadCache};
 use database::{
-    Abort, Fault, UnitOfWork,
+    Fault, Transaction, TransactionError, UnitOfWork,
     idempotency::{Answer, Effect, IdempotencyRefusal},
 };
 use http_server::{
@@ -13,7 +13,6 @@ use http_server::{
 use outcome::common;
 use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
@@ -49,6 +48,11 @@ pub(super) struct Stored {
 
 impl Cacheable for Stored {
     const KIND: &'static str = "note";
+    type Id = Uuid;
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
 
     fn version(&self) -> i64 {
         self.version
@@ -102,8 +106,8 @@ impl UnitOfWork for WriteNote {
     type Output = Answer;
     type Refusal = NoteRefusal;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Answer, Abort<NoteRefusal>> {
-        if let Some(recorded) = self.effect.begin(connection).await? {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Answer, TransactionError<NoteRefusal>> {
+        if let Some(recorded) = self.effect.begin(transaction).await? {
             return Ok(recorded);
         }
         let note =
@@ -111,10 +115,10 @@ impl UnitOfWork for WriteNote {
         let note = note
             .bind(Uuid::now_v7())
             .bind(&self.text)
-            .fetch_one(&mut *connection)
+            .fetch_one(&mut **transaction)
             .await?;
         let answer = Answer::created(format!("/v1/test/notes/{}", note.id), &note);
-        self.effect.record(connection, &answer).await?;
+        self.effect.record(transaction, &answer).await?;
         Ok(answer)
     }
 }
@@ -126,10 +130,7 @@ pub(crate) async fn read_note(
     context: Context,
     state: State<super::State>,
 ) -> Result<Cached<Stored>, NoteRefusal> {
-    let found = state
-        .notes
-        .read(&context, &id.0.to_string(), NoteById(id.0))
-        .await?;
+    let found = state.notes.read(&context, NoteById(id.0)).await?;
     let found = found
         .filter(|found| !found.value.removed)
         .ok_or(NoteRefusal::NotFound)?;
@@ -143,9 +144,20 @@ impl UnitOfWork for NoteById {
     type Output = Option<Stored>;
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Option<Stored>, Abort<Fault>> {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Option<Stored>, TransactionError<Fault>> {
         let row = sqlx::query_as("SELECT * FROM test_notes WHERE id = $1").bind(self.0);
-        Ok(row.fetch_optional(connection).await?)
+        Ok(row.fetch_optional(&mut **transaction).await?)
+    }
+}
+
+impl Load for NoteById {
+    type Value = Stored;
+
+    fn id(&self) -> Uuid {
+        self.0
     }
 }
 
@@ -165,10 +177,10 @@ impl UnitOfWork for AllNotes {
     type Output = Vec<Stored>;
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Vec<Stored>, Abort<Fault>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Vec<Stored>, TransactionError<Fault>> {
         Ok(
             sqlx::query_as("SELECT * FROM test_notes WHERE NOT removed LIMIT 100")
-                .fetch_all(connection)
+                .fetch_all(&mut **transaction)
                 .await?,
         )
     }
@@ -198,22 +210,17 @@ struct RemoveNote {
 
 impl UnitOfWork for RemoveNote {
     const NAME: &'static str = "remove_note";
-    type Output = Stored;
+    type Output = ();
     type Refusal = NoteRefusal;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Stored, Abort<NoteRefusal>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<NoteRefusal>> {
         let removed = sqlx::query_as(
             "UPDATE test_notes SET removed = true, version = version + 1 WHERE id = $1 AND NOT removed RETURNING *",
         );
-        let removed = removed.bind(self.id).fetch_optional(connection).await?;
-        removed.ok_or(Abort::Refused(NoteRefusal::NotFound))
-    }
-
-    async fn committed(&self, removed: &Stored) {
-        self.cache.put(&self.context, &self.id.to_string(), removed).await;
-    }
-
-    fn unknown(&self) {
-        self.cache.doubt(&self.id.to_string());
+        let removed = removed.bind(self.id).fetch_optional(&mut **transaction).await?;
+        let removed = removed.ok_or(TransactionError::Refused(NoteRefusal::NotFound))?;
+        self.cache
+            .update_after_commit(transaction, &self.context, removed);
+        Ok(())
     }
 }

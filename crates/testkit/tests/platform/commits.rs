@@ -1,8 +1,16 @@
 //! A client that hangs up leaves a whole effect or none, and a clean connection.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
+use database::{Ended, Fault, Transaction, TransactionError, UnitOfWork};
 use reqwest::Method;
+use runtime::RequestContext;
 use testkit::{
     Mode, RawConnection,
     notes::{NOTES, note},
@@ -137,4 +145,54 @@ async fn a_commit_that_waits_too_long_has_no_effect() {
     assert_problem(response, NOTES, Method::POST, "contention").await;
     line.release().await;
     assert_eq!(app.database.count(WRITTEN).await, 0);
+}
+
+/// Fails like a serialization conflict the first times, and wants something done after each attempt's commit.
+struct Contended {
+    failures: AtomicU32,
+    refused: bool,
+    done: Arc<AtomicU32>,
+}
+
+impl UnitOfWork for Contended {
+    const NAME: &'static str = "contended";
+    type Output = ();
+    type Refusal = Fault;
+
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Fault>> {
+        let done = self.done.clone();
+        transaction.after_commit(async move |ended| {
+            assert_eq!(ended, Ended::Committed);
+            done.fetch_add(1, Ordering::Relaxed);
+        });
+        if self.refused {
+            return Err(TransactionError::Refused(Fault::NoConnectionFree));
+        }
+        let left = self.failures.load(Ordering::Relaxed);
+        if left > 0 {
+            self.failures.store(left - 1, Ordering::Relaxed);
+            let conflict = "DO $$ BEGIN RAISE EXCEPTION 'provoked' USING ERRCODE = '40001'; END $$";
+            sqlx::query(conflict).execute(&mut **transaction).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What an attempt that was repeated or refused wanted done after its commit does not happen.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_follows_a_commit_follows_it_once_and_no_rollback() {
+    let app = TestApp::start().await;
+    let second = Duration::from_secs(1);
+    let context = RequestContext::new("test".into(), "test".into(), tracing::Span::none(), second);
+    for (refused, expected) in [(false, 1), (true, 0)] {
+        let done = Arc::new(AtomicU32::new(0));
+        let work = Contended {
+            failures: AtomicU32::new(2),
+            refused,
+            done: done.clone(),
+        };
+        let result = app.app.platform.database.transaction(work, &context).await;
+        assert_eq!(result.is_err(), refused, "{result:?}");
+        assert_eq!(done.load(Ordering::Relaxed), expected);
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use cache::Cacheable;
-use database::{Abort, Fault, UnitOfWork};
+use cache::{Cacheable, Load};
+use database::{Fault, Transaction, TransactionError, UnitOfWork};
 use futures_util::future::join_all;
 use reqwest::Method;
 use runtime::RequestContext;
@@ -230,6 +230,11 @@ struct Probe(i64);
 
 impl Cacheable for Probe {
     const KIND: &'static str = "probe";
+    type Id = i64;
+
+    fn id(&self) -> i64 {
+        1
+    }
 
     fn version(&self) -> i64 {
         self.0
@@ -244,8 +249,16 @@ impl UnitOfWork for Nothing {
     type Output = Option<Probe>;
     type Refusal = Fault;
 
-    async fn run(&self, _: &mut sqlx::PgConnection) -> Result<Option<Probe>, Abort<Fault>> {
+    async fn run(&self, _: &mut Transaction<'_>) -> Result<Option<Probe>, TransactionError<Fault>> {
         Ok(None)
+    }
+}
+
+impl Load for Nothing {
+    type Value = Probe;
+
+    fn id(&self) -> i64 {
+        1
     }
 }
 
@@ -257,9 +270,9 @@ async fn an_older_version_never_replaces_a_newer_one() {
     let second = Duration::from_secs(1);
     let context = RequestContext::new("test".into(), "test".into(), tracing::Span::none(), second);
     for version in [2, 1] {
-        cache.put(&context, "1", &Probe(version)).await;
+        cache.put(&context, &Probe(version)).await;
     }
-    let read = cache.read(&context, "1", Nothing).await.expect("Redis answers");
+    let read = cache.read(&context, Nothing).await.expect("Redis answers");
     assert_eq!(read.expect("it is there").value.0, 2);
 }
 

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use database::{Abort, Fault, UnitOfWork};
+use database::{Fault, Transaction, TransactionError, UnitOfWork};
 use jobs::{Job, JobError, Run};
 use outcome::Refusal;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 
 use crate::state::Api;
 
@@ -69,7 +68,10 @@ impl UnitOfWork for Totals {
     type Output = Vec<CurrencyTotal>;
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Vec<CurrencyTotal>, Abort<Fault>> {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Vec<CurrencyTotal>, TransactionError<Fault>> {
         let totals = sqlx::query_as!(
             CurrencyTotal,
             r#"/* report_totals */
@@ -81,6 +83,6 @@ impl UnitOfWork for Totals {
             self.period.from,
             self.period.to
         );
-        Ok(totals.fetch_all(connection).await?)
+        Ok(totals.fetch_all(&mut **transaction).await?)
     }
 }

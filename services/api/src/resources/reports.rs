@@ -1,7 +1,7 @@
 //! `POST /v1/reports`
 
 use chrono::{Datelike, NaiveDate};
-use database::{Abort, Fault, UnitOfWork};
+use database::{Fault, Transaction, TransactionError, UnitOfWork};
 use http_server::{
     Accepted, Refusal,
     extract::{Body, Caller, Context, State},
@@ -10,7 +10,6 @@ use http_server::{
 use jobs::{QueueRefusal, enqueue};
 use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::{Validate, ValidationError};
@@ -107,7 +106,10 @@ impl UnitOfWork for OrderReport {
     type Output = Uuid;
     type Refusal = CreateReportRefusal;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Uuid, Abort<CreateReportRefusal>> {
-        Ok(enqueue(connection, &self.subject, &self.job, &self.context).await?)
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Uuid, TransactionError<CreateReportRefusal>> {
+        Ok(enqueue(transaction, &self.subject, &self.job, &self.context).await?)
     }
 }

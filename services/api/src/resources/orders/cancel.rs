@@ -1,14 +1,14 @@
 //! `DELETE /v1/orders/{id}`
 
 use cache::ReadCache;
-use database::{Abort, Fault, UnitOfWork};
+use database::{Fault, Transaction, TransactionError, UnitOfWork};
 use http_server::{
     NoContent, Refusal,
     extract::{Caller, Context, Path, State},
     operation,
 };
 use runtime::RequestContext;
-use sqlx::{PgConnection, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{
@@ -59,10 +59,13 @@ struct CancelOrder {
 
 impl UnitOfWork for CancelOrder {
     const NAME: &'static str = "cancel_order";
-    type Output = StoredOrder;
+    type Output = ();
     type Refusal = CancelOrderRefusal;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<StoredOrder, Abort<CancelOrderRefusal>> {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<(), TransactionError<CancelOrderRefusal>> {
         let cancelled = sqlx::query_as!(
             OrderRow,
             r#"/* cancel_order */
@@ -73,32 +76,25 @@ impl UnitOfWork for CancelOrder {
             self.id,
             self.subject
         )
-        .fetch_optional(&mut *connection)
+        .fetch_optional(&mut **transaction)
         .await?;
         if let Some(row) = cancelled {
-            return Ok(row.into());
+            let cancelled = StoredOrder::from(row);
+            self.cache
+                .update_after_commit(transaction, &self.context, cancelled);
+            return Ok(());
         }
         let existed = sqlx::query_scalar!(
             r#"/* cancel_order_why */ SELECT EXISTS (SELECT FROM orders WHERE id = $1 AND subject = $2) AS "existed!""#,
             self.id,
             self.subject
         )
-        .fetch_one(connection)
+        .fetch_one(&mut **transaction)
         .await?;
-        Err(Abort::Refused(if existed {
+        Err(TransactionError::Refused(if existed {
             CancelOrderRefusal::Gone
         } else {
             CancelOrderRefusal::NotFound
         }))
-    }
-
-    async fn committed(&self, cancelled: &StoredOrder) {
-        self.cache
-            .put(&self.context, &self.id.to_string(), cancelled)
-            .await;
-    }
-
-    fn unknown(&self) {
-        self.cache.doubt(&self.id.to_string());
     }
 }

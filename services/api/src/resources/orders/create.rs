@@ -1,7 +1,7 @@
 //! `POST /v1/orders`
 
 use database::{
-    Abort, Fault, UnitOfWork,
+    Fault, Transaction, TransactionError, UnitOfWork,
     idempotency::{Answer, Effect, IdempotencyRefusal},
 };
 use http_server::{
@@ -12,7 +12,7 @@ use http_server::{
 use jobs::{QueueRefusal, enqueue};
 use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, types::Json};
+use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::{Validate, ValidationError};
@@ -109,8 +109,11 @@ impl UnitOfWork for PlaceOrder {
     type Output = Answer;
     type Refusal = CreateOrderRefusal;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Answer, Abort<CreateOrderRefusal>> {
-        if let Some(recorded) = self.effect.begin(connection).await? {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Answer, TransactionError<CreateOrderRefusal>> {
+        if let Some(recorded) = self.effect.begin(transaction).await? {
             return Ok(recorded);
         }
         let CreateOrder {
@@ -137,10 +140,10 @@ impl UnitOfWork for PlaceOrder {
             total_cents,
             note.as_deref(),
         )
-        .fetch_one(&mut *connection)
+        .fetch_one(&mut **transaction)
         .await?;
         enqueue(
-            connection,
+            transaction,
             &self.subject,
             &SendConfirmation { order_id: id },
             &self.context,
@@ -157,7 +160,7 @@ impl UnitOfWork for PlaceOrder {
             created_at: row.created_at,
         };
         let answer = Answer::created(format!("/v1/orders/{id}"), &order);
-        self.effect.record(connection, &answer).await?;
+        self.effect.record(transaction, &answer).await?;
         Ok(answer)
     }
 }

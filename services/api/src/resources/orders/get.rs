@@ -1,7 +1,8 @@
 //! `GET /v1/orders/{id}`
 
+use cache::Load;
 use chrono::NaiveDate;
-use database::{Abort, Fault, UnitOfWork};
+use database::{Fault, Transaction, TransactionError, UnitOfWork};
 use http_server::{
     Cached, Refusal,
     extract::{Caller, Context, Path, Query, State},
@@ -9,7 +10,7 @@ use http_server::{
 };
 use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, types::Json};
+use sqlx::types::Json;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 use validator::Validate;
@@ -90,10 +91,7 @@ pub async fn get_order(
     api: State<Api>,
 ) -> Result<Cached<OrderWithExtras>, GetOrderRefusal> {
     context.annotate("order.id", id.0);
-    let found = api
-        .orders
-        .read(&context, &id.0.to_string(), OrderById(id.0))
-        .await?;
+    let found = api.orders.read(&context, OrderById(id.0)).await?;
     let found = found
         .filter(|found| found.value.subject == caller.subject)
         .ok_or(GetOrderRefusal::NotFound)?;
@@ -145,7 +143,10 @@ impl UnitOfWork for OrderById {
     type Output = Option<StoredOrder>;
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Option<StoredOrder>, Abort<Fault>> {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Option<StoredOrder>, TransactionError<Fault>> {
         let row = sqlx::query_as!(
             OrderRow,
             r#"/* get_order */
@@ -154,6 +155,14 @@ impl UnitOfWork for OrderById {
             FROM orders WHERE id = $1"#,
             self.0
         );
-        Ok(row.fetch_optional(connection).await?.map(Into::into))
+        Ok(row.fetch_optional(&mut **transaction).await?.map(Into::into))
+    }
+}
+
+impl Load for OrderById {
+    type Value = StoredOrder;
+
+    fn id(&self) -> Uuid {
+        self.0
     }
 }

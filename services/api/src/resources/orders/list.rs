@@ -1,13 +1,13 @@
 //! `GET /v1/orders`
 
-use database::{Abort, Fault, UnitOfWork};
+use database::{Fault, Transaction, TransactionError, UnitOfWork};
 use http_server::{
     Json as JsonBody, Refusal,
     extract::{Caller, Context, Query, State},
     operation,
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, types::Json};
+use sqlx::types::Json;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 use validator::Validate;
@@ -91,7 +91,7 @@ impl UnitOfWork for OrdersBefore {
     type Output = Vec<Order>;
     type Refusal = Fault;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Vec<Order>, Abort<Fault>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Vec<Order>, TransactionError<Fault>> {
         let rows = sqlx::query_as!(
             OrderRow,
             r#"/* list_orders */
@@ -105,7 +105,7 @@ impl UnitOfWork for OrdersBefore {
             self.cursor,
             self.limit + 1
         )
-        .fetch_all(connection)
+        .fetch_all(&mut **transaction)
         .await?;
         Ok(rows.into_iter().map(|row| StoredOrder::from(row).order).collect())
     }

@@ -74,6 +74,11 @@ impl StoredOrder {
 
 impl Cacheable for StoredOrder {
     const KIND: &'static str = "order";
+    type Id = Uuid;
+
+    fn id(&self) -> Uuid {
+        self.order.id
+    }
 
     fn version(&self) -> i64 {
         self.version
