@@ -1,7 +1,11 @@
 //! The read cache: fresh entries spare the database, stale ones stand in for it, and many misses on one
 //! key are one load.
 
-use std::{fmt::Display, sync::Arc, time::Duration};
+use std::{
+    fmt::Display,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use database::{Database, Ended, Fault, Transaction, UnitOfWork};
 use deadpool_redis::redis::{Script, cmd};
@@ -229,11 +233,10 @@ impl<T: Cacheable> ReadCache<T> {
         let flight = self.flights.run(id.to_owned(), move || {
             async move { cache.load(&owned_id, load, || counting.count_attempt()).await }.instrument(span)
         });
-        context
-            .deadline()
-            .bound(flight)
-            .await
-            .unwrap_or(Err(Fault::DeadlineExceeded))
+        let began = Instant::now();
+        let loaded = context.deadline().bound(flight).await;
+        context.spent_on_database(began.elapsed());
+        loaded.unwrap_or(Err(Fault::DeadlineExceeded))
     }
 
     async fn load<W>(

@@ -23,7 +23,11 @@ pub use transaction::{Ended, Transaction};
 pub use unique_violation::UniqueViolation;
 pub use unit_of_work::{TransactionError, UnitOfWork};
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use outcome::Refusal;
 use resilience::{Deadline, RetryEvent, RetryPolicy};
@@ -80,8 +84,11 @@ impl Database {
         work: &W,
         context: &RequestContext,
     ) -> Result<W::Output, W::Refusal> {
-        self.one_statement(work, context.deadline(), || context.count_attempt())
-            .await
+        let began = Instant::now();
+        let result = self.one_statement(work, context.deadline(), || context.count_attempt());
+        let result = result.await;
+        context.spent_on_database(began.elapsed());
+        result
     }
 
     /// Runs one statement that is whole by itself and may be repeated: a read, or a change that does no harm twice.
@@ -122,12 +129,13 @@ impl Database {
         let (database, context, request_span) = (self.clone(), context.clone(), context.span());
         let (send, receive) = oneshot::channel();
         let section = async move {
-            let (deadline, after) = (context.deadline(), AfterCommit::default());
+            let (began, deadline, after) = (Instant::now(), context.deadline(), AfterCommit::default());
             let result = database.retried(deadline, || {
                 context.count_attempt();
                 traced::<W, _>(database.transaction_once(&work, &after, deadline))
             });
             let result = result.await;
+            context.spent_on_database(began.elapsed());
             after.run(Ended::of(&result)).await;
             if let Err(TransactionError::Failed(fault)) = &result
                 && send.is_closed()

@@ -1,6 +1,6 @@
 //! Outermost: identity, panic net, metrics, and the one log event per request.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use actix_web::{
     Error, HttpMessage, ResponseError,
@@ -133,7 +133,8 @@ impl Drop for Unanswered<'_> {
             subject = self.context.subject(),
             request_id = self.context.request_id(),
             trace_id = self.context.trace_id(),
-            duration_ms = self.context.elapsed().as_secs_f64() * 1_000.0,
+            duration_ms = milliseconds(self.context.elapsed()),
+            db_ms = milliseconds(self.context.database_time()),
             attempts = self.context.attempts(),
             about = self.context.about(),
             "abandoned before the answer"
@@ -264,7 +265,7 @@ fn log(context: &RequestContext, method: &str, route: &str, status: u16, problem
     let outcome = problem
         .filter(|problem| problem.outcome_unknown)
         .map(|_| "unknown");
-    let duration_ms = context.elapsed().as_secs_f64() * 1_000.0;
+    let duration_ms = milliseconds(context.elapsed());
     let about = context.about();
     macro_rules! event {
         ($level:ident) => {
@@ -279,6 +280,7 @@ fn log(context: &RequestContext, method: &str, route: &str, status: u16, problem
                 request_id = context.request_id(),
                 trace_id = context.trace_id(),
                 duration_ms,
+                db_ms = milliseconds(context.database_time()),
                 attempts = context.attempts(),
                 about,
                 "answered"
@@ -290,4 +292,8 @@ fn log(context: &RequestContext, method: &str, route: &str, status: u16, problem
     } else {
         event!(info)
     }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
 }

@@ -27,6 +27,7 @@ struct Inner {
     deadline: Mutex<Deadline>,
     deadline_moved: Notify,
     attempts: AtomicU32,
+    database_micros: AtomicU64,
     redis_micros: AtomicU64,
     subject: OnceLock<String>,
     quota: OnceLock<Quota>,
@@ -45,6 +46,7 @@ impl RequestContext {
             deadline: Mutex::new(Deadline::after(time_allowed)),
             deadline_moved: Notify::new(),
             attempts: AtomicU32::new(0),
+            database_micros: AtomicU64::new(0),
             redis_micros: AtomicU64::new(0),
             subject: OnceLock::new(),
             quota: OnceLock::new(),
@@ -110,6 +112,18 @@ impl RequestContext {
     /// Attempts at dependencies so far.
     pub fn attempts(&self) -> u32 {
         self.0.attempts.load(Ordering::Relaxed)
+    }
+
+    /// Adds time spent on the database: the wait for a connection, statements, retries and the pauses between them.
+    pub fn spent_on_database(&self, spent: Duration) {
+        self.0
+            .database_micros
+            .fetch_add(spent.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// Time spent on the database so far.
+    pub fn database_time(&self) -> Duration {
+        Duration::from_micros(self.0.database_micros.load(Ordering::Relaxed))
     }
 
     /// What is left of `allowance` for Redis in this request; zero where Redis must not be called any more.

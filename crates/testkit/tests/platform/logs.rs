@@ -31,6 +31,7 @@ async fn event_of(request: reqwest::RequestBuilder, id: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_event_of_a_request_has_its_fields() {
     let app = TestApp::start().await;
+    app.database.slow_inserts(0.05).await;
     let event = event_of(app.write_request("k", &note()), "logs-created").await;
     assert_eq!((&event["level"], &event["status"]), (&"INFO".into(), &201.into()));
     assert_eq!(
@@ -41,7 +42,9 @@ async fn the_event_of_a_request_has_its_fields() {
         (&event["request_id"], &event["attempts"]),
         (&"logs-created".into(), &1.into())
     );
-    assert!(event["duration_ms"].as_f64().expect("a number") > 0.0);
+    let milliseconds = |field: &str| event[field].as_f64().expect("a number");
+    assert!(milliseconds("db_ms") >= 50.0, "{event}");
+    assert!(milliseconds("duration_ms") > milliseconds("db_ms"), "{event}");
     assert_eq!(event["trace_id"].as_str().expect("a trace id").len(), 32);
     assert_eq!(event["subject"].as_str().expect("a hash").len(), 16);
     assert!(event.get("problem").is_none());
@@ -52,6 +55,11 @@ async fn the_event_of_a_request_has_its_fields() {
         (&"INFO".into(), &"invalid-path".into())
     );
     assert_eq!(event["route"], "/v1/test/notes/{id}");
+    assert_eq!(event["db_ms"], 0.0, "the database was not asked");
+
+    let path = app.written().await;
+    let event = event_of(app.request(Method::GET, &path), "logs-read").await;
+    assert!(event["db_ms"].as_f64().expect("a number") > 0.0, "{event}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
