@@ -1,16 +1,19 @@
 //! The pages every service has: its problems, its contract, what runs.
 
-use std::{convert::Infallible, fmt::Write};
+use std::{convert::Infallible, fmt::Write, str::FromStr};
 
 use actix_web::HttpResponse;
 use macros::{Refusal, operation};
 use outcome::{ProblemType, common};
 use serde::Serialize;
-use utoipa::{ToSchema, openapi::ResponseBuilder};
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, ResponseBuilder, Schema},
+};
 
 use crate::{
     Json,
-    extract::{Path, Shared, WantsHtml},
+    extract::{Path, PathParameter, Shared, WantsHtml},
     operations::{Description, Success, sealed},
 };
 
@@ -91,9 +94,28 @@ impl Success for OpenApiJson {
     }
 }
 
+/// What the path names as a code; the catalogue may not have it.
+pub(crate) struct ProblemCode(String);
+
+impl FromStr for ProblemCode {
+    type Err = Infallible;
+
+    fn from_str(code: &str) -> Result<Self, Infallible> {
+        Ok(Self(code.to_owned()))
+    }
+}
+
+impl PathParameter for ProblemCode {
+    const DESCRIPTION: Option<&'static str> = Some("The problem's code");
+
+    fn schema() -> RefOr<Schema> {
+        <String as PathParameter>::schema()
+    }
+}
+
 /// The catalogue of problems.
 #[operation(GET "/problems", public)]
-pub async fn list_problems(html: WantsHtml, shared: Shared) -> Result<HtmlOrJson, Infallible> {
+pub(crate) async fn list_problems(html: WantsHtml, shared: Shared) -> Result<HtmlOrJson, Infallible> {
     let rows: Vec<&ProblemType> = shared.catalogue.iter().collect();
     if !html.0 {
         return Ok(HtmlOrJson::json(&rows));
@@ -118,12 +140,12 @@ pub async fn list_problems(html: WantsHtml, shared: Shared) -> Result<HtmlOrJson
 
 /// One problem: what it means and what to do.
 #[operation(GET "/problems/{code}", public)]
-pub async fn show_problem(
+pub(crate) async fn show_problem(
     html: WantsHtml,
-    code: Path<String>,
+    code: Path<ProblemCode>,
     shared: Shared,
 ) -> Result<HtmlOrJson, PageRefusal> {
-    let row = shared.catalogue.find(&code.0).ok_or(PageRefusal::NotFound)?;
+    let row = shared.catalogue.find(&code.0.0).ok_or(PageRefusal::NotFound)?;
     if !html.0 {
         return Ok(HtmlOrJson::json(row));
     }
@@ -149,12 +171,12 @@ pub async fn show_problem(
 
 /// The contract.
 #[operation(GET "/openapi.json", public)]
-pub async fn openapi_json(shared: Shared) -> Result<OpenApiJson, Infallible> {
+pub(crate) async fn openapi_json(shared: Shared) -> Result<OpenApiJson, Infallible> {
     Ok(OpenApiJson(shared.openapi.clone()))
 }
 
 /// What runs.
 #[operation(GET "/info", public)]
-pub async fn info(shared: Shared) -> Result<Json<Info>, Infallible> {
+pub(crate) async fn info(shared: Shared) -> Result<Json<Info>, Infallible> {
     Ok(Json(shared.info.clone()))
 }

@@ -9,6 +9,7 @@
 
 mod catalogue;
 mod client_code;
+pub mod common;
 mod fields;
 pub mod input;
 mod markdown;
@@ -16,7 +17,7 @@ mod problem;
 mod problem_type;
 mod refusal;
 
-pub use catalogue::{Catalogue, common};
+pub use catalogue::Catalogue;
 pub use client_code::catalogue_as_rust;
 pub use fields::{FieldError, Location};
 pub use markdown::catalogue_as_markdown;

@@ -49,6 +49,22 @@ pub enum Retry {
 }
 
 /// One way in which a request can fail, described once for bodies, OpenAPI, pages, metrics and tests.
+///
+/// ```
+/// use outcome::{Actor, ErrorStatus, ProblemType, Retry};
+///
+/// /// The kettle cannot brew coffee.
+/// pub static TEAPOT: ProblemType = ProblemType {
+///     code: "i-am-a-teapot",
+///     status: ErrorStatus::new(418),
+///     title: "This is a teapot",
+///     actor: Actor::Caller,
+///     retry: Retry::Never,
+///     advice: "Ask a coffee machine.",
+///     user_message: "There is no coffee here.",
+///     runbook: "Nothing to do.",
+/// };
+/// ```
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct ProblemType {
     /// Stable machine-readable name, lower case with dashes. Also the metric label.
@@ -79,50 +95,4 @@ impl ProblemType {
     pub fn uri(&self) -> String {
         format!("/problems/{}", self.code)
     }
-}
-
-/// Declares rows as constants and collects them into `ALL`.
-///
-/// ```
-/// outcome::problem_types! {
-///     /// The kettle cannot brew coffee.
-///     TEAPOT: 418 "i-am-a-teapot" {
-///         title: "This is a teapot", actor: Caller, retry: Never,
-///         advice: "Ask a coffee machine.",
-///         user_message: "There is no coffee here.",
-///         runbook: "Nothing to do.",
-///     }
-/// }
-/// # fn main() {
-/// assert_eq!(ALL[0].status.as_u16(), 418);
-/// # }
-/// ```
-#[macro_export]
-macro_rules! problem_types {
-    ($(
-        $(#[$doc:meta])*
-        $name:ident: $status:literal $code:literal {
-            title: $title:literal, actor: $actor:ident, retry: $retry:ident,
-            advice: $advice:literal,
-            user_message: $user_message:literal,
-            runbook: $runbook:literal $(,)?
-        }
-    )*) => {
-        $(
-            $(#[$doc])*
-            pub static $name: $crate::ProblemType = $crate::ProblemType {
-                code: $code,
-                status: const { $crate::ErrorStatus::new($status) },
-                title: $title,
-                actor: $crate::Actor::$actor,
-                retry: $crate::Retry::$retry,
-                advice: $advice,
-                user_message: $user_message,
-                runbook: $runbook,
-            };
-        )*
-
-        /// Every row declared here, in the order of declaration.
-        pub const ALL: &[&$crate::ProblemType] = &[$(&$name),*];
-    };
 }

@@ -11,6 +11,7 @@ mod request;
 pub use body::{Body, BodyRefusal};
 pub use caller::Caller;
 pub use idempotency_key::{IdempotencyKey, KeyRefusal};
+pub(crate) use path::PathValue;
 pub use path::{Path, PathParameter, PathParameters, PathRefusal};
 pub use query::{Query, QueryRefusal};
 pub use request::{Context, State};

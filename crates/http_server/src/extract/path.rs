@@ -34,7 +34,10 @@ pub enum PathRefusal {
     note = "take a `String`, a `Uuid` or a number, or implement `PathParameter` for a type of your own"
 )]
 pub trait PathParameter: FromStr + 'static {
-    /// How the contract describes it.
+    /// What it is, for the contract.
+    const DESCRIPTION: Option<&'static str> = None;
+
+    /// Its type, for the contract.
     fn schema() -> RefOr<Schema>;
 }
 
@@ -68,7 +71,23 @@ pub trait PathParameters: Sized + 'static {
 
     /// How the contract describes them.
     #[doc(hidden)]
-    fn schemas() -> Vec<RefOr<Schema>>;
+    fn describe() -> Vec<PathValue>;
+}
+
+/// What the contract says of one value.
+#[doc(hidden)]
+pub struct PathValue {
+    pub(crate) description: Option<&'static str>,
+    pub(crate) schema: RefOr<Schema>,
+}
+
+impl PathValue {
+    fn of<T: PathParameter>() -> Self {
+        Self {
+            description: T::DESCRIPTION,
+            schema: T::schema(),
+        }
+    }
 }
 
 fn read<T: PathParameter>(values: &[String], place: usize) -> Result<T, usize> {
@@ -81,8 +100,8 @@ impl<T: PathParameter> PathParameters for T {
         read(values, 0)
     }
 
-    fn schemas() -> Vec<RefOr<Schema>> {
-        vec![T::schema()]
+    fn describe() -> Vec<PathValue> {
+        vec![PathValue::of::<T>()]
     }
 }
 
@@ -91,8 +110,8 @@ impl<A: PathParameter, B: PathParameter> PathParameters for (A, B) {
         Ok((read(values, 0)?, read(values, 1)?))
     }
 
-    fn schemas() -> Vec<RefOr<Schema>> {
-        vec![A::schema(), B::schema()]
+    fn describe() -> Vec<PathValue> {
+        vec![PathValue::of::<A>(), PathValue::of::<B>()]
     }
 }
 
@@ -101,8 +120,8 @@ impl<A: PathParameter, B: PathParameter, C: PathParameter> PathParameters for (A
         Ok((read(values, 0)?, read(values, 1)?, read(values, 2)?))
     }
 
-    fn schemas() -> Vec<RefOr<Schema>> {
-        vec![A::schema(), B::schema(), C::schema()]
+    fn describe() -> Vec<PathValue> {
+        vec![PathValue::of::<A>(), PathValue::of::<B>(), PathValue::of::<C>()]
     }
 }
 
@@ -145,7 +164,7 @@ impl<T> sealed::Argument for Path<T> {}
 
 impl<T: PathParameters> Argument for Path<T> {
     fn describe(description: &mut Description) {
-        description.path_values(T::schemas());
+        description.path_values(T::describe());
         description.refusals(&PathRefusal::problem_types());
     }
 }

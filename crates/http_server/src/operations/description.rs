@@ -12,7 +12,7 @@ use utoipa::{
 };
 
 use super::{Access, Endpoint};
-use crate::openapi;
+use crate::{extract::PathValue, openapi};
 
 const JSON: &str = "application/json";
 
@@ -20,7 +20,7 @@ const JSON: &str = "application/json";
 pub struct Description {
     endpoint: Endpoint,
     operation: OperationBuilder,
-    path_values: Vec<RefOr<Schema>>,
+    path_values: Vec<PathValue>,
     parameters: Vec<Parameter>,
     problems: Vec<&'static ProblemType>,
     schemas: Vec<(String, RefOr<Schema>)>,
@@ -62,8 +62,8 @@ impl Description {
     }
 
     /// The handler takes these values of the path, in this order.
-    pub(crate) fn path_values(&mut self, schemas: Vec<RefOr<Schema>>) {
-        self.path_values = schemas;
+    pub(crate) fn path_values(&mut self, values: Vec<PathValue>) {
+        self.path_values = values;
     }
 
     /// The handler needs to know who calls.
@@ -143,20 +143,24 @@ impl Description {
     }
 }
 
-fn path_parameters(endpoint: &Endpoint, schemas: Vec<RefOr<Schema>>) -> Vec<Parameter> {
-    let values = endpoint.path.split('{').skip(1);
-    let names: Vec<&str> = values.filter_map(|rest| rest.split('}').next()).collect();
+fn path_parameters(endpoint: &Endpoint, values: Vec<PathValue>) -> Vec<Parameter> {
+    let segments = endpoint.path.split('{').skip(1);
+    let names: Vec<&str> = segments.filter_map(|rest| rest.split('}').next()).collect();
     assert!(
-        names.len() == schemas.len(),
+        names.len() == values.len(),
         "{}: `Path` takes {} values, but {} has {}",
         endpoint.id,
-        schemas.len(),
+        values.len(),
         endpoint.path,
         names.len()
     );
-    let parameters = names.into_iter().zip(schemas).map(|(name, schema)| {
+    let parameters = names.into_iter().zip(values).map(|(name, value)| {
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
-        parameter.required(Required::True).schema(Some(schema)).build()
+        parameter
+            .required(Required::True)
+            .description(value.description)
+            .schema(Some(value.schema))
+            .build()
     });
     parameters.collect()
 }

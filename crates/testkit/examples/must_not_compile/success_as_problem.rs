@@ -1,13 +1,17 @@
 //! A problem with the status of a success.
 
-outcome::problem_types! {
-    /// The request succeeded.
-    SUCCESS: 200 "success" {
-        title: "The request succeeded", actor: Caller, retry: Never,
-        advice: "Continue.",
-        user_message: "The request succeeded.",
-        runbook: "Nothing to do.",
-    }
-}
+use outcome::{Actor, ErrorStatus, ProblemType, Retry};
+
+/// The request succeeded.
+pub static SUCCESS: ProblemType = ProblemType {
+    code: "success",
+    status: ErrorStatus::new(200),
+    title: "The request succeeded",
+    actor: Actor::Caller,
+    retry: Retry::Never,
+    advice: "Continue.",
+    user_message: "The request succeeded.",
+    runbook: "Nothing to do.",
+};
 
 fn main() {}

@@ -9,20 +9,25 @@ use http_server::{
     extract::{Caller, Context, IdempotencyKey, Path, State},
     operation,
 };
-use outcome::common;
+use outcome::{Actor, ErrorStatus, ProblemType, Retry, common};
 use uuid::Uuid;
 
 use super::operations::{Stored, TestWrite};
 
-outcome::problem_types! {
-    /// The note has a copy.
-    NOTE_COPIED: 409 "note-copied" {
-        title: "The note has a copy", actor: Caller, retry: Never,
-        advice: "Use the copy that exists.",
-        user_message: "This note was copied before.",
-        runbook: "Expected: a note has one copy at most.",
-    }
-}
+/// The note has a copy.
+pub static NOTE_COPIED: ProblemType = ProblemType {
+    code: "note-copied",
+    status: ErrorStatus::new(409),
+    title: "The note has a copy",
+    actor: Actor::Caller,
+    retry: Retry::Never,
+    advice: "Use the copy that exists.",
+    user_message: "This note was copied before.",
+    runbook: "Expected: a note has one copy at most.",
+};
+
+/// The problem types of the notes.
+pub(super) const PROBLEMS: &[&ProblemType] = &[&NOTE_COPIED];
 
 /// How copying a note can be refused.
 #[derive(Debug, Refusal)]

@@ -72,7 +72,7 @@ impl State {
 }
 
 /// All problem types that can come out of the notes.
-pub static CATALOGUE: Catalogue = Catalogue::new(&[common::ALL, ::jobs::problems::ALL, copies::ALL]);
+pub static CATALOGUE: Catalogue = Catalogue::new(&[common::ALL, ::jobs::problems::ALL, copies::PROBLEMS]);
 
 /// The notes as a service.
 pub static SERVICE: Service<Settings, State> = Service::builder(
