@@ -29,7 +29,7 @@ pub enum IdempotencyRefusal {
 /// What a key is sent to.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The operation, such as `POST /v1/orders/{id}/refunds`.
+    /// The operation, such as `POST /v1/invoices/{id}/refunds`.
     pub route: String,
     /// The values of its path, in their order.
     pub path_values: Vec<String>,

@@ -80,7 +80,7 @@ pub fn derive_refusal(input: TokenStream) -> TokenStream {
 
 /// Makes an operation of a handler: see `http_server::Operations`.
 ///
-/// `#[operation(POST "/v1/orders", scope = OrdersWrite)]`; in place of the scope `authenticated` takes any valid token,
+/// `#[operation(POST "/v1/invoices", scope = InvoicesWrite)]`; in place of the scope `authenticated` takes any valid token,
 /// and `public` needs none. `tag = "…"` groups it in the contract; without it the tag is the first segment of the path
 /// after the version.
 #[proc_macro_attribute]

@@ -20,7 +20,7 @@ enum Access {
     Scope(Path),
 }
 
-/// `POST "/v1/orders", scope = OrdersWrite, tag = "orders"`
+/// `POST "/v1/invoices", scope = InvoicesWrite, tag = "invoices"`
 pub(crate) struct Arguments {
     method: Ident,
     path: LitStr,
@@ -99,7 +99,7 @@ fn check_path(path: &LitStr) -> Result<()> {
     }
 }
 
-/// `/v1/orders/{id}` belongs to `orders`; what has no version, to the service itself.
+/// `/v1/invoices/{id}` belongs to `invoices`; what has no version, to the service itself.
 fn tag_of(path: &str) -> String {
     let mut segments = path.split('/').skip(1);
     let version = segments.next().unwrap_or_default();

@@ -71,7 +71,7 @@ const fn is_scope(name: &str) -> bool {
 pub struct Endpoint {
     /// The method, in capitals.
     pub method: &'static str,
-    /// The path, as the contract has it, such as `/v1/orders/{id}`.
+    /// The path, as the contract has it, such as `/v1/invoices/{id}`.
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,
