@@ -1,11 +1,7 @@
 //! The read cache: fresh entries spare the database, stale ones stand in for it, and many misses on one
 //! key are one load.
 
-use std::{
-    fmt::Display,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use database::{Database, Ended, Fault, Transaction, UnitOfWork};
 use deadpool_redis::redis::{Script, cmd};
@@ -28,10 +24,10 @@ return 1";
 pub trait Cacheable: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Names this kind of value in Redis keys.
     const KIND: &'static str;
-    /// What a value is found by.
+    /// The type of its ids.
     type Id: Display;
 
-    /// What this value is found by.
+    /// Its id; with the kind it makes the key.
     fn id(&self) -> Self::Id;
 
     /// The number of the change that made this value.
@@ -40,10 +36,10 @@ pub trait Cacheable: Clone + Serialize + DeserializeOwned + Send + Sync + 'stati
 
 /// A read of one value by its id.
 pub trait Load: UnitOfWork<Output = Option<Self::Value>, Refusal = Fault> + 'static {
-    /// What it yields.
+    /// The type of the value that is read.
     type Value: Cacheable;
 
-    /// Which value it reads.
+    /// The id of the value that is read: the same as the value's own.
     fn id(&self) -> <Self::Value as Cacheable>::Id;
 }
 
@@ -233,9 +229,8 @@ impl<T: Cacheable> ReadCache<T> {
         let flight = self.flights.run(id.to_owned(), move || {
             async move { cache.load(&owned_id, load, || counting.count_attempt()).await }.instrument(span)
         });
-        let began = Instant::now();
+        let _timer = context.time_database();
         let loaded = context.deadline().bound(flight).await;
-        context.spent_on_database(began.elapsed());
         loaded.unwrap_or(Err(Fault::DeadlineExceeded))
     }
 

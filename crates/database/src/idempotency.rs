@@ -22,16 +22,19 @@ pub enum IdempotencyRefusal {
     )]
     InProgress,
     /// 422: the key was used with another body, or on another resource.
-    #[problem(common::IDEMPOTENCY_KEY_REUSED, "this key came with another request before")]
+    #[problem(
+        common::IDEMPOTENCY_KEY_REUSED,
+        "this key was already used for a different request"
+    )]
     Reused,
 }
 
-/// What a key is sent to.
+/// The operation and the resource that an idempotency key belongs to, and the key.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// The operation, such as `POST /v1/invoices/{id}/refunds`.
     pub route: String,
-    /// The values of its path, in their order.
+    /// The values of its path, decoded, in their order. A retry must spell them alike.
     pub path_values: Vec<String>,
     /// The key.
     pub key: String,
@@ -88,7 +91,7 @@ impl Effect {
         drop_unset(&mut canonical);
         let mut fingerprint = Sha256::new().chain_update(canonical.to_string());
         for value in &target.path_values {
-            fingerprint.update([0]);
+            fingerprint.update((value.len() as u64).to_be_bytes());
             fingerprint.update(value);
         }
         Self {

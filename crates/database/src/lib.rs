@@ -84,11 +84,9 @@ impl Database {
         work: &W,
         context: &RequestContext,
     ) -> Result<W::Output, W::Refusal> {
-        let began = Instant::now();
-        let result = self.one_statement(work, context.deadline(), || context.count_attempt());
-        let result = result.await;
-        context.spent_on_database(began.elapsed());
-        result
+        let _timer = context.time_database();
+        self.one_statement(work, context.deadline(), || context.count_attempt())
+            .await
     }
 
     /// Runs one statement that is whole by itself and may be repeated: a read, or a change that does no harm twice.
@@ -108,7 +106,7 @@ impl Database {
             traced::<W, _>(self.read_once(work, &after, deadline))
         });
         let result = result.await;
-        after.run(Ended::of(&result)).await;
+        after.run(Ended::of_statement(&result)).await;
         result.map_err(TransactionError::into_refusal)
     }
 
@@ -126,6 +124,7 @@ impl Database {
         work: W,
         context: &RequestContext,
     ) -> Result<W::Output, W::Refusal> {
+        let timer = context.time_database();
         let (database, context, request_span) = (self.clone(), context.clone(), context.span());
         let (send, receive) = oneshot::channel();
         let section = async move {
@@ -135,7 +134,7 @@ impl Database {
                 traced::<W, _>(database.transaction_once(&work, &after, deadline))
             });
             let result = result.await;
-            context.spent_on_database(began.elapsed());
+            let took = began.elapsed();
             after.run(Ended::of(&result)).await;
             if let Err(TransactionError::Failed(fault)) = &result
                 && send.is_closed()
@@ -143,11 +142,14 @@ impl Database {
                 log_unheard(W::NAME, fault);
             }
             // The caller may have hung up: then no one receives it.
-            let _ = send.send(result.map_err(TransactionError::into_refusal));
+            let _ = send.send((result.map_err(TransactionError::into_refusal), took));
         };
         let section = self.lifecycle.commit_section(section.instrument(request_span));
         match receive.await {
-            Ok(result) => result,
+            Ok((result, took)) => {
+                timer.stopped_after(took);
+                result
+            }
             Err(lost) => match section.await {
                 Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                 _ => Err(Fault::OutcomeUnknown(Arc::new(lost).into()).into()),
@@ -197,7 +199,8 @@ impl Database {
         deadline: Deadline,
     ) -> Result<W::Output, TransactionError<W::Refusal>> {
         after.clear();
-        let mut session = self.pool.acquire(deadline).await?;
+        let acquired = self.pool.acquire(deadline).await;
+        let mut session = acquired.map_err(TransactionError::Failed)?;
         let mut transaction = Transaction::new(session.connection(), after);
         let result = deadline.bound(work.run(&mut transaction)).await;
         session.settle(result)
@@ -210,8 +213,9 @@ impl Database {
         deadline: Deadline,
     ) -> Result<W::Output, TransactionError<W::Refusal>> {
         after.clear();
-        let mut session = self.pool.acquire(deadline).await?;
-        session.begin(deadline).await?;
+        let acquired = self.pool.acquire(deadline).await;
+        let mut session = acquired.map_err(TransactionError::Failed)?;
+        session.begin(deadline).await.map_err(TransactionError::Failed)?;
         let mut transaction = Transaction::new(session.connection(), after);
         let result = deadline.bound(work.run(&mut transaction)).await;
         match session.settle(result) {

@@ -4,10 +4,11 @@ use std::{
     fmt,
     future::Future,
     ops::{Deref, DerefMut},
+    panic::AssertUnwindSafe,
     sync::{Mutex, PoisonError},
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use sqlx::PgConnection;
 
 use crate::{Fault, TransactionError};
@@ -22,7 +23,7 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// None where it had no effect.
+    /// How a transaction ended; none where it had no effect.
     pub(super) fn of<T, R>(result: &Result<T, TransactionError<R>>) -> Option<Self> {
         match result {
             Ok(_) => Some(Self::Committed),
@@ -30,9 +31,19 @@ impl Ended {
             Err(_) => None,
         }
     }
+
+    /// How a statement outside of a transaction ended: it commits by itself.
+    pub(super) fn of_statement<T, R>(result: &Result<T, TransactionError<R>>) -> Option<Self> {
+        match result {
+            Err(TransactionError::Failed(Fault::Unavailable(_) | Fault::DeadlineExceeded)) => {
+                Some(Self::Unknown)
+            }
+            result => Self::of(result),
+        }
+    }
 }
 
-/// What a unit of work runs its statements on: it dereferences to the connection.
+/// The connection of a unit of work, to which it dereferences, and the actions that follow the commit.
 pub struct Transaction<'t> {
     connection: &'t mut PgConnection,
     after: &'t AfterCommit,
@@ -43,8 +54,10 @@ impl<'t> Transaction<'t> {
         Self { connection, after }
     }
 
-    /// Runs `action` once the transaction was committed, or may have been: a cache is brought up to date. It runs also when
-    /// the caller has hung up, never after a rollback, and once, however often the work was repeated. It must not fail.
+    /// Runs `action` once the transaction was committed, or may have been: a cache is brought up to date. It runs once,
+    /// however often the work was repeated, and never after a rollback; in [`Database::transaction`](crate::Database) also
+    /// when the caller has hung up. The response waits for it. An action that panics is logged; it changes nothing about
+    /// the result.
     pub fn after_commit<F>(&mut self, action: impl FnOnce(Ended) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -76,7 +89,7 @@ impl DerefMut for Transaction<'_> {
 
 type Action = Box<dyn FnOnce(Ended) -> BoxFuture<'static, ()> + Send>;
 
-/// What the last attempt wants done after its commit.
+/// The actions of the last attempt.
 #[derive(Default)]
 pub(super) struct AfterCommit(Mutex<Vec<Action>>);
 
@@ -85,17 +98,19 @@ impl AfterCommit {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Before each attempt: what an earlier one wanted has not happened.
+    /// Forgets the actions of an earlier attempt, which was rolled back.
     pub(super) fn clear(&self) {
         self.actions().clear();
     }
 
-    /// In the order in which the work asked for it; nothing where the transaction had no effect.
+    /// Runs the actions in their order; none where the transaction had no effect.
     pub(super) async fn run(self, ended: Option<Ended>) {
         let Some(ended) = ended else { return };
         let actions = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         for action in actions {
-            action(ended).await;
+            if AssertUnwindSafe(action(ended)).catch_unwind().await.is_err() {
+                tracing::error!("an action after a commit panicked; the commit stands");
+            }
         }
     }
 }

@@ -6,7 +6,8 @@ use crate::TransactionError;
 pub trait UniqueViolation<T> {
     /// The result of a statement, with the violation of `constraint` as `refusal`. Any other error stays what it is.
     ///
-    /// The server has ended the transaction by then: it is rolled back with the refusal.
+    /// The server has aborted the transaction by then: it is rolled back with the refusal. A deferred constraint is checked
+    /// at COMMIT, and stays a bug.
     ///
     /// # Errors
     /// The refusal, or the failed statement.

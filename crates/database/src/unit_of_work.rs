@@ -27,19 +27,15 @@ pub trait UnitOfWork: Send + Sync {
 pub enum TransactionError<R> {
     /// A rule of the operation says no. Final.
     Refused(R),
-    /// A statement, the connection or the time failed. It may be transient.
+    /// A statement or the connection failed, or the deadline passed; it may be transient. Only an error of sqlx becomes one:
+    /// work that runs other work and returns its fault would be repeated by both.
+    #[non_exhaustive]
     Failed(Fault),
 }
 
 impl<R> From<sqlx::Error> for TransactionError<R> {
     fn from(error: sqlx::Error) -> Self {
         Self::Failed(error.into())
-    }
-}
-
-impl<R> From<Fault> for TransactionError<R> {
-    fn from(fault: Fault) -> Self {
-        Self::Failed(fault)
     }
 }
 

@@ -295,5 +295,5 @@ fn log(context: &RequestContext, method: &str, route: &str, status: u16, problem
 }
 
 fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1_000.0
+    time.as_micros() as f64 / 1_000.0
 }

@@ -114,14 +114,17 @@ impl RequestContext {
         self.0.attempts.load(Ordering::Relaxed)
     }
 
-    /// Adds time spent on the database: the wait for a connection, statements, retries and the pauses between them.
-    pub fn spent_on_database(&self, spent: Duration) {
-        self.0
-            .database_micros
-            .fetch_add(spent.as_micros() as u64, Ordering::Relaxed);
+    /// Counts time spent on the database, until the timer is dropped: the wait for a connection, statements, retries and
+    /// the pauses between them.
+    pub fn time_database(&self) -> DatabaseTimer {
+        DatabaseTimer {
+            context: self.clone(),
+            began: Instant::now(),
+            took: None,
+        }
     }
 
-    /// Time spent on the database so far.
+    /// Time spent on the database so far. Calls at the same time count each, so it can be more than the request took.
     pub fn database_time(&self) -> Duration {
         Duration::from_micros(self.0.database_micros.load(Ordering::Relaxed))
     }
@@ -175,5 +178,31 @@ impl RequestContext {
     /// The state of the caller's quota.
     pub fn quota(&self) -> Option<Quota> {
         self.0.quota.get().copied()
+    }
+}
+
+/// Adds the time until it is dropped to the database time of its request.
+#[derive(Debug)]
+pub struct DatabaseTimer {
+    context: RequestContext,
+    began: Instant,
+    took: Option<Duration>,
+}
+
+impl DatabaseTimer {
+    /// Adds this time instead.
+    pub fn stopped_after(mut self, took: Duration) {
+        self.took = Some(took);
+    }
+}
+
+impl Drop for DatabaseTimer {
+    fn drop(&mut self) {
+        let took = self.took.unwrap_or_else(|| self.began.elapsed());
+        let micros = took.as_micros() as u64;
+        self.context
+            .0
+            .database_micros
+            .fetch_add(micros, Ordering::Relaxed);
     }
 }

@@ -6,5 +6,5 @@ mod lifecycle;
 mod settings;
 
 pub use self::settings::{Environment, RetrySettings, ServiceSettings, ShutdownSettings};
-pub use context::RequestContext;
+pub use context::{DatabaseTimer, RequestContext};
 pub use lifecycle::{Lifecycle, Phase};

@@ -69,10 +69,9 @@ impl FromRequest for IdempotencyKey {
             let error = FieldError::new(location, "length", detail);
             return ready(Err(refuse(KeyRefusal::Invalid(error))));
         };
-        let path_values = request.match_info().iter().map(|(_, value)| value.to_owned());
         ready(Ok(Self(Target {
             route: format!("{} {}", request.method(), Served::of(request).template),
-            path_values: path_values.collect(),
+            path_values: super::path::values(request).unwrap_or_default(),
             key: key.to_owned(),
         })))
     }

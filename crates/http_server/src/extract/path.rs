@@ -132,7 +132,7 @@ impl<T: PathParameters> FromRequest for Path<T> {
     type Error = Error;
     type Future = Ready<Result<Self, Error>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let invalid = |place: usize, error: fn(Location) -> FieldError| {
             let name = request
                 .match_info()
@@ -141,9 +141,7 @@ impl<T: PathParameters> FromRequest for Path<T> {
                 .map_or("path", |(name, _)| name);
             refuse(PathRefusal::Invalid(error(Location::Parameter(name.to_owned()))))
         };
-        // Decoded, and in the order in which they stand in the path.
-        let values = actix_web::web::Path::<Vec<String>>::from_request(request, payload).into_inner();
-        let Ok(values) = values else {
+        let Some(values) = values(request) else {
             return ready(Err(invalid(0, not_an_identifier)));
         };
         if let Some(place) = values.iter().position(|value| value.contains('\0')) {
@@ -154,6 +152,12 @@ impl<T: PathParameters> FromRequest for Path<T> {
             Err(place) => Err(invalid(place, not_an_identifier)),
         })
     }
+}
+
+/// The values of the path, decoded, in the order in which they stand in it; none where they cannot be decoded.
+pub(super) fn values(request: &HttpRequest) -> Option<Vec<String>> {
+    let values = actix_web::web::Path::<Vec<String>>::from_request(request, &mut Payload::None);
+    values.into_inner().ok().map(actix_web::web::Path::into_inner)
 }
 
 fn not_an_identifier(location: Location) -> FieldError {

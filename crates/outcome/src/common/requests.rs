@@ -158,7 +158,7 @@ pub static UNSUPPORTED_MEDIA_TYPE: ProblemType = ProblemType {
     runbook: "A caller's fault.",
 };
 
-/// The key was used before with another body.
+/// The key was used before for a different request.
 pub static IDEMPOTENCY_KEY_REUSED: ProblemType = ProblemType {
     code: "idempotency-key-reused",
     status: ErrorStatus::new(422),

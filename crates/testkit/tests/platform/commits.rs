@@ -147,7 +147,7 @@ async fn a_commit_that_waits_too_long_has_no_effect() {
     assert_eq!(app.database.count(WRITTEN).await, 0);
 }
 
-/// Fails like a serialization conflict the first times, and wants something done after each attempt's commit.
+/// Fails like a serialization conflict the first times, with actions to follow each attempt's commit.
 struct Contended {
     failures: AtomicU32,
     refused: bool,
@@ -160,6 +160,7 @@ impl UnitOfWork for Contended {
     type Refusal = Fault;
 
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Fault>> {
+        transaction.after_commit(async |_| panic!("provoked-action-panic"));
         let done = self.done.clone();
         transaction.after_commit(async move |ended| {
             assert_eq!(ended, Ended::Committed);
@@ -178,7 +179,8 @@ impl UnitOfWork for Contended {
     }
 }
 
-/// What an attempt that was repeated or refused wanted done after its commit does not happen.
+/// An attempt that was repeated or refused has no commit for its actions to follow. One that panics spoils neither the next
+/// nor the result.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_follows_a_commit_follows_it_once_and_no_rollback() {
     let app = TestApp::start().await;

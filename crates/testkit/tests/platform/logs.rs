@@ -81,7 +81,12 @@ async fn a_caller_that_hangs_up_leaves_its_event_and_its_failure_too() {
     let abandoned = lines
         .iter()
         .find(|line| line["message"] == "abandoned before the answer");
-    assert_eq!(abandoned.expect("it is told")["reason"], "the caller hung up");
+    let abandoned = abandoned.expect("it is in the log");
+    assert_eq!(abandoned["reason"], "the caller hung up");
+    assert!(
+        abandoned["db_ms"].as_f64().expect("a number") > 0.0,
+        "it waited for the lock: {abandoned}"
+    );
     let failed = lines
         .iter()
         .find(|line| line["message"] == "failed after its caller had hung up");
