@@ -159,16 +159,44 @@ fn files_are_short() {
     );
 }
 
-/// Every Rust file below a folder, with its length.
+/// A problem type that is in no list would be in no document, and no test would ask for it.
+#[test]
+fn every_problem_type_is_in_a_list() {
+    let mut declared = 0;
+    let of_code =
+        |package: &Package| !package.folder.starts_with("tests") && !package.folder.starts_with("tools");
+    for package in packages().into_iter().filter(of_code) {
+        let texts = sources(&root().join(&package.folder).join("src")).into_iter();
+        let source: String = texts.map(|(_, text)| text).collect();
+        let declarations = source
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub static ")?.split_once(": ProblemType ="));
+        for (name, _) in declarations {
+            declared += 1;
+            let listed = [",", "]"]
+                .iter()
+                .any(|end| source.contains(&format!("&{name}{end}")));
+            assert!(listed, "{}: {name} is in no list of problem types", package.name);
+        }
+    }
+    assert!(declared > 20, "{declared}");
+}
+
 fn lengths(folder: &Path) -> Vec<(usize, String)> {
+    let sources = sources(folder).into_iter();
+    sources.map(|(path, text)| (text.lines().count(), path)).collect()
+}
+
+/// Every Rust file below a folder, with its text.
+fn sources(folder: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
         let path = entry.path();
         if path.is_dir() {
-            found.extend(lengths(&path));
+            found.extend(sources(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = std::fs::read_to_string(&path).expect("text");
-            found.push((text.lines().count(), path.display().to_string()));
+            found.push((path.display().to_string(), text));
         }
     }
     found

@@ -1,4 +1,5 @@
-//! The problem types of this service, besides the common ones.
+//! The problem types of this service, besides the common ones. Paths are written out, so that no import is left over when
+//! the sample goes.
 
 use outcome::{Catalogue, ProblemType, common};
 
@@ -52,7 +53,7 @@ pub static NOTIFICATION_REJECTED: ProblemType = ProblemType {
 };
 // sample: end
 
-/// Those of this service.
+/// The problem types of this service.
 pub const OWN: &[&ProblemType] = &[
     // sample: begin
     &ORDER_NOT_FOUND,
