@@ -7,5 +7,5 @@ mod token;
 
 pub use self::settings::{Algorithm, DEVELOPMENT_SECRET, Settings};
 pub use refusal::{AuthRefusal, Challenge, MissingScope};
-pub use scope::Scope;
+pub use scope::{Access, Scope};
 pub use token::{Authenticator, Claims, development_token};

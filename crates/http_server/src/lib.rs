@@ -29,13 +29,13 @@ mod settings;
 mod shared;
 
 pub use self::settings::{FaultSettings, RateLimitSettings, ReadinessSettings, Requirement, Settings};
-pub use auth::Scope;
+pub use auth::{Access, Scope};
 pub use macros::{Refusal, operation};
 pub use management::{Dependency, Management};
 pub use metrics::HttpMetrics;
 pub use operations::{
-    Accepted, Access, Argument, Arguments, Cached, Content, Created, Description, Endpoint, Json, Located,
-    MediaType, NoContent, Operation, Operations, Recorded, Success,
+    Accepted, Argument, Arguments, Cached, Content, Created, Description, Endpoint, Json, Located, MediaType,
+    NoContent, Operation, Operations, Recorded, Success,
 };
 pub use outcome::Refusal;
 pub use pages::Info;

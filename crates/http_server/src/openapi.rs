@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use auth::AuthRefusal;
+use auth::{Access, AuthRefusal};
 use outcome::{Problem, ProblemType, Refusal};
 use serde_json::{Value, json};
 use utoipa::openapi::{
@@ -14,8 +14,8 @@ use utoipa::openapi::{
 };
 
 use super::{
-    admit::AdmissionRefusal, deadline::DeadlineRefusal, identify::QuotaRefusal, operations::Access,
-    refused::PROBLEM_JSON, routing::RoutingRefusal,
+    admit::AdmissionRefusal, deadline::DeadlineRefusal, identify::QuotaRefusal, refused::PROBLEM_JSON,
+    routing::RoutingRefusal,
 };
 
 /// The responses of an operation that can answer with these problems.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use actix_web::{HttpMessage, dev::ResourceDef, dev::ServiceRequest, http::Method};
 
-use crate::operations::{Access, Endpoint};
+use crate::{Access, operations::Endpoint};
 
 /// The label of requests that no operation serves.
 pub const UNMATCHED: &str = "unmatched";

@@ -11,8 +11,8 @@ use utoipa::{
     },
 };
 
-use super::{Access, Endpoint};
-use crate::{extract::PathValue, openapi};
+use super::Endpoint;
+use crate::{Access, extract::PathValue, openapi};
 
 const JSON: &str = "application/json";
 
