@@ -95,7 +95,7 @@ impl<C: ProblemCode> Error<C> {
             Failure::Status(_) | Failure::Transport(_) | Failure::TimedOut => {
                 "This is not available right now. Please try again shortly."
             }
-            Failure::Invalid(_) => "Something went wrong on our side. We have been told.",
+            Failure::Invalid(_) => "Something went wrong on our side. Our team has been notified.",
         }
     }
 }

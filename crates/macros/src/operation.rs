@@ -152,7 +152,7 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
             }
         }
     };
-    // A function may have the name of a variable here: hygiene tells them apart.
+    // A function may have the name of a variable here: hygiene keeps the two separate.
     let operations = Ident::new("operations", Span::mixed_site());
     // Of the result's span, so that what is wrong with it or with the arguments is reported there.
     let register = quote_spanned!(function.sig.output.span()=> #operations.add(#endpoint, #name));

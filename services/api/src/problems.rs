@@ -13,7 +13,7 @@ pub static ORDER_NOT_FOUND: ProblemType = ProblemType {
     retry: outcome::Retry::Never,
     advice: "Check the id. An order of another subject does not exist for you either.",
     user_message: "This order does not exist.",
-    runbook: "A caller's fault. Many from one subject can be somebody who tries ids.",
+    runbook: "A caller's fault. Many from one subject can be an attempt to guess ids.",
 };
 
 /// The order existed and was cancelled.

@@ -21,7 +21,7 @@ pub static INVALID_REQUEST: ProblemType = ProblemType {
     title: "The request breaks rules",
     actor: Actor::Caller,
     retry: Retry::Never,
-    advice: "Correct each place named in `errors` and send the request anew.",
+    advice: "Correct each field named in `errors` and send the request again.",
     user_message: "Please check what you entered.",
     runbook: "A caller's fault. A rise right after a release means that a rule became stricter than its callers expect.",
 };
@@ -177,7 +177,7 @@ pub static QUOTA_EXCEEDED: ProblemType = ProblemType {
     title: "Too many requests",
     actor: Actor::Caller,
     retry: Retry::After,
-    advice: "Wait for `Retry-After`; `RateLimit` tells what is left before it comes to this.",
+    advice: "Wait for `Retry-After`; `RateLimit` shows what is left before the quota is used up.",
     user_message: "That was a bit fast. Please try again in a moment.",
     runbook: "One subject or address is above `rate_limit`. Raise its quota only after asking what it does.",
 };

@@ -10,7 +10,7 @@ pub static INTERNAL: ProblemType = ProblemType {
     actor: Actor::Bug,
     retry: Retry::Never,
     advice: "Report `request_id` and `trace_id`. Do not retry: the same request meets the same bug.",
-    user_message: "Something went wrong on our side. We have been told.",
+    user_message: "Something went wrong on our side. Our team has been notified.",
     runbook: "Find the log line by `trace_id`: it has the cause or the backtrace. Roll back if it came with a release.",
 };
 
@@ -34,7 +34,7 @@ pub static UPSTREAM_INVALID: ProblemType = ProblemType {
     actor: Actor::Dependency,
     retry: Retry::Never,
     advice: "Do not retry; report `request_id` and `trace_id`.",
-    user_message: "A partner of ours has a problem. We have been told.",
+    user_message: "A partner of ours has a problem. Our team has been notified.",
     runbook: "The other side changed its contract, or something between answers in its place. The log line says what was wrong.",
 };
 

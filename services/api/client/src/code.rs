@@ -144,9 +144,9 @@ impl client::ProblemCode for ProblemCode {
             Self::IdempotencyKeyReused => "This was already sent with other content.",
             Self::QuotaExceeded => "That was a bit fast. Please try again in a moment.",
             Self::HeadTooLarge => "Please clear your cookies and try again.",
-            Self::Internal => "Something went wrong on our side. We have been told.",
+            Self::Internal => "Something went wrong on our side. Our team has been notified.",
             Self::UpstreamError => "A partner of ours has a problem. Please try again shortly.",
-            Self::UpstreamInvalid => "A partner of ours has a problem. We have been told.",
+            Self::UpstreamInvalid => "A partner of ours has a problem. Our team has been notified.",
             Self::UpstreamUnavailable => {
                 "A partner of ours is not available right now. Please try again shortly."
             }
