@@ -288,7 +288,7 @@ async fn traced<W: UnitOfWork, T>(
     );
     let result = attempt.instrument(span.clone()).await;
     if let Err(TransactionError::Failed(fault)) = &result {
-        telemetry::failed(&span, fault.clone().into_problem().problem_type.code);
+        telemetry::failed(&span, fault.problem_type().code);
     }
     result
 }

@@ -40,8 +40,8 @@ pub use operations::{
 pub use outcome::Refusal;
 pub use pages::Info;
 pub use rate_limiter::RateLimiter;
-pub use refused::{Refused, refuse};
+pub(crate) use refused::refuse;
 pub(crate) use request_ext::RequestExt;
-pub use routes::{Routes, UNMATCHED};
+pub use routes::Routes;
 pub use server::{Configure, Contract, Running, listen_management, listen_public};
 pub use shared::Shared;

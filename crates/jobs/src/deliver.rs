@@ -110,7 +110,7 @@ impl Deliveries {
             .database
             .one_statement(&start, Deadline::after(BOOKKEEPING), || ())
             .await;
-        let started = started.map_err(|fault| fault.into_problem().problem_type.code.to_owned())?;
+        let started = started.map_err(|fault| fault.problem_type().code.to_owned())?;
         let started = match started {
             Found::Started(started) => started,
             Found::Dead { kind, attempt } => {
