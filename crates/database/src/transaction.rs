@@ -108,8 +108,9 @@ impl AfterCommit {
         let Some(ended) = ended else { return };
         let actions = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         for action in actions {
-            if AssertUnwindSafe(action(ended)).catch_unwind().await.is_err() {
-                tracing::error!("an action after a commit panicked; the commit stands");
+            let action = AssertUnwindSafe(async move { action(ended).await });
+            if action.catch_unwind().await.is_err() {
+                tracing::error!("an action after a transaction panicked; the transaction's result stands");
             }
         }
     }

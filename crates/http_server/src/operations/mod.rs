@@ -156,14 +156,14 @@ impl Operations {
             );
         }
         self.register.push(Arc::new(move |service| {
-            // Only for what the layers in front have let through as this very operation.
-            let is_it = guard::fn_guard(move |context| {
+            // Only requests that the layers in front have identified as this operation.
+            let is_this_operation = guard::fn_guard(move |context| {
                 let data = context.req_data();
                 data.get::<Served>()
                     .is_some_and(|served| served.endpoint == Some(endpoint))
             });
             let route = web::route().to(Adapter::new(handler.clone()));
-            service.service(web::resource(endpoint.path).guard(is_it).route(route));
+            service.service(web::resource(endpoint.path).guard(is_this_operation).route(route));
         }));
     }
 
