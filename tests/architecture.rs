@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// The crates under `crates/`, each of which may depend on those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "outcome",
     "resilience",
     "macros",
@@ -22,6 +22,7 @@ const ORDER: [&str; 15] = [
     "jobs",
     "auth",
     "http_server",
+    "management",
     "platform",
     "client",
     "testkit",

@@ -12,7 +12,6 @@ mod admit;
 mod body;
 mod deadline;
 mod identify;
-mod management;
 mod metrics;
 mod observe;
 mod openapi;
@@ -28,14 +27,13 @@ mod server;
 mod settings;
 mod shared;
 
-pub use self::settings::{FaultSettings, RateLimitSettings, ReadinessSettings, Requirement, Settings};
+pub use self::settings::{FaultSettings, RateLimitSettings, Settings};
 pub use auth::{Access, Scope};
 pub use macros::{Refusal, operation};
-pub use management::{Dependency, Management};
 pub use metrics::HttpMetrics;
 pub use operations::{
-    Accepted, Argument, Arguments, Cached, Content, Created, Description, Endpoint, Json, Located, MediaType,
-    NoContent, Operation, Operations, Recorded, Success,
+    Accepted, Argument, Arguments, Cached, Conditional, Content, Created, Description, Endpoint, Json,
+    Located, MediaType, NoContent, Operation, Operations, Recorded, Success,
 };
 pub use outcome::Refusal;
 pub use pages::Info;
@@ -43,5 +41,5 @@ pub use rate_limiter::RateLimiter;
 pub(crate) use refused::refuse;
 pub(crate) use request_ext::RequestExt;
 pub use routes::Routes;
-pub use server::{Configure, Contract, Running, listen_management, listen_public};
+pub use server::{Configure, Contract, Running, bind, listen_public};
 pub use shared::Shared;

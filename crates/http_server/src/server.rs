@@ -1,4 +1,4 @@
-//! The two servers. Start-up, router and state are the same for the binary and the tests.
+//! The public server. Start-up, router and state are the same for the binary and the tests.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -7,7 +7,7 @@ use std::{
 
 use actix_web::{
     App, HttpServer,
-    dev::ServerHandle,
+    dev::{Server, ServerHandle},
     middleware::from_fn,
     web::{self, Data},
 };
@@ -25,13 +25,12 @@ use super::{
     deadline::deadline,
     drill::strike,
     identify::identify,
-    management,
     observe::observe,
     openapi, pages,
     routes::{DOCS, DOCS_REDIRECT},
     routing::unrouted,
 };
-use crate::{Management, Operations, Settings, Shared};
+use crate::{Operations, Shared};
 
 /// A slow head is answered by the HTTP library itself, with a bare 408.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,6 +48,18 @@ pub struct Running {
 }
 
 impl Running {
+    /// Runs `server`, which listens on `address`.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn new(address: SocketAddr, server: Server) -> Self {
+        Self {
+            address,
+            handle: server.handle(),
+            task: tokio::spawn(server),
+        }
+    }
+
     /// Stops accepting and finishes what was accepted, within the limit it was started with.
     pub async fn stop(self) {
         self.handle.stop(true).await;
@@ -141,41 +152,14 @@ pub fn listen_public<S: Send + Sync + 'static>(
         .disable_signals()
         .listen(listener)?
         .run();
-    Ok(Running {
-        address,
-        handle: server.handle(),
-        task: tokio::spawn(server),
-    })
+    Ok(Running::new(address, server))
 }
 
-/// Serves probes and metrics.
+/// A listener on `address`, which the setting `key` decides about.
 ///
 /// # Errors
-/// When the port cannot be listened on.
-pub fn listen_management(settings: &Settings, management: Data<Management>) -> anyhow::Result<Running> {
-    let listener = bind(
-        SocketAddr::new(settings.host, settings.management_port),
-        "http.management_port",
-    )?;
-    let address = listener.local_addr()?;
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(management.clone())
-            .configure(management::configure)
-    })
-    .workers(1)
-    .shutdown_timeout(1)
-    .disable_signals()
-    .listen(listener)?
-    .run();
-    Ok(Running {
-        address,
-        handle: server.handle(),
-        task: tokio::spawn(server),
-    })
-}
-
-fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+/// When the address cannot be listened on.
+pub fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).with_context(|| {
         format!("cannot listen on {address}; is the port in use? Set another with `{key}`")
     })?;

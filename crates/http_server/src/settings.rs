@@ -1,22 +1,13 @@
-//! The sections `http`, `rate_limit`, `readiness` and `faults`.
+//! The sections `http`, `rate_limit` and `faults`.
 
 use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
-use settings::{Choice, Errors};
+use settings::Errors;
 
 use crate::drill::Fault;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-
-/// Something readiness can depend on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Choice)]
-pub enum Requirement {
-    /// Not ready while the database cannot be reached.
-    Postgres,
-    /// Not ready while Redis cannot be reached.
-    Redis,
-}
 
 /// The public and the management server, and the limits of a request.
 #[derive(Clone, Debug, settings::Settings)]
@@ -117,13 +108,6 @@ pub struct RateLimitSettings {
     /// Without Redis each process allows this fraction of a subject's quota: one over the number of replicas.
     #[setting(default = 1.0, above = 0.0, max = 1.0)]
     pub local_share: f32,
-}
-
-/// What `/readyz` depends on besides this process.
-#[derive(Clone, Debug, settings::Settings)]
-pub struct ReadinessSettings {
-    /// `postgres`, `redis`, both or none. A shared fault that unreadies every replica turns typed 503s into connection errors.
-    pub require: Vec<Requirement>,
 }
 
 /// Faults for drills.

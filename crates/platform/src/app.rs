@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use actix_web::web::Data;
 use auth::Authenticator;
 use database::{SchemaState, idempotency};
-use http_server::{Management, RateLimiter, Running, Shared, drill::Drill, listen_management, listen_public};
+use http_server::{RateLimiter, Running, Shared, drill::Drill, listen_public};
+use management::Management;
 use resilience::Deadline;
 use runtime::Phase;
 
@@ -102,7 +103,7 @@ impl<S: Send + Sync + 'static> App<S> {
             drill: shared.drill.clone(),
             faults_enabled: settings.faults.enabled,
         };
-        let management = listen_management(&settings.http, Data::new(management))?;
+        let management = management::listen(&settings.http, Data::new(management))?;
         let serve = || listen_public(shared.clone().into(), state.clone().into(), &settings.shutdown);
         let public = role.serves().then(serve).transpose()?;
         // Only now: a process that cannot listen must not claim a job first.

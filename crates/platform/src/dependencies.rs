@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use database::Database;
 use futures_util::FutureExt;
-use http_server::Dependency;
+use management::Dependency;
 use upstream::Upstream;
 
 /// A probe's patience with a dependency; probes themselves time out after a second by default.

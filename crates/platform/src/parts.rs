@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use database::{Database, Fault, PoolMetrics, Schema, SchemaState};
-use http_server::{Dependency, HttpMetrics, Info};
+use http_server::{HttpMetrics, Info};
+use management::Dependency;
 use reqwest::Url;
 use resilience::Deadline;
 use runtime::Lifecycle;

@@ -3,7 +3,8 @@
 use std::{fmt, path::Path};
 
 use database::{MigrationSet, Schema};
-use http_server::{Configure, Contract, Requirement};
+use http_server::{Configure, Contract};
+use management::Requirement;
 use outcome::Catalogue;
 use settings::{Errors, Loaded};
 

@@ -1,7 +1,8 @@
 //! The settings that every service has.
 
 use database::IdempotencySettings;
-use http_server::{FaultSettings, RateLimitSettings, ReadinessSettings};
+use http_server::{FaultSettings, RateLimitSettings};
+use management::ReadinessSettings;
 use runtime::{RetrySettings, ServiceSettings, ShutdownSettings};
 use telemetry::LogSettings;
 

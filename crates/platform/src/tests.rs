@@ -1,6 +1,6 @@
 //! The rules of a service's configuration, each broken once.
 
-use http_server::Requirement;
+use management::Requirement;
 use outcome::Catalogue;
 use settings::{Loaded, load_from};
 

@@ -9,7 +9,7 @@ use settings::{Schema, Setting};
 
 mod strike;
 
-pub(crate) use strike::{shown, strike, switched_off, switched_on};
+pub(crate) use strike::strike;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ impl Drill {
     }
 
     /// Switches it off.
-    pub(crate) fn switch_off(&self) {
+    pub fn switch_off(&self) {
         tracing::warn!("the fault is switched off");
         self.set(None);
     }
@@ -85,12 +85,12 @@ impl Drill {
     }
 
     /// Whether a fault of this kind is switched on.
-    pub(crate) fn is(&self, kind: FaultKind) -> bool {
+    pub fn is(&self, kind: FaultKind) -> bool {
         self.fault().is_some_and(|fault| fault.kind == kind)
     }
 
     /// What is switched on.
-    pub(crate) fn fault(&self) -> Option<Fault> {
+    pub fn fault(&self) -> Option<Fault> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

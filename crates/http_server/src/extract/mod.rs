@@ -4,6 +4,7 @@
 mod body;
 mod caller;
 mod idempotency_key;
+mod if_none_match;
 mod path;
 mod query;
 mod request;
@@ -11,6 +12,7 @@ mod request;
 pub use body::{Body, BodyRefusal};
 pub use caller::Caller;
 pub use idempotency_key::{IdempotencyKey, KeyRefusal};
+pub use if_none_match::IfNoneMatch;
 pub(crate) use path::PathValue;
 pub use path::{Path, PathParameter, PathParameters, PathRefusal};
 pub use query::{Query, QueryRefusal};

@@ -8,8 +8,8 @@ use super::Description;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an argument of an operation",
     label = "not an argument of an operation",
-    note = "take input through `http_server::extract`: `Path`, `Query`, `Body`, `IdempotencyKey`, `Caller`, \
-            `Context` or `State`",
+    note = "take input through `http_server::extract`: `Path`, `Query`, `Body`, `IdempotencyKey`, `IfNoneMatch`, \
+            `Caller`, `Context` or `State`",
     note = "the framework's own extractors refuse bad input without a problem"
 )]
 pub trait Argument: FromRequest + sealed::Argument + 'static {

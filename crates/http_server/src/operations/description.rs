@@ -101,6 +101,13 @@ impl Description {
         self.responses.push((status, response.build()));
     }
 
+    /// The success described last has this header, too.
+    pub(crate) fn response_header(&mut self, name: &str, header: Header) {
+        if let Some((_, response)) = self.responses.last_mut() {
+            response.headers.insert(name.to_owned(), RefOr::T(header));
+        }
+    }
+
     /// The operation can be refused with these problems.
     pub(crate) fn refusals(&mut self, problems: &[&'static ProblemType]) {
         self.problems.extend(problems);

@@ -10,7 +10,7 @@ pub use arguments::{Argument, Arguments};
 pub use description::Description;
 pub(crate) use success::sealed;
 pub use success::{
-    Accepted, Cached, Content, Created, Json, Located, MediaType, NoContent, Recorded, Success,
+    Accepted, Cached, Conditional, Content, Created, Json, Located, MediaType, NoContent, Recorded, Success,
 };
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -6,8 +6,8 @@ use database::{
     idempotency::{Answer, Effect, IdempotencyRefusal},
 };
 use http_server::{
-    Cached, Created, Json, NoContent, Recorded, Refusal, Scope,
-    extract::{Body, Caller, Context, IdempotencyKey, Path, State},
+    Cached, Conditional, Created, Json, NoContent, Recorded, Refusal, Scope,
+    extract::{Body, Caller, Context, IdempotencyKey, IfNoneMatch, Path, State},
     operation,
 };
 use outcome::common;
@@ -127,14 +127,17 @@ impl UnitOfWork for WriteNote {
 #[operation(GET "/v1/test/notes/{id}", scope = TestRead)]
 pub(crate) async fn read_note(
     id: Path<Uuid>,
+    known: IfNoneMatch,
     context: Context,
     state: State<super::State>,
-) -> Result<Cached<Stored>, NoteRefusal> {
+) -> Result<Conditional<Cached<Stored>>, NoteRefusal> {
     let found = state.notes.read(&context, NoteById(id.0)).await?;
     let found = found
         .filter(|found| !found.value.removed)
         .ok_or(NoteRefusal::NotFound)?;
-    Ok(Cached::new(found.value, found.stale_for))
+    let version = found.value.version;
+    let note = Cached::new(found.value, found.stale_for);
+    Ok(Conditional::new(&known, version, note))
 }
 
 struct NoteById(Uuid);

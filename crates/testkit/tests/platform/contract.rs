@@ -45,6 +45,37 @@ async fn every_operation_with_a_scope_asks_for_it() {
     assert!(checked > 3, "{checked}");
 }
 
+/// A caller that has the current version gets 304 without a body; any other gets the note with its version.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_version_is_not_sent_again() {
+    let operation = &contract()["paths"][NOTE]["get"];
+    assert!(
+        operation["responses"]["304"]["headers"]["ETag"].is_object(),
+        "{operation}"
+    );
+    assert!(operation["responses"]["200"]["headers"]["Age"].is_object());
+
+    let app = TestApp::start().await;
+    let path = app.written().await;
+    let get = async |known: &str| {
+        let request = app.request(Method::GET, &path).header("if-none-match", known);
+        request.send().await.expect("an answer")
+    };
+    let first = app.get(&path).await;
+    let version = first.headers()["etag"].to_str().expect("text").to_owned();
+    for known in [version.as_str(), &format!("\"other\", {version}"), "*"] {
+        let same = get(known).await;
+        assert_eq!(
+            (same.status().as_u16(), &same.headers()["etag"]),
+            (304, &first.headers()["etag"])
+        );
+        assert!(same.bytes().await.expect("complete").is_empty());
+    }
+    for unknown in ["\"other\"", "not a version", ""] {
+        assert_eq!(get(unknown).await.status(), 200, "{unknown}");
+    }
+}
+
 /// A success of any media type, and a path with more than one value: each is blamed under its own name.
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_and_path_values_are_in_the_contract() {

@@ -1,9 +1,11 @@
 //! What a handler may return when it succeeds.
 
+mod conditional;
 mod content;
 mod json;
 mod located;
 
+pub use conditional::Conditional;
 pub use content::{Content, MediaType};
 pub use json::{Cached, Json};
 pub use located::{Accepted, Created, Located, Recorded};
@@ -17,7 +19,8 @@ use super::Description;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a success of an operation",
     label = "not a success",
-    note = "return `Json`, `Cached`, `Created`, `Accepted`, `NoContent`, `Recorded` or `Content` of `http_server`",
+    note = "return `Json`, `Cached`, `Created`, `Accepted`, `NoContent`, `Recorded`, `Conditional` or `Content` of \
+            `http_server`",
     note = "a response that a handler builds by itself could be an error without a problem"
 )]
 pub trait Success: sealed::Success + 'static {

@@ -1,0 +1,60 @@
+//! The header `If-None-Match`.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+};
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::header::{self, EntityTag, Header as _},
+};
+use utoipa::{
+    PartialSchema,
+    openapi::{
+        Required,
+        path::{ParameterBuilder, ParameterIn},
+    },
+};
+
+use crate::operations::{Argument, Description, sealed_argument as sealed};
+
+/// The versions that the caller has, for [`Conditional`](crate::Conditional). A header that cannot be read counts as
+/// none: the caller gets the whole response.
+#[derive(Debug)]
+pub struct IfNoneMatch(header::IfNoneMatch);
+
+impl IfNoneMatch {
+    /// Whether the caller has this version.
+    pub(crate) fn contains(&self, version: &EntityTag) -> bool {
+        match &self.0 {
+            header::IfNoneMatch::Any => true,
+            header::IfNoneMatch::Items(known) => known.iter().any(|known| known.weak_eq(version)),
+        }
+    }
+}
+
+impl FromRequest for IfNoneMatch {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let known = header::IfNoneMatch::parse(request);
+        ready(Ok(Self(known.unwrap_or(header::IfNoneMatch::Items(Vec::new())))))
+    }
+}
+
+impl sealed::Argument for IfNoneMatch {}
+
+impl Argument for IfNoneMatch {
+    fn describe(description: &mut Description) {
+        let parameter = ParameterBuilder::new()
+            .name("If-None-Match")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some("The `ETag` of the version that the caller has"))
+            .schema(Some(String::schema()));
+        description.parameter(parameter.build());
+    }
+}
