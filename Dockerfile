@@ -4,13 +4,13 @@
 FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends cmake g++ make && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
-# What is built: packages of the same name as their binary.
+# The packages to build; each has the name of its binary.
 ENV SERVICES="api"
 # sample: begin
 ENV SERVICES="api supplier"
 # sample: end
 
-# What the dependencies are made of, without our code: this layer is built again only when they change.
+# The manifests and empty sources, so that the dependencies are rebuilt only when a manifest changes.
 FROM build AS manifests
 COPY . .
 RUN find . -name '*.rs' -exec sh -c 'case "$0" in */main.rs | */bin/*.rs | */examples/*.rs | */process.rs) echo "fn main() { }" ;; *) : ;; esac >"$0"' {} \; \
@@ -22,10 +22,10 @@ RUN cargo build --release --locked $(printf -- "-p %s " $SERVICES)
 
 FROM dependencies AS binaries
 COPY . .
-# Newer than what was built above, whatever the clock of the checkout says.
+# Makes the sources newer than the build above, whatever their timestamps in the checkout.
 RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \
  && cargo build --release --locked $(printf -- "-p %s " $SERVICES)
-# The binaries and the shared libraries that they name; DNS and users come from the image below.
+# The binaries and the shared libraries they link; DNS and users come from the base images below.
 RUN for program in $SERVICES; do \
       mkdir -p /out/$program && cp target/release/$program /out/$program/ \
       && ldd target/release/$program | grep -o '/[^ ]*' | xargs -I{} cp --parents --dereference {} /out/$program; \

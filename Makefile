@@ -1,109 +1,111 @@
-# The only list of commands. `make` prints it.
+# Every command of the project; `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint deny fresh generate bench-quick telemetry-check up down rules k8s-validate image deploy release rollback abort promote release-status test-compat clean
-.PHONY: soak-jobs smoke panels drill drill-all drill-rollout remove-sample # sample
+.PHONY: help run test check format lint deny check-generated generate bench-quick check-telemetry up down check-rules check-manifests image deploy release rollback abort promote release-status test-compat clean
+.PHONY: soak smoke check-dashboards drill drill-all drill-rollout remove-sample # sample
 
-# One folder for all builds, wherever CARGO_TARGET_DIR puts it.
+# The folder of all builds; CARGO_TARGET_DIR overrides it.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Build and serve the API on Postgres and Redis, started for it where needed
+run: ## Build and serve the API; start Postgres and Redis if needed
 	@dev/run
 
-test: ## Run every test on Postgres and Redis, started for it where needed
+test: ## Run all tests; start Postgres and Redis if needed
 	@dev/with-services test cargo test --workspace --locked
 
-check: format lint deny rules k8s-validate test fresh ## What CI runs: format, lints, licences, rules, manifests, tests, generated files
+check: format lint deny check-rules check-manifests test check-generated ## Run what CI runs: format, lints, licences, rules, manifests, tests, generated files
 	@echo "check: all green"
 
-format: ## Fail where `cargo fmt` would change something
+format: ## Fail if `cargo fmt` would change a file
 	@cargo fmt --all --check
 
-lint: ## Clippy, with warnings as errors
+lint: ## Run Clippy and rustdoc, with warnings as errors; check scripts, spelling and phrases
+	@dev/lint
+	@RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	@cargo clippy --workspace --all-targets --locked -- --deny warnings
 	@for features in "" cache jobs; do \
 	  cargo clippy --package platform --no-default-features --features "$$features" --examples --locked -- --deny warnings || exit 1; \
 	done
 
-rules: ## Check and test the alert rules, where promtool is installed
+check-rules: ## Check and test the alert rules, if promtool is installed
 	@dev/rules
 
-k8s-validate: ## Render every overlay; check schemas, network policies and the analysis, where kubectl and jq are installed
+check-manifests: ## Render every overlay; check schemas, network policies and the analysis, if kubectl and jq are installed
 	@if command -v kubectl >/dev/null && command -v jq >/dev/null; then k8s/validate.sh; \
-	else echo "k8s-validate: skipped, it needs kubectl (https://kubernetes.io/docs/tasks/tools/) and jq"; fi
+	else echo "check-manifests: skipped, it needs kubectl (https://kubernetes.io/docs/tasks/tools/) and jq"; fi
 
-deny: ## Check bans, licences and sources, where cargo-deny is installed
+deny: ## Check banned crates, licences and sources, if cargo-deny is installed
 	@if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; \
 	else echo "deny: skipped, cargo-deny is not installed (cargo install cargo-deny --locked)"; fi
 
-fresh: ## Fail where a generated file is stale
+check-generated: ## Fail if a generated file is stale
 	@dev/with-services test dev/generate --check
 
-generate: ## Write the generated files: types of queries, contract, pages, payloads, the client's codes
+generate: ## Write the generated files: query types, OpenAPI contract, pages, job payloads, client codes
 	@dev/with-services test dev/generate
 
-bench-quick: ## Print round trips per request, memory at rest and time to start, of the release build
+bench-quick: ## Measure the release build: round trips per request, idle memory, start-up time
 	@cargo build --release --locked -p api
 	@dev/with-services test cargo run --quiet --locked -p tools -- bench $(TARGET)/release/api
 
-telemetry-check: ## Check rules, dashboards and runbooks against a real scrape; test the alerts, where promtool is installed
+check-telemetry: ## Check rules, dashboards and runbooks against a real scrape; test the alerts, if promtool is installed
 	@dev/with-services test cargo test --quiet --workspace --locked -- telemetry::
 	@dev/rules
 
-up: ## Start the whole stack with docker compose, and wait until it is healthy (WITHOUT=grafana leaves it out)
+up: ## Start the stack with docker compose and wait until it is healthy (WITHOUT=grafana omits a service)
 	@dev/stack up
 
-down: ## Stop the stack and remove its data
+down: ## Stop the stack and delete its data
 	@dev/stack down
 
 # sample: begin
-smoke: ## Provoke each kind of answer from the stack, and print its trace
+smoke: ## Trigger each kind of response on the stack and print its trace
 	@dev/stack smoke
 
-panels: ## Run the query of every dashboard panel against the stack; each must return data
-	@dev/stack panels
+check-dashboards: ## Run the query of every dashboard panel on the stack; each must return data
+	@dev/stack check-dashboards
 
-drill: ## Bring a fault about in the stack, under load, and see what tells of it: make drill FAULT=postgres-down
+drill: ## Inject a fault under load; verify the alert, the trace and recovery: make drill FAULT=postgres-down
 	@dev/stack drill $(FAULT)
 
-drill-all: ## Every drill; some 35 minutes
+drill-all: ## Run every drill (about 35 minutes)
 	@dev/stack drill-all
 # sample: end
 
-image: ## Build the images, named by content (LOAD='kind load docker-image' or PUSH=registry/team brings them where they run)
+image: ## Build the images, named by content; load them into a cluster (LOAD='kind load docker-image') or push them (PUSH=registry/team)
 	@dev/image
 
-deploy: ## Put everything in the cluster of kubectl at once: make deploy ENV=local [IMAGE=…]
+deploy: ## Deploy everything to kubectl's cluster, without analysis: make deploy ENV=local [IMAGE=…]
 	@k8s/release.sh deploy $(IMAGE)
 
-release: ## Release an image step by step, judged all the way: make release ENV=production IMAGE=…@sha256:…
+release: ## Release an image in steps, with analysis: make release ENV=production IMAGE=…@sha256:…
 	@k8s/release.sh release $(IMAGE)
 
-rollback: ## Bring the last promoted release back, at once
+rollback: ## Restore the last promoted release, without steps
 	@k8s/release.sh rollback
 
-abort: ## Stop the release that is under way
+abort: ## Stop the release in progress
 	@k8s/release.sh abort
 
-promote: ## Skip what is left of a release's steps, unjudged: make promote ENV=… REASON='…'
+promote: ## Skip the remaining steps of a release, without analysis: make promote ENV=… REASON='…'
 	@k8s/release.sh promote $(if $(REASON),'$(subst ','\'',$(REASON))')
 
-release-status: ## What serves in the cluster, what is under way, what was promoted
+release-status: ## Show what serves in the cluster, what is in progress and what was promoted
 	@k8s/release.sh status
 
 # sample: begin
-drill-rollout: ## Sick releases on the cluster of kubectl, under load: each must be taken back ([SCENARIO=…] [RUNS=3])
+drill-rollout: ## Release good and faulty images to kubectl's cluster under load; verify promotion and rollback ([SCENARIO=…] [RUNS=3])
 	@cargo run --quiet --locked -p tools -- drill-rollout $(SCENARIO)
 # sample: end
 
-test-compat: ## Prove that the release before works beside this one: its tests on this schema, and jobs both ways (RELEASE=v1.4)
+test-compat: ## Check that the previous release works beside this one: its tests on this schema, jobs both ways (RELEASE=v1.4)
 	@dev/compat
 
 # sample: begin
-soak-jobs: ## Place 10,000 orders while their worker is killed 20 times; each must be confirmed once
+soak: ## Place 10,000 orders and kill the worker 20 times; each order must be confirmed once
 	@cargo build --release --locked -p api
 	@dev/with-services test cargo run --quiet --locked -p tools -- soak $(TARGET)/release/api
 # sample: end
@@ -111,10 +113,10 @@ soak-jobs: ## Place 10,000 orders while their worker is killed 20 times; each mu
 -include template/template.mk
 
 # sample: begin
-remove-sample: ## Take the sample out, once your first resource is in place
+remove-sample: ## Remove the sample, once your first resource is in place
 	@dev/remove-sample
 # sample: end
 
-clean: ## Remove builds and local data
+clean: ## Delete builds and local data
 	@cargo clean
 	@rm -rf .dev

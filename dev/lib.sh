@@ -1,4 +1,5 @@
-# Shared by the scripts of this folder. Sourced, not run; bash 3.2 (macOS) must understand it.
+# shellcheck shell=bash
+# Functions shared by the scripts. Sourced, not run; must work with bash 3.2 (macOS).
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 
@@ -15,20 +16,20 @@ need_rust() {
 
 port_in_use() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# The first port from $1 on that nobody listens on.
+# The first free port, from $1 upwards.
 free_port() {
   local port=$1
   while port_in_use "$port"; do port=$((port + 1)); done
   echo "$port"
 }
 
-# The service's name, from the one place that has it.
+# The service's name, from the only file that contains it.
 service_name() { sed -n 's/^name = "\(.*\)"$/\1/p' services/api/config/default.toml; }
 
-# What the images' names begin with.
+# The prefix of the image names.
 image_name() { sed -n 's/.*name: api, newName: "\(.*\)-api".*/\1/p' k8s/components/names/kustomization.yaml; }
 
-# Whether the service ($1) has this command: one without jobs has none for them.
+# Whether the binary $1 has the command $2. A service without jobs has no commands for them.
 has_command() {
   local help
   help=$("$1" --help) || die "$1 --help fails; the reason is above"

@@ -1,11 +1,12 @@
-# Postgres and Redis for `make run`, `make test` and whatever else needs them. Sourced after lib.sh.
+# shellcheck shell=bash
+# Postgres and Redis for `make run`, `make test` and others. Sourced after lib.sh.
 #
-#   start_services FOLDER   sets APP__DATABASE__URL and APP__REDIS__URL, and PSQL to a command that opens the former
-#   stop_services           stops what was started, nothing else
+#   start_services FOLDER   sets APP__DATABASE__URL and APP__REDIS__URL, and PSQL to a command that opens the database
+#   stop_services           stops only what start_services started
 #
-# Each of the two comes from the first of these that there is: the variable itself, when it is set; a running
-# Docker engine (docker-compose.yml); local programs, installed where that is possible. SERVICES_FROM=docker or
-# SERVICES_FROM=local decides between the last two. Data of local programs is under .dev/FOLDER.
+# Each service comes from the first of these that is available: its variable, if set; a running Docker engine
+# (docker-compose.yml); local programs, which are installed if possible. SERVICES_FROM=docker or SERVICES_FROM=local
+# chooses between the last two. Local programs keep their data under .dev/FOLDER.
 
 STARTED=()
 
@@ -31,7 +32,7 @@ start_services() {
       if docker_runs && start_with_docker "${wanted[@]}"; then return 0; fi
       start_locally "${wanted[@]}"
       ;;
-    *) die "SERVICES_FROM is '$SERVICES_FROM'; it can be docker or local" ;;
+    *) die "SERVICES_FROM is '$SERVICES_FROM'; it must be docker or local" ;;
   esac
 }
 
@@ -51,7 +52,10 @@ compose_project() { echo "$(service_name | tr _ -)-$FOLDER"; }
 compose() { docker compose --project-name "$(compose_project)" "$@"; }
 
 start_with_docker() {
-  docker_runs || { echo "no Docker engine with compose answers" >&2; return 1; }
+  docker_runs || {
+    echo "no Docker engine with compose responds" >&2
+    return 1
+  }
   say "starting $* with docker compose"
   export POSTGRES_PORT REDIS_PORT POSTGRES_DB=$DATABASE
   POSTGRES_PORT=$(free_port 15432)
@@ -62,7 +66,8 @@ start_with_docker() {
     return 1
   fi
   STARTED+=(stop_docker)
-  export PSQL="docker compose --project-name $(compose_project) exec -T postgres psql --username=app $DATABASE"
+  PSQL="docker compose --project-name $(compose_project) exec -T postgres psql --username=app $DATABASE"
+  export PSQL
   announce "$@"
 }
 
@@ -76,7 +81,7 @@ stop_docker() {
 start_locally() {
   local service
   for service in "$@"; do find_program "$service" || install_programs "$@"; done
-  for service in "$@"; do find_program "$service" || die "$service is installed, but its program cannot be found; put its folder into PATH"; done
+  for service in "$@"; do find_program "$service" || die "$service is installed, but its program cannot be found; add its folder to PATH"; done
   for service in "$@"; do "start_local_$service"; done
   announce "$@"
 }
@@ -86,7 +91,7 @@ find_program() {
   case $1 in
     redis) has redis-server ;;
     postgres)
-      # The newest wins. Debian keeps the server's programs out of PATH, and so does Homebrew.
+      # The newest version wins. Debian and Homebrew do not put the server's programs into PATH.
       for folder in "$(dirname "$(command -v initdb || echo /none)")" \
         /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin \
         $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -t/ -k5,5n); do
@@ -113,7 +118,7 @@ install_programs() {
     say "installing postgresql@17 and redis with Homebrew"
     brew install postgresql@17 redis >&2 || die "Homebrew could not install postgresql@17 and redis; the reason is above"
   else
-    die "Postgres and Redis are missing; start Docker, or install the servers of both (postgres, redis-server)"
+    die "Postgres and Redis are missing; start Docker, or install both servers (postgres, redis-server)"
   fi
 }
 
@@ -131,14 +136,14 @@ start_local_postgres() {
   local server=$POSTGRES_FOLDER/data log=$POSTGRES_FOLDER/postgres.log port speed=()
   refuse_what_does_not_fit "$server"
   if [ ! -d "$server" ]; then create_cluster "$server"; fi
-  # Tests throw their databases away; nothing has to survive a power cut.
+  # Tests discard their databases, so nothing has to survive a power failure.
   if [ "$FOLDER" = test ]; then speed=(-c fsync=off -c synchronous_commit=off -c full_page_writes=off); fi
   port=$(free_port 15432)
   STARTED+=(stop_local_postgres)
   if ! as_postgres "$POSTGRES_BIN/pg_ctl" --pgdata="$server" --log="$log" --wait --timeout=60 --silent start \
     --options="-c port=$port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=500 ${speed[*]-}" >&2; then
     tail -n 5 "$log" >&2
-    die "Postgres did not start; its last words are above, all of them in $log. Deleting $POSTGRES_FOLDER starts afresh"
+    die "Postgres did not start; the end of its log is above, the whole log is $log. To start from scratch, delete $POSTGRES_FOLDER"
   fi
   export APP__DATABASE__URL=postgres://app:app@127.0.0.1:$port/$DATABASE
   export PSQL="$POSTGRES_BIN/psql $APP__DATABASE__URL"
@@ -148,23 +153,26 @@ start_local_postgres() {
   fi
 }
 
-# A folder that the unprivileged user can reach. Below root's home there is none: then the data lives in a
-# temporary folder and is deleted at the end.
+# Sets a folder that the unprivileged user can access. Below root's home there is none; then the data is kept in a
+# temporary folder, which is deleted at the end.
 choose_postgres_folder() {
   POSTGRES_FOLDER=$DATA/postgres
-  [ "$(id -u)" = 0 ] || { mkdir -p "$POSTGRES_FOLDER"; return 0; }
+  [ "$(id -u)" = 0 ] || {
+    mkdir -p "$POSTGRES_FOLDER"
+    return 0
+  }
   POSTGRES_USER_NAME=postgres
   id postgres >/dev/null 2>&1 || POSTGRES_USER_NAME=nobody
   mkdir -p "$POSTGRES_FOLDER"
   if ! as_postgres test -x "$POSTGRES_FOLDER"; then
     POSTGRES_FOLDER=$(mktemp -d "${TMPDIR:-/tmp}/postgres.XXXXXX")
     TEMPORARY_FOLDER=$POSTGRES_FOLDER
-    say "the user $POSTGRES_USER_NAME cannot reach $DATA: Postgres keeps its data in $POSTGRES_FOLDER until it stops"
+    say "the user $POSTGRES_USER_NAME cannot access $DATA: Postgres keeps its data in $POSTGRES_FOLDER until it stops"
   fi
   chown "$POSTGRES_USER_NAME" "$POSTGRES_FOLDER"
 }
 
-# initdb works on a folder of another name, so that a cluster that is there is a whole one.
+# initdb works in a temporary folder, so that an existing cluster is always complete.
 create_cluster() {
   say "creating a Postgres cluster in ${1#"$PWD"/}"
   local password=$POSTGRES_FOLDER/password
@@ -184,13 +192,13 @@ refuse_what_does_not_fit() {
   if [ -f "$1/postmaster.pid" ]; then
     pid=$(head -n 1 "$1/postmaster.pid")
     if ps -p "$pid" -o comm= 2>/dev/null | grep -q postgres; then
-      die "Postgres already runs on ${1#"$PWD"/} (process $pid): stop the other \`make $FOLDER\`, or that process with \`kill $pid\`"
+      die "Postgres is already running on ${1#"$PWD"/} (process $pid): stop the other \`make $FOLDER\`, or that process with \`kill $pid\`"
     fi
   fi
   version=$(cat "$1/PG_VERSION")
   case $("$POSTGRES_BIN/postgres" --version) in
     *" $version."* | *" $version "* | *" $version") ;;
-    *) die "${1#"$PWD"/} was made by Postgres $version, and $POSTGRES_BIN is another version; delete .dev to start afresh" ;;
+    *) die "${1#"$PWD"/} was created by Postgres $version, but $POSTGRES_BIN is another version; delete .dev to start from scratch" ;;
   esac
 }
 
@@ -212,7 +220,7 @@ start_local_redis() {
   local tries=0
   until port_in_use "$port"; do
     tries=$((tries + 1))
-    [ $tries -lt 100 ] || die "Redis does not answer on port $port; its log is $DATA/redis/redis.log"
+    [ $tries -lt 100 ] || die "Redis does not respond on port $port; its log is $DATA/redis/redis.log"
     sleep 0.1
   done
   export APP__REDIS__URL=redis://127.0.0.1:$port

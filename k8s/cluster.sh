@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What release.sh asks the cluster, and tells it. Sourced, not run; bash 3.2 (macOS) must understand it.
 
 ROLLOUTS=https://github.com/argoproj/argo-rollouts/releases/download/v1.10.1/install.yaml
@@ -111,9 +112,19 @@ migrate() {
   while :; do
     state=$(k get job migrate --output jsonpath='{range .status.conditions[?(@.status=="True")]}{.type} {.reason} {end}') || true
     case $state in
-      *Complete*) migration_said Succeeded 1; return 0 ;;
-      *DeadlineExceeded*) echo "the migration took longer than its Job may"; return 2 ;;
-      *Failed*) echo "the migration failed:"; migration_said Failed 5; return 1 ;;
+      *Complete*)
+        migration_said Succeeded 1
+        return 0
+        ;;
+      *DeadlineExceeded*)
+        echo "the migration took longer than its Job may"
+        return 2
+        ;;
+      *Failed*)
+        echo "the migration failed:"
+        migration_said Failed 5
+        return 1
+        ;;
     esac
     [ "$(left)" -gt 0 ] || break
     sleep 1
@@ -136,7 +147,10 @@ L
 # As `look`, when the controller has seen what is there: after each scaling, and after its own restart, it is behind.
 look_well() {
   local until=$((SECONDS + 30))
-  until look; observed; do
+  until
+    look
+    observed
+  do
     [ $SECONDS -lt $until ] || die "the controller of Argo Rollouts does not answer: kubectl --namespace argo-rollouts get pods"
     sleep 1
   done
@@ -145,7 +159,7 @@ look_well() {
 observed() { [ -n "$GENERATION" ] && [ "$GENERATION" = "$OBSERVED" ]; }
 # It cannot begin: its ReplicaSet may not be made (a quota, an admission policy), or the manifest is wrong. Then the
 # status still speaks of the release that serves.
-is_refused() { observed && case $REASON/$MESSAGE in ReplicaSetCreateError/* | */InvalidSpec:*) ;; *) return 1 ;; esac; }
+is_refused() { observed && case $REASON/$MESSAGE in ReplicaSetCreateError/* | */InvalidSpec:*) ;; *) return 1 ;; esac }
 # What the Rollout names serves; pods may come and go all the same.
 is_settled() { observed && ! is_refused && [ "$HASH" = "$STABLE" ]; }
 is_healthy() { is_settled && [ "$PHASE" = Healthy ]; }
@@ -188,8 +202,14 @@ all_pods_are_there() {
 # After an abort, until the pods of the release are gone and the old ones are all there.
 wait_until_old_serves() {
   local until=$((SECONDS + 180))
-  while look; [ -z "$GENERATION" ] || [ "${NEW:-0}" -gt 0 ] || [ "${AVAILABLE:-0}" -lt "${PODS:-0}" ]; do
-    [ $SECONDS -lt $until ] || { echo "[$(elapsed) s] not every old pod is back yet: $(progress). $(hint_pods)"; return 1; }
+  while
+    look
+    [ -z "$GENERATION" ] || [ "${NEW:-0}" -gt 0 ] || [ "${AVAILABLE:-0}" -lt "${PODS:-0}" ]
+  do
+    [ $SECONDS -lt $until ] || {
+      echo "[$(elapsed) s] not every old pod is back yet: $(progress). $(hint_pods)"
+      return 1
+    }
     sleep 1
   done
   echo "[$(elapsed) s] all $AVAILABLE pods are of the old release"
@@ -212,7 +232,8 @@ budget() {
   service=$(k get rollout api --output jsonpath='{.metadata.labels.app\.kubernetes\.io/part-of}') || die "the error budget could not be asked for; the reason is above"
   metrics=$(kubectl create --dry-run=client --filename "$WORK/needs.yaml" --output jsonpath='{.kind}|{.metadata.name}|{.spec.metrics}{"\n"}' |
     sed -n 's/^AnalysisTemplate|error-budget|//p')
-  run=$(k create --output name --filename - <<A
+  run=$(
+    k create --output name --filename - <<A
 { "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisRun", "metadata": { "generateName": "error-budget-" },
   "spec": {
     "args": [{ "name": "service", "value": "$service" }, { "name": "namespace", "value": "$NAMESPACE" }],
@@ -269,7 +290,8 @@ record_of() { recorded promoted | awk -v hash="$1" '$2 == hash { name = $1 } END
 
 # Where something is under way, was refused or aborted: the release that serves. Otherwise: the one before that.
 record_before() {
-  if is_settled; then recorded promoted | awk -v hash="$HASH" '$2 == hash { exit } { name = $1 } END { print name }'
+  if is_settled; then
+    recorded promoted | awk -v hash="$HASH" '$2 == hash { exit } { name = $1 } END { print name }'
   else record_of "$STABLE"; fi
 }
 
@@ -296,9 +318,12 @@ worker_is_there() { k rollout status deployment/worker --timeout="$(at_least 300
 hint_pods() { echo "See: kubectl --namespace $NAMESPACE get pods,events"; }
 
 hint_not_healthy() {
-  if is_aborted; then echo "a release was taken back; \`make rollback ENV=$ENV\` makes it Healthy"
-  elif is_refused; then echo "it was refused ($(message)); \`make abort ENV=$ENV\` puts back what serves"
-  elif is_settled; then echo "its pods come and go ($MESSAGE). $(hint_pods)"
+  if is_aborted; then
+    echo "a release was taken back; \`make rollback ENV=$ENV\` makes it Healthy"
+  elif is_refused; then
+    echo "it was refused ($(message)); \`make abort ENV=$ENV\` puts back what serves"
+  elif is_settled; then
+    echo "its pods come and go ($MESSAGE). $(hint_pods)"
   else echo "a release is under way; \`make release-status ENV=$ENV\`, \`make abort ENV=$ENV\`"; fi
 }
 

@@ -66,7 +66,10 @@ release() { # IMAGE
   if ! k apply --filename "$WORK/worker.yaml" >/dev/null || ! worker_is_there; then
     echo "[$(elapsed) s] the worker did not come up, so the service is taken back, too. $(hint_pods)"
     DEADLINE=$(($(elapsed) + 300))
-    rollback_to "$before" || { hint_after; die "it could not be taken back whole; once what is in the way is gone: make rollback ENV=$ENV"; }
+    rollback_to "$before" || {
+      hint_after
+      die "it could not be taken back whole; once what is in the way is gone: make rollback ENV=$ENV"
+    }
     verdict deadline 4
   fi
   by_hand=$(k get rollout api --output jsonpath='{.metadata.annotations.promoted-by-hand}') || true
@@ -77,7 +80,10 @@ release() { # IMAGE
 # Pods that are just coming up, after a deploy or at the autoscaler's word, are waited for.
 wait_until_healthy() {
   local until=$((SECONDS + 120))
-  while look_well; ! is_healthy; do
+  while
+    look_well
+    ! is_healthy
+  do
     if is_aborted || ! is_settled || [ $SECONDS -gt $until ]; then die "the Rollout is $PHASE: $(hint_not_healthy)"; fi
     sleep 1
   done
@@ -137,8 +143,10 @@ follow() {
     fi
     sleep 1
   done
-  if [ -z "$released" ]; then echo "[$(elapsed) s] no pod had to change: this is the release that served before"
-  elif is_healthy; then echo "[$(elapsed) s] all ${AVAILABLE:-0} pods are of the new release"
+  if [ -z "$released" ]; then
+    echo "[$(elapsed) s] no pod had to change: this is the release that served before"
+  elif is_healthy; then
+    echo "[$(elapsed) s] all ${AVAILABLE:-0} pods are of the new release"
   else echo "[$(elapsed) s] it is promoted, but not all of its pods are well: $(progress). $(hint_pods)"; fi
 }
 
@@ -147,7 +155,10 @@ is_promoted() { [ -n "$released" ] && [ "$released" = "$STABLE" ]; }
 # Whatever has begun, or would as soon as it is not refused any more, must not go on without somebody who follows it.
 take_back_if_begun() {
   local until=$((SECONDS + 180))
-  until look; observed && { [ "$HASH" = "$STABLE" ] || take_back; }; do
+  until
+    look
+    observed && { [ "$HASH" = "$STABLE" ] || take_back; }
+  do
     [ $SECONDS -lt $until ] || die "it could not be taken back, and goes on in the cluster: make release-status ENV=$ENV, make abort ENV=$ENV"
     sleep 1
   done
@@ -195,7 +206,10 @@ abort() {
   STEPS=$(steps)
   k annotate rollout api rolling-back-to- >/dev/null
   if is_refused; then
-    rollback_to "$(record_of "$STABLE")" || { hint_after; die "the Rollout still names what was refused: $(message)"; }
+    rollback_to "$(record_of "$STABLE")" || {
+      hint_after
+      die "the Rollout still names what was refused: $(message)"
+    }
   else
     take_back
     wait_until_old_serves || exit 1
@@ -211,7 +225,10 @@ promote() { # REASON
   say "skipping what is left of the steps, unjudged: $1"
   k annotate rollout api --overwrite "promoted-by-hand=$1" >/dev/null
   unpause
-  until look; is_healthy; do
+  until
+    look
+    is_healthy
+  do
     ! is_aborted || die "it was taken back meanwhile: $MESSAGE"
     [ "$(left)" -gt 0 ] || die "not through in $DEADLINE s: $(message). $(hint_pods)"
     ! observed || [ "$HASH" = "$STABLE" ] || patch_status '{"promoteFull":true}' || true
@@ -237,8 +254,14 @@ status() {
 
 case "${1:-} $#" in
   "deploy 1" | "deploy 2" | "release 2" | "promote 2" | "rollback 1" | "abort 1" | "status 1") ;;
-  "--help 1" | "-h 1") usage; exit ;;
-  *) usage >&2; exit 64 ;;
+  "--help 1" | "-h 1")
+    usage
+    exit
+    ;;
+  *)
+    usage >&2
+    exit 64
+    ;;
 esac
 begin "$1"
 "$@"

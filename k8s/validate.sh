@@ -8,7 +8,15 @@
 # in docs/ROLLOUTS.md; the images, against docker-compose.yml; the queries of the analysis, and their tests.
 set -euo pipefail
 usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
-case "${1:-} $#" in " 0" | "--all 1") ;; "--help 1" | "-h 1") usage; exit ;; *) usage >&2; exit 2 ;; esac
+case "${1:-} $#" in " 0" | "--all 1") ;; "--help 1" | "-h 1")
+  usage
+  exit
+  ;;
+*)
+  usage >&2
+  exit 2
+  ;;
+esac
 cd "$(dirname "$0")/.."
 . dev/lib.sh
 ALL=${1:-}
@@ -52,7 +60,10 @@ rules() { # OVERLAY
 }
 
 network() { # OVERLAY
-  jq -r -f k8s/tests/network.jq "$WORK/$1.json" >"$WORK/network" || { fault "$1: NetworkPolicies; the reason is above"; return; }
+  jq -r -f k8s/tests/network.jq "$WORK/$1.json" >"$WORK/network" || {
+    fault "$1: NetworkPolicies; the reason is above"
+    return
+  }
   awk -v overlay="$1" '/^<!-- who talks to whom:/ { inside = index($0, overlay); rows = 0 } inside && /^\|/ && ++rows > 2 { print } /^$/ && rows { inside = 0 }' \
     docs/ROLLOUTS.md | sed 's/ <!-- sample -->$//' >"$WORK/documented"
   diff -u --label docs/ROLLOUTS.md "$WORK/documented" --label "what the policies of $1 say" "$WORK/network" >&2 ||
@@ -78,7 +89,10 @@ schemas() {
   can schemas kubeconform "go install github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0" || return 0
   if can "schemas of Argo Rollouts" go https://go.dev/doc/install; then
     mkdir "$WORK/schemas"
-    k8s/tests/schemas.sh "$WORK/schemas" || { fault "the schemas could not be made; the reason is above"; return 0; }
+    k8s/tests/schemas.sh "$WORK/schemas" || {
+      fault "the schemas could not be made; the reason is above"
+      return 0
+    }
   else
     # Those of Kubernetes come from kubeconform's own place on the internet.
     locations=(-ignore-missing-schemas)

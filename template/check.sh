@@ -1,19 +1,25 @@
 #!/usr/bin/env bash
-# Generates projects from the last commit and proves that they build, pass their own checks and serve.
+# Generates projects from the last commit and checks that they build, pass their own checks and serve.
 #
-#   template/check.sh      needs what `make check` and `make new` need; about as long as three `make check`
+#   template/check.sh      needs the tools of `make check` and `make new`; takes about as long as three `make check`
 set -euo pipefail
-[ $# -eq 0 ] || { sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -eq 0 ] || {
+  sed -n '2,4s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+}
 cd "$(dirname "$0")/.."
 . dev/lib.sh
 ROOT=$PWD
 OWN_NAME=$(service_name)
-# One folder for all generated projects, and not this repository's: cargo tells projects of the same layout apart
-# only by the age of their files, so each is touched before it is built.
+# One build folder for all generated projects, separate from this repository's. cargo distinguishes projects with the
+# same layout only by the age of their files, so each project is touched before it is built.
 export CARGO_TARGET_DIR=$ROOT/target/template
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
-chmod 755 "$WORK" # Postgres runs as another user and must get through.
+chmod 755 "$WORK" # Postgres runs as another user and needs access.
+
+# The commands in the blocks of a README, without their comments.
+commands_of() { sed -n '/^```sh$/,/^```$/p' "$1" | sed '/^```/d; s/ *#.*//'; }
 
 enter() {
   cd "$WORK/$1"
@@ -21,59 +27,94 @@ enter() {
 }
 
 generated_under_the_own_name_is_the_same() {
-  say "1/5 a project of the same name is the same but for the twins"
+  say "1/5 a project with the same name differs only in its twins"
   mkdir "$WORK/export"
   git archive HEAD | tar -x -C "$WORK/export"
-  (cd "$WORK/export" && rm -rf $(sed -n '/^ignore/,/^]/s/^ *"\(.*\)",/\1/p' cargo-generate.toml) cargo-generate.toml)
+  (cd "$WORK/export" && sed -n '/^ignore/,/^]/s/^ *"\(.*\)",/\1/p' cargo-generate.toml | xargs rm -rf cargo-generate.toml)
   find "$WORK/export" -name '*.liquid' -delete
   template/new.sh "$OWN_NAME" "$WORK"
   # A twin that is not rendered still has its braces.
   if grep -rn '{{ *project-name' "$WORK/$OWN_NAME" >&2; then die "cargo-generate.toml does not include every twin"; fi
   diff -r --exclude=.git "$WORK/export" "$WORK/$OWN_NAME" >"$WORK/difference" || true
-  # Two twins say the same under the own name; the README is another one.
+  # With the same name, every twin but the README renders to the same text.
   grep -v '^[<>0-9-]' "$WORK/difference" | grep -v '^diff .*/README.md ' >"$WORK/unexpected" || true
-  [ ! -s "$WORK/unexpected" ] || { cat "$WORK/difference" >&2; die "a generated project differs in more than its twins"; }
-  both() { sed -n '/^## The first 15 minutes/,/^Where to look next/p' "$1"; }
-  diff <(both "$WORK/export/README.md") <(both "$WORK/$OWN_NAME/README.md") >&2 || die "the READMEs differ after \"The first 15 minutes\""
+  [ ! -s "$WORK/unexpected" ] || {
+    cat "$WORK/difference" >&2
+    die "a generated project differs in more than its twins"
+  }
 }
 
 no_trace_of_the_own_name_is_left() {
-  say "2/5 a project of another name knows nothing of this one"
+  say "2/5 a project with another name does not contain this name"
   template/new.sh my_long-name-2 "$WORK"
   cd "$WORK/my_long-name-2"
-  if grep -rIi --exclude-dir=.git "$OWN_NAME" . >&2; then die "the name $OWN_NAME is left in the generated project"; fi
+  if grep -rIi --exclude-dir=.git "$OWN_NAME" . >&2; then die "the generated project still contains the name $OWN_NAME"; fi
   [ "$(service_name)" = my_long-name-2 ] || die "the generated service is named $(service_name)"
-  grep -q 'POSTGRES_DB=my_long_name_2' .env.example || die "the database in .env.example is misnamed"
-  grep -q '^namespace: "my-long-name-2"$' k8s/components/names/kustomization.yaml || die "the namespace is misnamed"
+  grep -q 'POSTGRES_DB=my_long_name_2' .env.example || die "the database in .env.example has the wrong name"
+  grep -q '^namespace: "my-long-name-2"$' k8s/components/names/kustomization.yaml || die "the namespace has the wrong name"
   # shellcheck disable=SC2016
-  grep -q '\${{ github.ref }}' .github/workflows/ci.yml || die "cargo-generate has eaten the braces of ci.yml"
+  grep -q '\${{ github.ref }}' .github/workflows/ci.yml || die "cargo-generate removed the braces from ci.yml"
   if has actionlint; then actionlint .github/workflows/ci.yml; else say "actionlint is not installed (go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12): skipped"; fi
-  cmp Cargo.lock "$ROOT/Cargo.lock" || die "the lockfile is another one"
+  cmp Cargo.lock "$ROOT/Cargo.lock" || die "the lockfile differs"
 }
 
-it_passes_its_own_checks_and_serves() {
-  say "3/5 it passes its own checks, and serves"
-  enter my_long-name-2
-  make check
+# Runs each command of the template's README, and then each of the README in the project that they create.
+the_commands_of_both_readmes_work() {
+  say "3/5 the commands of the README create a project; it passes its own checks, and serves"
+  cd "$WORK"
+  local command
+  while IFS= read -r command <&3; do
+    say "README.md: $command"
+    case $command in
+      "cargo install cargo-generate@"*) has cargo-generate || die "cargo-generate is missing" ;;
+      "cargo generate --git <repository> "*) USER=${USER:-$(id -un)} eval "${command/<repository>/\"$ROOT\"}" ;;
+      "cd billing") enter billing ;;
+      "make run") ;; # the first command of the project's README, below
+      *) die "README.md has a command that this check does not know" ;;
+    esac
+  done 3< <(commands_of "$ROOT/README.md")
+  mkdir "$WORK/made"
+  (cd "$ROOT" && make new NAME=billing DEST="$WORK/made")
+  diff -r --exclude=.git "$WORK/billing" "$WORK/made/billing" || die "cargo generate and make new create different projects"
+
+  while IFS= read -r command <&3; do
+    say "the project's README.md: $command"
+    case $command in
+      "make run") it_serves ;;
+      "make test") make --dry-run check | grep -q 'cargo test --workspace' || die "make check does not run make test" ;;
+      "make check") make check ;;
+      *) die "the project's README.md has a command that this check does not know" ;;
+    esac
+  done 3< <(commands_of README.md)
+}
+
+it_serves() {
   find . -path ./.dev -prune -o -path ./.git -prune -o -print | sort >"$WORK/before"
-  APP__HTTP__PORT=$(free_port 18080) APP__HTTP__MANAGEMENT_PORT=$(free_port 18180) dev/run >"$WORK/run.log" 2>&1 &
+  APP__HTTP__PORT=$(free_port 18080) APP__HTTP__MANAGEMENT_PORT=$(free_port 18180) make run >"$WORK/run.log" 2>&1 &
   local run=$! tries=0 served
   until grep -q 'Ctrl-C stops everything' "$WORK/run.log"; do
     tries=$((tries + 1))
-    if [ $tries -gt 3000 ] || ! kill -0 $run 2>/dev/null; then cat "$WORK/run.log" >&2; die "make run did not come to serve"; fi
+    if [ $tries -gt 3000 ] || ! kill -0 $run 2>/dev/null; then
+      cat "$WORK/run.log" >&2
+      die "make run did not start to serve"
+    fi
     sleep 0.1
   done
-  # The first of the printed lines, as a reader would copy it.
+  # The first printed request, as a reader would copy it.
   served=$(bash -c "$(sed -n '/^export TOKEN/p; /^# 201/,/^curl/p' "$WORK/run.log")" 2>/dev/null)
   kill -TERM $run
   wait $run || true
-  case $served in "HTTP/1.1 201 Created"*) ;; *) cat "$WORK/run.log" >&2; die "an order was answered with: $served" ;; esac
+  case $served in "HTTP/1.1 201 Created"*) ;; *)
+    cat "$WORK/run.log" >&2
+    die "the response to an order was: $served"
+    ;;
+  esac
   find . -path ./.dev -prune -o -path ./.git -prune -o -print | sort >"$WORK/after"
-  diff "$WORK/before" "$WORK/after" || die "make run left something behind besides .dev"
+  diff "$WORK/before" "$WORK/after" || die "make run left files outside .dev"
 }
 
 two_projects_on_the_same_servers_do_not_meet() {
-  say "4/5 two projects on one Postgres and one Redis do not touch each other"
+  say "4/5 two projects on one Postgres and one Redis do not affect each other"
   (enter "$OWN_NAME" && cargo build --quiet --locked -p api && cp "$CARGO_TARGET_DIR/debug/api" "$WORK/api-b")
   enter my_long-name-2
   cargo build --quiet --locked -p api && cp "$CARGO_TARGET_DIR/debug/api" "$WORK/api-a"
@@ -81,22 +122,22 @@ two_projects_on_the_same_servers_do_not_meet() {
 }
 
 the_recipes_work() {
-  say "5/5 the recipes: an endpoint, a job and a dependency are added, the sample removed"
+  say "5/5 the recipes add an endpoint, a job and a dependency, and remove the sample"
   template/new.sh third "$WORK"
   enter third
   for added in endpoint job dependency; do git apply --whitespace=error-all "docs/recipes/add-$added.patch"; done
   cp -R docs/recipes "$WORK/recipes"
   make remove-sample
   diff -r "$WORK/recipes" docs/recipes || die "removing the sample changes the recipes"
-  if grep -rIil --exclude-dir=.git --include='*.rs' --include='*.sql' --include='*.sh' 'v1/orders\|order_' . >&2; then die "the sample is still named there"; fi
-  if git grep --untracked -nE '(//|#|<!--) sample(: begin|: end| -->)?$' -- ':!docs/recipes' >&2; then die "a mark of the sample is left"; fi
+  if grep -rIil --exclude-dir=.git --include='*.rs' --include='*.sql' --include='*.sh' 'v1/orders\|order_' . >&2; then die "the lines above still mention the sample"; fi
+  if git grep --untracked -nE '(//|#|<!--) sample(: begin|: end| -->)?$' -- ':!docs/recipes' >&2; then die "the lines above still have a sample mark"; fi
   make generate
   make check
 }
 
 (generated_under_the_own_name_is_the_same)
 (no_trace_of_the_own_name_is_left)
-(it_passes_its_own_checks_and_serves)
+(the_commands_of_both_readmes_work)
 (two_projects_on_the_same_servers_do_not_meet)
 (the_recipes_work)
-say "the template holds"
+say "all checks of the template passed"

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Runs two services on the same Postgres and Redis, and uses the quota of one up: the other must not notice.
+# Runs two services on the same Postgres and Redis and exhausts the quota of one: the other must not be affected.
 #
 #   dev/with-services FOLDER template/neighbours.sh BINARY BINARY
 set -euo pipefail
-[ $# -eq 2 ] || { sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -eq 2 ] || {
+  sed -n '2,4s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+}
 . "$(dirname "$0")/../dev/lib.sh"
 export CONFIG_DIR=services/api/config APP__RATE_LIMIT__BURST=3 APP__RATE_LIMIT__PER_SECOND=1
 SERVER=${APP__DATABASE__URL%/*}
@@ -21,7 +24,7 @@ serve() { # BINARY PORT
   local tries=0
   until curl --silent --fail --output /dev/null "http://127.0.0.1:$APP__HTTP__MANAGEMENT_PORT/readyz"; do
     tries=$((tries + 1))
-    [ $tries -lt 200 ] || die "$1 does not become ready"
+    [ $tries -lt 200 ] || die "$1 did not become ready"
     sleep 0.1
   done
 }
@@ -38,6 +41,6 @@ serve "$2" "$other"
 used_up=$(answers "$one" 4)
 untouched=$(answers "$other" 3)
 for port in "$one" "$other"; do echo "DROP DATABASE neighbour_$port WITH (FORCE);" | $PSQL --quiet --output=/dev/null; done
-[ "$used_up" = "200 200 200 429 " ] || die "the first one answered $used_up"
-[ "$untouched" = "200 200 200 " ] || die "the other one noticed: $untouched"
-say "the quota of one is used up ($used_up), the other is not affected ($untouched)"
+[ "$used_up" = "200 200 200 429 " ] || die "the first service returned $used_up"
+[ "$untouched" = "200 200 200 " ] || die "the second service was affected: $untouched"
+say "the quota of one is exhausted ($used_up), the other is not affected ($untouched)"

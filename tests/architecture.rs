@@ -1,4 +1,4 @@
-//! The architecture, held against `cargo metadata` and the files.
+//! The architecture, checked against `cargo metadata` and the source files.
 
 use std::{
     collections::BTreeMap,
@@ -29,8 +29,8 @@ const ORDER: [&str; 16] = [
 ];
 /// The largest share of the lines under `src/` of crates and services that one crate may have.
 const LARGEST_SHARE: f64 = 0.2;
-const LONGEST_FILE: usize = 400;
-const LONGEST_HALF: usize = 120;
+const MAX_LINES_PER_FILE: usize = 400;
+const MAX_MEDIAN_LINES: usize = 120;
 
 fn root() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -39,11 +39,11 @@ fn root() -> PathBuf {
 
 struct Package {
     name: String,
-    /// Where it is, from the root of the workspace.
+    /// The folder of the package, relative to the root of the workspace.
     folder: String,
-    /// Packages of the workspace that it depends on, those of its tests apart.
+    /// Dependencies within the workspace, without those for tests.
     dependencies: Vec<String>,
-    for_tests: Vec<String>,
+    dev_dependencies: Vec<String>,
 }
 
 fn packages() -> Vec<Package> {
@@ -59,10 +59,10 @@ fn packages() -> Vec<Package> {
     let root = text(&metadata["workspace_root"]);
     let package = |package: &Value| {
         let dependencies = package["dependencies"].as_array().expect("dependencies");
-        let ours = |for_tests: bool| {
+        let in_workspace = |dev: bool| {
             dependencies
                 .iter()
-                .filter(|dependency| (dependency["kind"] == "dev") == for_tests)
+                .filter(|dependency| (dependency["kind"] == "dev") == dev)
                 .map(|dependency| text(&dependency["name"]))
                 .filter(|name| names.contains(name))
                 .collect()
@@ -72,8 +72,8 @@ fn packages() -> Vec<Package> {
         Package {
             name: text(&package["name"]),
             folder: folder.trim_start_matches('/').to_owned(),
-            dependencies: ours(false),
-            for_tests: ours(true),
+            dependencies: in_workspace(false),
+            dev_dependencies: in_workspace(true),
         }
     };
     packages.iter().map(package).collect()
@@ -81,16 +81,16 @@ fn packages() -> Vec<Package> {
 
 #[test]
 fn crates_depend_only_on_those_before_them() {
-    let place = |name: &str| ORDER.iter().position(|crate_name| *crate_name == name);
+    let position = |name: &str| ORDER.iter().position(|crate_name| *crate_name == name);
     let mut checked = 0;
     for package in packages()
         .iter()
         .filter(|package| package.folder.starts_with("crates/"))
     {
-        let own = place(&package.name);
-        let own = own.unwrap_or_else(|| panic!("{} has no place in the order", package.name));
+        let own = position(&package.name);
+        let own = own.unwrap_or_else(|| panic!("ORDER does not list {}", package.name));
         for dependency in &package.dependencies {
-            let before = place(dependency).is_some_and(|other| other < own);
+            let before = position(dependency).is_some_and(|other| other < own);
             assert!(before, "{} must not depend on {dependency}", package.name);
             checked += 1;
         }
@@ -99,7 +99,7 @@ fn crates_depend_only_on_those_before_them() {
 }
 
 #[test]
-fn crates_know_no_service_and_services_not_each_other() {
+fn neither_crates_nor_services_depend_on_a_service() {
     let packages = packages();
     let folder = |name: &str| {
         packages
@@ -108,11 +108,11 @@ fn crates_know_no_service_and_services_not_each_other() {
             .map(|package| &package.folder)
     };
     let is_service = |name: &String| folder(name).is_some_and(|folder| folder.starts_with("services/"));
-    assert!(is_service(&"api".to_owned()), "services are found");
+    assert!(is_service(&"api".to_owned()), "`api` is a service");
     for package in &packages {
-        // The normal dependencies of a crate are those of the test above.
+        // The test above checks the normal dependencies of crates.
         let dependencies = match package.folder.split('/').next() {
-            Some("crates") => &package.for_tests,
+            Some("crates") => &package.dev_dependencies,
             Some("services") => &package.dependencies,
             _ => continue,
         };
@@ -126,7 +126,7 @@ fn crates_know_no_service_and_services_not_each_other() {
 }
 
 #[test]
-fn no_crate_outgrows_the_others() {
+fn no_crate_exceeds_its_share_of_the_code() {
     let mut lines: BTreeMap<String, usize> = BTreeMap::new();
     for package in packages() {
         if package.folder.starts_with("crates/") || package.folder.starts_with("services/") {
@@ -152,21 +152,21 @@ fn files_are_short() {
         .collect();
     lengths.sort();
     let (longest, file) = lengths.last().expect("there are files");
-    assert!(*longest <= LONGEST_FILE, "{file} has {longest} lines");
+    assert!(*longest <= MAX_LINES_PER_FILE, "{file} has {longest} lines");
     let median = lengths[lengths.len() / 2].0;
     assert!(
-        median <= LONGEST_HALF,
+        median <= MAX_MEDIAN_LINES,
         "half of the files have more than {median} lines"
     );
 }
 
-/// A problem type that is in no list would be in no document, and no test would ask for it.
+/// A problem type that no list contains would be neither documented nor tested.
 #[test]
 fn every_problem_type_is_in_a_list() {
     let mut declared = 0;
-    let of_code =
+    let has_code =
         |package: &Package| !package.folder.starts_with("tests") && !package.folder.starts_with("tools");
-    for package in packages().into_iter().filter(of_code) {
+    for package in packages().into_iter().filter(has_code) {
         let texts = sources(&root().join(&package.folder).join("src")).into_iter();
         let source: String = texts.map(|(_, text)| text).collect();
         let declarations = source
@@ -188,7 +188,7 @@ fn lengths(folder: &Path) -> Vec<(usize, String)> {
     sources.map(|(path, text)| (text.lines().count(), path)).collect()
 }
 
-/// Every Rust file below a folder, with its text.
+/// The path and the text of every Rust file below a folder.
 fn sources(folder: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {

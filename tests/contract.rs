@@ -1,4 +1,4 @@
-//! The contract of the service, held against its catalogue.
+//! The contract of the service, checked against its catalogue.
 
 use api::{SERVICE, problems::CATALOGUE};
 use testkit::{assert_contract, assert_scopes};
@@ -14,7 +14,7 @@ fn every_error_of_the_contract_is_in_the_catalogue_under_its_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_operation_with_a_scope_asks_for_it() {
+async fn every_operation_with_a_scope_requires_it() {
     let app = TestApp::start().await;
     let checked = assert_scopes(&app).await;
     assert!(checked > 0, "{checked}");

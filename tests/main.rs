@@ -1,7 +1,8 @@
-//! Black-box tests of the service through HTTP, on real Postgres and Redis.
+//! Acceptance tests of the service through HTTP, with real Postgres and Redis, and checks of the repository.
 
 mod architecture;
 mod catalogue;
+mod changelog;
 mod compat;
 mod contract;
 mod deliveries; // sample
@@ -16,7 +17,7 @@ use reqwest::{Method, Response};
 use serde_json::Value;
 use testkit::UnderTest;
 
-/// The service, as what is tested.
+/// The service under test.
 pub struct Api;
 
 impl UnderTest for Api {
@@ -35,7 +36,7 @@ async fn assert_problem(response: Response, template: &str, method: Method, code
     testkit::assert_problem::<Api>(response, template, method, code).await
 }
 
-/// Triggers one of the service's own problem types; tells whether any test knows it.
+/// Triggers one of the service's own problem types; returns whether any test triggers it.
 async fn trigger(code: &str) -> bool {
     let mut known = false;
     known |= orders::trigger(code).await; // sample

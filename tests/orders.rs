@@ -1,4 +1,4 @@
-//! The sample resource, as a caller meets it.
+//! The sample resource, as a client uses it.
 
 use std::collections::HashSet;
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::{TestApp, assert_problem};
 
-/// An order that keeps all rules.
-pub fn order() -> Value {
+/// A valid order.
+pub(crate) fn order() -> Value {
     json!({
         "customer_email": "ada@example.com", "currency": "EUR", "note": null,
         "items": [{ "sku": "ABC-1234", "quantity": 2, "unit_price_cents": 1999 }]
@@ -17,15 +17,15 @@ pub fn order() -> Value {
 }
 
 /// Places an order.
-pub async fn place(app: &TestApp, order: &Value) -> Response {
+pub(crate) async fn place(app: &TestApp, order: &Value) -> Response {
     let request = app
         .request(Method::POST, "/v1/orders")
         .header("idempotency-key", uuid::Uuid::new_v4().to_string());
-    request.json(order).send().await.expect("an answer")
+    request.json(order).send().await.expect("a response")
 }
 
-/// Places an order and gives its path.
-pub async fn placed(app: &TestApp) -> String {
+/// Places an order and returns its path.
+pub(crate) async fn placed(app: &TestApp) -> String {
     let response = place(app, &order()).await;
     assert_eq!(response.status(), 201);
     response.headers()["location"]
@@ -34,8 +34,8 @@ pub async fn placed(app: &TestApp) -> String {
         .to_owned()
 }
 
-/// The problem types of orders, for the loop over the catalogue; tells whether it knows the code.
-pub async fn trigger(code: &str) -> bool {
+/// Triggers the problem types of orders, for the loop over the catalogue; returns whether `code` is one of them.
+pub(crate) async fn trigger(code: &str) -> bool {
     let app = TestApp::start().await;
     let path = match code {
         "order-not-found" => "/v1/orders/01981f6e-7c1a-7a3e-9d55-3a0a2b6f6c10".to_owned(),
@@ -84,29 +84,29 @@ async fn an_order_is_placed_read_listed_and_cancelled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_subjects_order_does_not_exist() {
+async fn an_order_of_another_subject_is_not_found() {
     let app = TestApp::start().await;
     let path = placed(&app).await;
-    assert_eq!(app.get(&path).await.status(), 200, "so that it is in the cache");
+    assert_eq!(app.get(&path).await.status(), 200, "the order is cached");
     for method in [Method::GET, Method::DELETE] {
         let response = app
             .request_as("mallory", method.clone(), &path)
             .send()
             .await
-            .expect("an answer");
+            .expect("a response");
         assert_problem(response, "/v1/orders/{id}", method, "order-not-found").await;
     }
     let page = app
         .request_as("mallory", Method::GET, "/v1/orders")
         .send()
         .await
-        .expect("an answer");
+        .expect("a response");
     assert_eq!(page.json::<Value>().await.expect("JSON")["items"], json!([]));
-    assert_eq!(app.get(&path).await.status(), 200, "it was not cancelled");
+    assert_eq!(app.get(&path).await.status(), 200, "the order is not cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_cover_everything_once_newest_first() {
+async fn pages_return_every_order_once_newest_first() {
     let app = TestApp::start().await;
     let mut expected = Vec::new();
     for _ in 0..7 {
@@ -132,9 +132,8 @@ async fn pages_cover_everything_once_newest_first() {
     assert_eq!(seen.iter().collect::<HashSet<_>>().len(), 7);
 }
 
-/// What is wrong with a body, and where the answer must see it.
 #[tokio::test(flavor = "multi_thread")]
-async fn each_rule_is_told_at_its_place_and_no_value_is_echoed() {
+async fn each_violation_is_reported_with_its_pointer_and_without_the_value() {
     let app = TestApp::start().await;
     let item = |changes: Value| {
         merged(
@@ -143,6 +142,7 @@ async fn each_rule_is_told_at_its_place_and_no_value_is_echoed() {
         )
     };
     let with = |changes: Value| merged(order(), changes);
+    // The body, and the pointer and code of the error that it causes.
     let cases = [
         (
             with(json!({ "customer_email": "XnobodyX" })),
@@ -212,17 +212,17 @@ async fn each_rule_is_told_at_its_place_and_no_value_is_echoed() {
         );
         assert!(
             !problem.to_string().contains('X'),
-            "the value is echoed: {problem}"
+            "the response contains the value: {problem}"
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn broken_rules_are_told_all_at_once() {
+async fn all_violations_are_reported_in_one_response() {
     let app = TestApp::start().await;
     let body = merged(
         order(),
-        json!({ "customer_email": "nobody", "currency": "eur", "items": [] }),
+        json!({ "customer_email": "ada", "currency": "eur", "items": [] }),
     );
     let problem = assert_problem(
         place(&app, &body).await,
@@ -241,7 +241,7 @@ async fn broken_rules_are_told_all_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_json_is_malformed_even_after_a_wrong_shape() {
+async fn invalid_json_is_malformed_even_after_a_value_of_the_wrong_type() {
     let app = TestApp::start().await;
     for body in [
         &b"{"[..],
@@ -256,14 +256,14 @@ async fn what_is_not_json_is_malformed_even_after_a_wrong_shape() {
         let request = request
             .header("content-type", "application/json")
             .body(body.to_vec());
-        let response = request.send().await.expect("an answer");
+        let response = request.send().await.expect("a response");
         let problem = assert_problem(response, "/v1/orders", Method::POST, "malformed-json").await;
         assert!(problem.get("errors").is_none());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_parameter_is_told_by_name() {
+async fn each_invalid_parameter_is_reported_by_name() {
     let app = TestApp::start().await;
     let cases = [
         ("limit=0", "limit", "range"),
@@ -282,7 +282,7 @@ async fn each_parameter_is_told_by_name() {
         assert_eq!(problem["errors"][0]["code"], rule, "{problem}");
         assert!(
             !problem.to_string().contains('X'),
-            "the value is echoed: {problem}"
+            "the response contains the value: {problem}"
         );
     }
     for path in ["/v1/orders/XnoneX", "/v1/orders/%FF", "/v1/orders/%00"] {
@@ -305,7 +305,7 @@ fn merged(mut object: Value, changes: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_typed_client_places_reads_lists_and_cancels() {
+async fn the_typed_client_places_reads_lists_and_cancels_orders() {
     let app = TestApp::start().await;
     let token = app.token("alice", "orders:read orders:write");
     let client = Client::new(&app.url, token, Settings::default()).expect("a client");
@@ -330,7 +330,7 @@ async fn the_typed_client_places_reads_lists_and_cancels() {
         std::slice::from_ref(&placed)
     );
     client.cancel_order(placed.id).await.expect("cancelled");
-    let gone = client.order(placed.id).await.expect_err("it is gone");
+    let gone = client.order(placed.id).await.expect_err("the order is cancelled");
     assert_eq!(gone.problem().expect("a problem").code, ProblemCode::OrderGone);
 
     let wrong = NewOrder {

@@ -1,4 +1,4 @@
-//! The service's binary for tests that kill it; cargo tells a test only of binaries of its own package.
+//! The binary of the service, for tests that kill it: Cargo gives a test only the paths of binaries in its package.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Jobs of the sample, as their owner meets them: reports and confirmations.
+//! The jobs of the sample, as a client sees them: reports and confirmations.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use ::supplier::{Endpoint, Fault};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use testkit::{
-    Mode, Span, attribute, canned_server, hex, log_lines_of, new_trace, spans as spans_so_far, wait_for_spans,
+    Mode, Span, attribute, hex, log_lines_of, new_trace, spans as spans_so_far, stub_server, wait_for_spans,
 };
 
 use crate::{TestApp, assert_problem};
@@ -19,29 +19,29 @@ use crate::{
 
 const QUEUED: &str = "SELECT count(*) FROM job_runs WHERE slot IS NULL";
 
-async fn order_report(app: &TestApp) -> Response {
+async fn request_report(app: &TestApp) -> Response {
     let period = json!({ "from": "2026-01-01", "to": "2026-12-31" });
     app.request(Method::POST, "/v1/reports")
         .json(&period)
         .send()
         .await
-        .expect("an answer")
+        .expect("a response")
 }
 
-/// Asks until the job has this status.
+/// Polls the job until it has this status.
 async fn wait_for(app: &TestApp, path: &str, status: &str) -> Value {
-    let asked = Instant::now();
+    let began = Instant::now();
     loop {
         let job: Value = app.get(path).await.json().await.expect("JSON");
         if job["status"] == status {
             return job;
         }
-        assert!(asked.elapsed() < Duration::from_secs(20), "{job}");
+        assert!(began.elapsed() < Duration::from_secs(20), "{job}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// The confirmation of the one order there is.
+/// The path of the only confirmation job.
 async fn confirmation(shop: &Shop) -> String {
     let id = sqlx::query_scalar::<_, Uuid>("SELECT id FROM job_runs WHERE kind = 'send_confirmation'");
     let id = id
@@ -51,8 +51,8 @@ async fn confirmation(shop: &Shop) -> String {
     format!("/v1/jobs/{id}")
 }
 
-/// The problem types of these jobs, for the loop over the catalogue; tells whether it knows the code.
-pub async fn trigger(code: &str) -> bool {
+/// Triggers the problem types of these jobs, for the loop over the catalogue; returns whether `code` is one of them.
+pub(crate) async fn trigger(code: &str) -> bool {
     if code != "notification-rejected" {
         return false;
     }
@@ -68,43 +68,46 @@ pub async fn trigger(code: &str) -> bool {
     true
 }
 
-/// A day that the database cannot hold would only fail later, as a job.
+/// Without this check the job would fail: Postgres cannot store such a date.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_day_out_of_reach_is_refused_at_once() {
+async fn a_date_that_postgres_cannot_store_is_refused_immediately() {
     let app = TestApp::start().await;
     for (from, to) in [("-9999-01-01", "-9999-01-02"), ("+10000-01-01", "+10000-01-02")] {
         let request = app.request(Method::POST, "/v1/reports");
         let response = request.json(&json!({ "from": from, "to": to })).send().await;
-        let response = response.expect("an answer");
+        let response = response.expect("a response");
         assert_problem(response, "/v1/reports", Method::POST, "invalid-request").await;
     }
     assert_eq!(app.database.count(QUEUED).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_day_that_does_not_exist_is_not_told_to_be_of_another_type() {
+async fn a_date_that_does_not_exist_is_not_reported_as_a_wrong_type() {
     let app = TestApp::start().await;
     for (from, expected) in [
-        (json!("2026-02-30"), "must be of the form in the contract"),
-        (json!(20260230), "must be a date"),
+        (
+            json!("2026-02-30"),
+            "must be in the format that the contract specifies",
+        ),
+        (json!(20_260_230), "must be a date"),
     ] {
         let request = app.request(Method::POST, "/v1/reports");
         let response = request
             .json(&json!({ "from": from, "to": "2026-03-01" }))
             .send()
             .await;
-        let response = response.expect("an answer");
+        let response = response.expect("a response");
         let problem = assert_problem(response, "/v1/reports", Method::POST, "invalid-request").await;
         assert_eq!(problem["errors"][0]["detail"], expected, "{from}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_is_accepted_built_and_read_by_its_owner_alone() {
+async fn a_report_is_accepted_built_and_readable_only_by_its_owner() {
     let app = TestApp::build().worker().start().await;
     placed(&app).await;
     placed(&app).await;
-    let response = order_report(&app).await;
+    let response = request_report(&app).await;
     assert_eq!(response.status(), 202);
     let path = response.headers()["location"]
         .to_str()
@@ -127,12 +130,12 @@ async fn a_report_is_accepted_built_and_read_by_its_owner_alone() {
         .request_as("mallory", Method::GET, &path)
         .send()
         .await
-        .expect("an answer");
+        .expect("a response");
     assert_problem(response, "/v1/jobs/{id}", Method::GET, "job-not-found").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_period_that_is_none_is_told() {
+async fn a_period_that_ends_before_it_starts_is_refused() {
     let app = TestApp::start().await;
     let period = json!({ "from": "2026-02-01", "to": "2026-01-01" });
     let response = app
@@ -140,26 +143,26 @@ async fn a_period_that_is_none_is_told() {
         .json(&period)
         .send()
         .await
-        .expect("an answer");
+        .expect("a response");
     let problem = assert_problem(response, "/v1/reports", Method::POST, "invalid-request").await;
     assert_eq!(problem["errors"][0]["code"], "range");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rolled_back_it_was_never_queued_and_committed_it_runs() {
+async fn a_job_runs_only_if_its_transaction_commits() {
     let shop = shop(TestApp::build().worker()).await;
     let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         RAISE EXCEPTION 'provoked' USING ERRCODE = '53100'; END $$;
         CREATE TRIGGER refuse BEFORE INSERT ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION refuse();";
     shop.database.execute(refuse).await;
-    // The record comes after the job in the transaction: both go.
+    // The transaction writes the idempotency record after the job: both are rolled back.
     let response = crate::orders::place(&shop, &crate::orders::order()).await;
     assert_problem(response, "/v1/orders", Method::POST, "storage-exhausted").await;
     assert_eq!(shop.database.count(QUEUED).await, 0);
-    // The clock's jobs are the worker's own.
-    let delivered = "SELECT count(*) FROM graphile_worker._private_jobs AS job
+    // Periodic jobs, which the worker enqueues itself, are not counted.
+    let queue_messages = "SELECT count(*) FROM graphile_worker._private_jobs AS job
         WHERE NOT EXISTS (SELECT FROM job_runs WHERE id::text = job.payload ->> 'run' AND slot IS NOT NULL)";
-    assert_eq!(shop.database.count(delivered).await, 0);
+    assert_eq!(shop.database.count(queue_messages).await, 0);
 
     shop.database
         .execute("DROP TRIGGER refuse ON idempotency_keys")
@@ -170,10 +173,10 @@ async fn rolled_back_it_was_never_queued_and_committed_it_runs() {
     assert_eq!(notifications.into_values().collect::<Vec<_>>(), [1]);
 }
 
-/// The request's trace has its statements; the job has a trace of its own, which leads back and goes on at the supplier.
-/// The order's id finds the spans of both, and their log lines.
+/// The trace of the request has its statements. The job has a trace of its own, which links to that of the request and
+/// continues at the supplier. The id of the order is on the spans and log lines of both.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_its_job_and_the_supplier_can_be_followed_by_their_traces() {
+async fn traces_connect_an_order_with_its_job_and_the_supplier() {
     let shop = shop(TestApp::build().worker()).await;
     let (trace_id, traceparent) = new_trace(true);
     let request = shop
@@ -182,7 +185,7 @@ async fn an_order_its_job_and_the_supplier_can_be_followed_by_their_traces() {
     let request = request
         .header("idempotency-key", "traced")
         .header("traceparent", traceparent);
-    let response = request.send().await.expect("an answer");
+    let response = request.send().await.expect("a response");
     assert_eq!(response.status(), 201);
     let order: Value = response.json().await.expect("JSON");
     let id = order["id"].as_str().expect("an id");
@@ -200,7 +203,10 @@ async fn an_order_its_job_and_the_supplier_can_be_followed_by_their_traces() {
         if let Some(job) = spans_so_far().into_iter().find(links_back) {
             break job;
         }
-        assert!(began.elapsed() < Duration::from_secs(20), "no job leads back");
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "no job links to the request"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert_eq!(
@@ -210,27 +216,27 @@ async fn an_order_its_job_and_the_supplier_can_be_followed_by_their_traces() {
     assert_eq!(attribute(&job, "order.id"), id);
     let about = format!("order.id={id}");
     let lines = log_lines_of(&about);
-    for message in ["answered", "job ended"] {
-        let told = |line: &Value| line["message"] == message && line["about"] == about.as_str();
-        assert!(lines.iter().any(told), "{message}: {lines:?}");
+    for message in ["request completed", "job ended"] {
+        let matches = |line: &Value| line["message"] == message && line["about"] == about.as_str();
+        assert!(lines.iter().any(matches), "{message}: {lines:?}");
     }
 
     let at_supplier = |spans: &[Span]| spans.iter().any(|span| span.name == "POST /v1/notifications");
     wait_for_spans(&hex(&job.trace_id), at_supplier).await;
 }
 
-/// Neither the supplier's words nor the customer's address are kept with a job that has failed.
+/// A failed job stores neither text of the supplier nor the address of the customer.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_job_tells_nothing_of_the_suppliers_or_the_customers() {
+async fn a_failed_job_reveals_no_data_of_the_supplier_or_the_customer() {
     let shop = shop(TestApp::build().worker()).await;
     shop.supplier
         .set_fault(Endpoint::Notifications, Some(Fault::Status { status: 422 }));
     placed(&shop).await;
     let path = confirmation(&shop).await;
-    let answered = wait_for(&shop, &path, "failed").await;
+    let job = wait_for(&shop, &path, "failed").await;
     let id: Uuid = path.rsplit('/').next().expect("an id").parse().expect("an id");
     let (_, _, error) = shop.database.job(id).await;
-    for text in [answered.to_string(), error] {
+    for text in [job.to_string(), error] {
         for secret in ["supplier-internal", "NullPointerException", "ada@example.com"] {
             assert!(!text.contains(secret), "`{secret}` in {text}");
         }
@@ -238,8 +244,13 @@ async fn a_failed_job_tells_nothing_of_the_suppliers_or_the_customers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_supplier_that_comes_back_gets_its_notification_once_by_key() {
-    let shop = shop(TestApp::build().worker().set("upstream.breaker_calls", "1000")).await;
+async fn a_supplier_that_recovers_gets_the_notification_once_by_key() {
+    let shop = shop(
+        TestApp::build()
+            .worker()
+            .set("upstream.breaker_min_calls", "1000"),
+    )
+    .await;
     shop.supplier
         .set_fault(Endpoint::Notifications, Some(Fault::Status { status: 500 }));
     placed(&shop).await;
@@ -257,27 +268,33 @@ async fn a_supplier_that_comes_back_gets_its_notification_once_by_key() {
     );
 }
 
-/// The supplier's gateway knows no such path, or our request is wrong: neither is the customer's fault, and the
-/// confirmation is not given up.
+/// The supplier's gateway does not know the path, or the request of the service is wrong. Neither is an error of the
+/// customer, so the confirmation is retried.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_confirmation_outlasts_a_supplier_that_is_misrouted() {
+async fn a_confirmation_is_retried_while_the_supplier_is_misrouted() {
     for status in [404, 405, 400] {
-        let shop = shop(TestApp::build().worker().set("upstream.breaker_calls", "1000")).await;
+        let shop = shop(
+            TestApp::build()
+                .worker()
+                .set("upstream.breaker_min_calls", "1000"),
+        )
+        .await;
         shop.supplier
             .set_fault(Endpoint::Notifications, Some(Fault::Status { status }));
         placed(&shop).await;
         let path = confirmation(&shop).await;
-        let judged = "SELECT count(*) FROM job_runs
+        let attempted = "SELECT count(*) FROM job_runs
             WHERE kind = 'send_confirmation' AND (last_error IS NOT NULL OR finished_at IS NOT NULL)";
-        shop.database.wait_until(judged, |judged| judged == 1).await;
+        shop.database.wait_until(attempted, |count| count == 1).await;
         shop.supplier.set_fault(Endpoint::Notifications, None);
         wait_for(&shop, &path, "succeeded").await;
     }
 }
 
-/// Under a key of ours a conflict means that the first call with it is still running, whether it says so or not.
+/// A 409 to a call with an idempotency key means that the first call with this key is still running, even without
+/// `Retry-After`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_conflict_under_our_key_is_waited_for() {
+async fn a_conflict_on_an_idempotency_key_is_waited_for() {
     let shop = shop(TestApp::build().worker()).await;
     shop.supplier
         .set_fault(Endpoint::Notifications, Some(Fault::Status { status: 409 }));
@@ -287,7 +304,10 @@ async fn a_conflict_under_our_key_is_waited_for() {
         "dependency_request_duration_seconds_count{dependency=\"supplier\",outcome=\"throttled\"}";
     let began = Instant::now();
     while shop.metric(throttled).await < 1.0 {
-        assert!(began.elapsed() < Duration::from_secs(20), "it is not asked");
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "the supplier is not called"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     shop.supplier.set_fault(Endpoint::Notifications, None);
@@ -298,7 +318,7 @@ async fn a_conflict_under_our_key_is_waited_for() {
 async fn a_full_queue_refuses_without_a_query() {
     let app = TestApp::build()
         .postgres_proxy()
-        .set("jobs.queue_limit", "1")
+        .set("jobs.max_queued", "1")
         .start()
         .await;
     placed(&app).await;
@@ -306,14 +326,14 @@ async fn a_full_queue_refuses_without_a_query() {
     while app.metric("jobs_queued").await < 1.0 {
         assert!(
             began.elapsed() < Duration::from_secs(5),
-            "the gauge does not follow"
+            "the gauge is not updated"
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // A query would be 503, too, with another code.
+    // A query would fail with 503, too, but with another code.
     app.postgres.as_ref().expect("asked for").set(Mode::Cut);
     assert_problem(
-        order_report(&app).await,
+        request_report(&app).await,
         "/v1/reports",
         Method::POST,
         "overloaded",
@@ -323,21 +343,21 @@ async fn a_full_queue_refuses_without_a_query() {
     assert_problem(response, "/v1/orders", Method::POST, "overloaded").await;
 }
 
-/// A first call with the same key that is still running is no refusal.
+/// A 409 with `Retry-After` means that the first call with the same key is still running; it is no refusal.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_that_asks_to_wait_is_waited_for() {
     let conflict =
         "HTTP/1.1 409 Conflict\r\nretry-after: Fri, 31 Dec 2100 23:59:59 GMT\r\ncontent-length: 0\r\n\r\n";
-    let (port, mut requests) = canned_server(conflict).await;
+    let (port, mut requests) = stub_server(conflict).await;
     let app = TestApp::build()
         .worker()
         .set("supplier.url", &format!("http://127.0.0.1:{port}"));
     let app = app.start().await;
     crate::orders::placed(&app).await;
     requests.recv().await.expect("a request");
-    let judged = "SELECT count(*) FROM job_runs WHERE kind = 'send_confirmation' AND status <> 'running'";
-    app.database.wait_until(judged, |judged| judged == 1).await;
-    // An hour is the longest that anybody is believed.
+    let ended = "SELECT count(*) FROM job_runs WHERE kind = 'send_confirmation' AND status <> 'running'";
+    app.database.wait_until(ended, |count| count == 1).await;
+    // The wait is capped at one hour.
     let waiting = "SELECT count(*) FROM job_runs
         WHERE kind = 'send_confirmation' AND status = 'queued' AND due_at > now() + interval '59 minutes'";
     assert_eq!(app.database.count(waiting).await, 1);

@@ -1,4 +1,9 @@
-//! The supplier in every mood: what our caller gets, how often the supplier is asked, what is told of it.
+//! Faults of the supplier: what the client gets, how often the supplier is called, and what metrics and traces show.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test ends with its tasks and connects to itself"
+)]
 
 use std::{
     ops::Deref,
@@ -10,22 +15,22 @@ use api_client::{Client, ProblemCode, QuoteItem, Settings};
 use futures_util::future::join_all;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use testkit::{attribute, canned_server, wait_for_spans};
+use testkit::{attribute, stub_server, wait_for_spans};
 
 use crate::{TestApp, TestAppBuilder, assert_problem};
 
 const QUOTES: &str = "/v1/quotes";
-/// Words of the supplier's own, in each of its faulty answers.
-const ITS_WORDS: [&str; 3] = ["supplier-internal", "NullPointerException", "html"];
+/// Text of the supplier's faulty responses, which must not reach the client.
+const INTERNAL_TEXTS: [&str; 3] = ["supplier-internal", "NullPointerException", "html"];
 
 fn quote_request(sku: &str) -> Value {
     json!({ "currency": "EUR", "items": [{ "sku": sku, "quantity": 2 }] })
 }
 
-/// An app with a supplier of its own.
-pub struct Shop {
+/// An app with its own supplier.
+pub(crate) struct Shop {
     app: TestApp,
-    /// Its supplier.
+    /// The supplier of the app.
     pub supplier: Supplier,
 }
 
@@ -37,8 +42,8 @@ impl Deref for Shop {
     }
 }
 
-/// Starts an app with a supplier of its own.
-pub async fn shop(app: TestAppBuilder) -> Shop {
+/// Starts an app with its own supplier.
+pub(crate) async fn shop(app: TestAppBuilder) -> Shop {
     let free = ([127, 0, 0, 1], 0).into();
     let supplier = ::supplier::start(free, free).expect("free ports");
     let app = app.set("supplier.url", &format!("http://{}", supplier.address));
@@ -50,35 +55,35 @@ pub async fn shop(app: TestAppBuilder) -> Shop {
 
 async fn quote(app: &TestApp) -> Response {
     let request = app.request(Method::POST, QUOTES).json(&quote_request("ABC-1234"));
-    request.send().await.expect("an answer")
+    request.send().await.expect("a response")
 }
 
-/// Its breaker stays closed, so that each call reaches the supplier.
-pub fn without_breaker() -> TestAppBuilder {
-    let app = TestApp::build().set("upstream.breaker_calls", "1000000");
+/// An app whose circuit breaker stays closed, so that each call reaches the supplier.
+pub(crate) fn without_breaker() -> TestAppBuilder {
+    let app = TestApp::build().set("upstream.breaker_min_calls", "1000000");
     app.set("rate_limit.burst", "1000000")
         .set("rate_limit.per_second", "1000000")
 }
 
-/// Makes an endpoint of the supplier faulty, or well again.
-pub fn set(app: &Shop, endpoint: Endpoint, fault: impl Into<Option<Fault>>) {
+/// Sets or removes the fault of an endpoint of the supplier.
+pub(crate) fn set(app: &Shop, endpoint: Endpoint, fault: impl Into<Option<Fault>>) {
     app.supplier.set_fault(endpoint, fault.into());
 }
 
-fn asked(app: &Shop, endpoint: Endpoint) -> u64 {
+fn requests_to(app: &Shop, endpoint: Endpoint) -> u64 {
     let received = app.supplier.received();
     received.requests.get(&endpoint).copied().unwrap_or_default()
 }
 
-/// The problem types of quotes, for the loop over the catalogue; tells whether it knows the code.
-pub async fn trigger(code: &str) -> bool {
+/// Triggers the problem types of quotes, for the loop over the catalogue; returns whether `code` is one of them.
+pub(crate) async fn trigger(code: &str) -> bool {
     if code != "quote-rejected" {
         return false;
     }
     let app = shop(TestApp::build()).await;
     let request = app.request(Method::POST, QUOTES).json(&quote_request("NONE-1"));
     assert_problem(
-        request.send().await.expect("an answer"),
+        request.send().await.expect("a response"),
         QUOTES,
         Method::POST,
         code,
@@ -88,7 +93,7 @@ pub async fn trigger(code: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quote_is_the_suppliers_and_carries_our_identity_on() {
+async fn a_quote_is_requested_with_the_trace_and_request_ids() {
     let app = shop(TestApp::build()).await;
     let trace_id = "0af7651916cd43dd8448eb211c80319c";
     let request = app.request(Method::POST, QUOTES).json(&quote_request("ABC-1234"));
@@ -97,7 +102,7 @@ async fn a_quote_is_the_suppliers_and_carries_our_identity_on() {
         .header("x-request-id", "quote-1")
         .send()
         .await
-        .expect("an answer");
+        .expect("a response");
     let quote: Value = response.json().await.expect("JSON");
     assert_eq!(
         (&quote["total_cents"], &quote["currency"]),
@@ -105,12 +110,12 @@ async fn a_quote_is_the_suppliers_and_carries_our_identity_on() {
     );
     let received = app.supplier.received();
     assert_eq!(received.last_request_id.as_deref(), Some("quote-1"));
-    let traceparent = received.last_traceparent.expect("the trace goes on");
+    let traceparent = received.last_traceparent.expect("the trace is propagated");
     assert_eq!(traceparent.split('-').nth(1), Some(trace_id));
     assert_ne!(
         traceparent.split('-').nth(2),
         Some("00f067aa0ba902b7"),
-        "the call is a span of its own"
+        "the call has its own span"
     );
 }
 
@@ -145,10 +150,10 @@ async fn the_typed_client_has_quotes_and_deliveries() {
     assert!(order.delivery.is_some() && order.degraded.is_empty(), "{order:?}");
 }
 
-/// It may live behind a path of somebody's gateway, and it may have nothing to say.
+/// The supplier may be behind a path prefix of a gateway, and its responses may be empty.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_in_its_address_is_kept_and_an_empty_answer_is_one() {
-    let (port, mut requests) = canned_server("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await;
+async fn a_path_prefix_of_the_supplier_is_kept_and_an_empty_response_is_a_success() {
+    let (port, mut requests) = stub_server("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await;
     let app = TestApp::build()
         .worker()
         .set("supplier.url", &format!("http://127.0.0.1:{port}/gate/"));
@@ -161,19 +166,19 @@ async fn a_path_in_its_address_is_kept_and_an_empty_answer_is_one() {
     while app.database.count(done).await == 0 {
         assert!(
             began.elapsed() < Duration::from_secs(20),
-            "an empty 202 is no success"
+            "the empty 202 is not taken as a success"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// Each switch: what our caller gets, and how often the supplier was asked.
+/// For each fault: what the client gets, and how often the supplier is called.
 #[tokio::test(flavor = "multi_thread")]
-async fn each_fault_has_its_outcome_and_its_number_of_attempts() {
+async fn each_fault_has_its_problem_and_its_number_of_attempts() {
     let cases = [
         (Fault::Status { status: 500 }, "upstream-error", 3),
         (Fault::Status { status: 503 }, "upstream-error", 3),
-        // Only what the client of the supplier declares as a refusal is the caller's fault.
+        // Only statuses that the call declares as refusals are errors of the client.
         (Fault::Status { status: 422 }, "quote-rejected", 1),
         (Fault::Status { status: 400 }, "upstream-error", 1),
         (Fault::Status { status: 404 }, "upstream-error", 1),
@@ -195,56 +200,63 @@ async fn each_fault_has_its_outcome_and_its_number_of_attempts() {
             1,
         ),
     ];
-    // A budget for the retries of them all.
+    // A retry budget that is large enough for all cases.
     let app = shop(
         without_breaker()
-            .set("retry.budget", "1")
+            .set("retry.budget_ratio", "1")
             .set("upstream.attempt_timeout", "150ms"),
     )
     .await;
     for (fault, code, attempts) in cases {
         set(&app, Endpoint::Quotes, fault);
-        let before = asked(&app, Endpoint::Quotes);
+        let before = requests_to(&app, Endpoint::Quotes);
         let response = quote(&app).await;
         let retry_after = response.headers().get("retry-after").cloned();
         let problem = assert_problem(response, QUOTES, Method::POST, code).await;
-        assert_eq!(asked(&app, Endpoint::Quotes) - before, attempts, "{fault:?}");
-        for words in ITS_WORDS {
-            assert!(!problem.to_string().contains(words), "{fault:?}: {problem}");
+        assert_eq!(
+            requests_to(&app, Endpoint::Quotes) - before,
+            attempts,
+            "{fault:?}"
+        );
+        for text in INTERNAL_TEXTS {
+            assert!(!problem.to_string().contains(text), "{fault:?}: {problem}");
         }
         if let Fault::TooManyRequests { retry_after: seconds } = fault {
-            let told: u64 = retry_after
+            let wait: u64 = retry_after
                 .expect("retryable")
                 .to_str()
                 .expect("ASCII")
                 .parse()
                 .expect("seconds");
-            assert!((seconds..=seconds + 1).contains(&told), "its own wait: {told}");
+            assert!(
+                (seconds..=seconds + 1).contains(&wait),
+                "the wait of the supplier: {wait}"
+            );
         }
         set(&app, Endpoint::Quotes, None);
         assert_eq!(quote(&app).await.status(), 200, "after {fault:?}");
     }
     let unauthorized =
         "dependency_request_duration_seconds_count{dependency=\"supplier\",outcome=\"unauthorized\"}";
-    assert_eq!(app.metric(unauthorized).await, 2.0, "what the alert is made of");
+    assert_eq!(app.metric(unauthorized).await, 2.0, "what the alert is based on");
     let rejected = "dependency_request_duration_seconds_count{dependency=\"supplier\",outcome=\"rejected\"}";
     assert_eq!(
         app.metric(rejected).await,
         4.0,
-        "apart from refusals of the caller's request"
+        "separate from refusals of the client's request"
     );
     let invalid = "dependency_request_duration_seconds_count{dependency=\"supplier\",outcome=\"invalid\"}";
     assert_eq!(
         app.metric(invalid).await,
         4.0,
-        "what the runbook of the breaker tells causes apart by"
+        "what the runbook of the circuit breaker distinguishes causes by"
     );
 }
 
-/// Nothing is sampled here, and yet.
+/// The sample ratio is 0, but failed requests are kept.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_quote_shows_each_attempt_in_its_trace() {
-    let app = shop(TestApp::build().set("retry.budget", "1")).await;
+async fn the_trace_of_a_failed_quote_shows_each_attempt() {
+    let app = shop(TestApp::build().set("retry.budget_ratio", "1")).await;
     set(&app, Endpoint::Quotes, Fault::Status { status: 500 });
     let problem = assert_problem(quote(&app).await, QUOTES, Method::POST, "upstream-error").await;
     let trace_id = problem["trace_id"].as_str().expect("a trace id");
@@ -260,22 +272,22 @@ async fn a_failed_quote_shows_each_attempt_in_its_trace() {
             .iter()
             .all(|attempt| attribute(attempt, "error.type") == "error")
     );
-    // The supplier's own three spans, each below the attempt that it answered, and ours.
+    // Each of the supplier's three spans is a child of the attempt that it served.
     for attempt in attempts {
         assert!(spans.iter().any(|span| span.parent_span_id == attempt.span_id));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_total_failure_it_is_asked_at_most_a_tenth_more() {
-    let app = shop(without_breaker().set("retry.first_backoff", "1ms")).await;
+async fn retries_add_at_most_a_tenth_of_the_calls_when_all_fail() {
+    let app = shop(without_breaker().set("retry.initial_backoff", "1ms")).await;
     set(&app, Endpoint::Quotes, Fault::ErrorShare { share: 1.0 });
     for _ in 0..100 {
         let responses = join_all((0..10).map(|_| quote(&app))).await;
         assert!(responses.iter().all(|response| response.status() == 502));
     }
-    let asked = asked(&app, Endpoint::Quotes);
-    assert!(asked <= 1_100, "{asked} requests for 1000 calls");
+    let requests = requests_to(&app, Endpoint::Quotes);
+    assert!(requests <= 1_100, "{requests} requests for 1000 calls");
     let exhausted = app
         .metric("retry_budget_exhausted_total{dependency=\"supplier\"}")
         .await;
@@ -286,39 +298,39 @@ async fn at_total_failure_it_is_asked_at_most_a_tenth_more() {
 async fn the_breaker_opens_after_ten_calls_and_one_probe_closes_it() {
     let app = shop(
         TestApp::build()
-            .set("upstream.breaker_open", "300ms")
-            .set("retry.attempts", "1"),
+            .set("upstream.breaker_open_duration", "300ms")
+            .set("retry.max_attempts", "1"),
     )
     .await;
     let state = "dependency_breaker_state{dependency=\"supplier\"}";
-    assert_eq!(app.metric(state).await, 0.0, "there from the start");
-    // A misrouted supplier: its gateway knows no such path.
+    assert_eq!(app.metric(state).await, 0.0, "the series exists from the start");
+    // A misrouted supplier: its gateway does not know the path.
     set(&app, Endpoint::Quotes, Fault::Status { status: 404 });
     for _ in 0..10 {
         assert_eq!(quote(&app).await.status(), 502);
     }
     assert_eq!(app.metric(state).await, 2.0);
-    let before = asked(&app, Endpoint::Quotes);
+    let before = requests_to(&app, Endpoint::Quotes);
     assert_problem(quote(&app).await, QUOTES, Method::POST, "upstream-unavailable").await;
-    assert_eq!(asked(&app, Endpoint::Quotes), before, "it is left alone");
+    assert_eq!(requests_to(&app, Endpoint::Quotes), before, "calls are suspended");
 
     set(&app, Endpoint::Quotes, None);
     let opened = Instant::now();
     while quote(&app).await.status() != 200 {
         assert!(
             opened.elapsed() < Duration::from_secs(5),
-            "it does not close again"
+            "the breaker does not close"
         );
     }
-    assert_eq!(asked(&app, Endpoint::Quotes), before + 1, "one probe");
+    assert_eq!(requests_to(&app, Endpoint::Quotes), before + 1, "one probe");
     assert_eq!(app.metric(state).await, 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_supplier_that_hangs_takes_only_its_own_places() {
+async fn a_hanging_supplier_takes_only_its_own_permits() {
     let app = shop(
         without_breaker()
-            .set("upstream.bulkhead", "2")
+            .set("upstream.max_concurrent_calls", "2")
             .set("http.max_in_flight", "8"),
     )
     .await;
@@ -332,22 +344,22 @@ async fn a_supplier_that_hangs_takes_only_its_own_places() {
             )
         })
         .collect();
-    while asked(&app, Endpoint::Quotes) < 2 {
+    while requests_to(&app, Endpoint::Quotes) < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_problem(quote(&app).await, QUOTES, Method::POST, "upstream-unavailable").await;
     assert!(
         hanging.iter().all(|call| !call.is_finished()),
-        "waited for a place"
+        "the rejected call waited for a permit"
     );
     let others = join_all((0..4).map(|_| app.get("/v1/orders"))).await;
     assert!(others.iter().all(|response| response.status() == 200));
     for call in hanging {
-        assert_eq!(call.await.expect("no panic").expect("an answer").status(), 504);
+        assert_eq!(call.await.expect("no panic").expect("a response").status(), 504);
     }
 }
 
-/// A caller in a hurry gets its 504, but its hurry is not held against the supplier.
+/// A client with a short deadline gets 504, but that does not count as a failure of the supplier.
 #[tokio::test(flavor = "multi_thread")]
 async fn short_deadlines_do_not_open_the_breaker() {
     let app = shop(TestApp::build()).await;
@@ -358,7 +370,7 @@ async fn short_deadlines_do_not_open_the_breaker() {
             .header("x-request-timeout-ms", "60")
             .send()
             .await
-            .expect("an answer");
+            .expect("a response");
         assert_problem(response, QUOTES, Method::POST, "deadline-exceeded").await;
     }
     assert_eq!(quote(&app).await.status(), 200);

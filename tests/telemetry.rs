@@ -1,4 +1,4 @@
-//! Nothing in a rule, dashboard or runbook is dead: `make telemetry-check`.
+//! Every metric, label and link that rules, dashboards and runbooks name exists: `make check-telemetry`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,9 @@ use reqwest::Method;
 use testkit::{
     Mode, RawConnection,
     notes::{NOTES, Notes},
-    queries::{Query, names, of_analyses, of_dashboards, of_rules, of_runbooks, rules, yaml_files},
+    queries::{
+        Query, analysis_queries, dashboard_queries, names, rule_queries, rules, runbook_queries, yaml_files,
+    },
     scrape::Scrape,
 };
 
@@ -25,32 +27,27 @@ fn all_rules() -> Vec<(String, serde_json::Value)> {
 }
 
 fn all_queries() -> Vec<Query> {
-    let mut queries = of_rules(&all_rules());
-    queries.extend(of_dashboards(&project("observability/grafana/dashboards")));
-    queries.extend(of_runbooks(&project("docs/runbooks")));
-    queries.extend(of_analyses(&yaml_files(&project("k8s/analysis"))));
+    let mut queries = rule_queries(&all_rules());
+    queries.extend(dashboard_queries(&project("observability/grafana/dashboards")));
+    queries.extend(runbook_queries(&project("docs/runbooks")));
+    queries.extend(analysis_queries(&yaml_files(&project("k8s/analysis"))));
     queries
 }
 
-/// What the queries name and the scrape does not have, in words.
-fn dead(queries: &[Query], scrape: &Scrape) -> Vec<String> {
-    let mut dead = Vec::new();
+/// Describes what the queries name and the scrape lacks.
+fn missing(queries: &[Query], scrape: &Scrape) -> Vec<String> {
+    let mut missing = Vec::new();
     let parsed: Vec<_> = queries.iter().map(|query| (query, names(query))).collect();
-    // The labels of a recorded series are those of what it is made of; recorded in the order of the files.
+    // A recorded series has the labels of its inputs. Inputs may be recorded themselves, hence several passes.
     let mut recorded: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for _ in 0..3 {
         for (query, names) in &parsed {
             if let (Some(name), Ok(names)) = (&query.records, names) {
-                let made_of = names
+                let inputs = names
                     .selections
                     .iter()
                     .map(|selection| recorded.get(&selection.metric));
-                let labels = made_of
-                    .flatten()
-                    .flatten()
-                    .chain(&names.labels)
-                    .cloned()
-                    .collect();
+                let labels = inputs.flatten().flatten().chain(&names.labels).cloned().collect();
                 recorded.insert(name.clone(), labels);
             }
         }
@@ -59,7 +56,7 @@ fn dead(queries: &[Query], scrape: &Scrape) -> Vec<String> {
         let names = match names {
             Ok(names) => names,
             Err(error) => {
-                dead.push(error);
+                missing.push(error);
                 continue;
             }
         };
@@ -71,29 +68,29 @@ fn dead(queries: &[Query], scrape: &Scrape) -> Vec<String> {
                 continue;
             }
             if !scrape.has(metric) {
-                dead.push(format!("{}: no metric {metric}", query.place));
+                missing.push(format!("{}: no metric {metric}", query.place));
                 continue;
             }
             known.extend(scrape.labels(metric));
             for (label, operator, value) in &selection.conditions {
                 if !scrape.has_value(metric, label, operator, value) {
-                    dead.push(format!("{}: {metric} has no {label} like `{value}`", query.place));
+                    missing.push(format!("{}: {metric} has no {label} like `{value}`", query.place));
                 }
             }
         }
-        // What label_replace makes is in its own text.
-        let made = |label: &String| query.text.contains(&format!("\"{label}\""));
+        // label_replace creates a label that its own text names.
+        let created = |label: &String| query.text.contains(&format!("\"{label}\""));
         let unknown = names
             .labels
             .iter()
-            .filter(|label| !known.contains(*label) && !made(label));
-        dead.extend(unknown.map(|label| format!("{}: no label {label}", query.place)));
+            .filter(|label| !known.contains(*label) && !created(label));
+        missing.extend(unknown.map(|label| format!("{}: no label {label}", query.place)));
     }
-    dead
+    missing
 }
 
-/// Scrapes of this service, and of one that has met what the queries ask for.
-async fn scraped() -> String {
+/// Scrapes this service, and a test service after provoking the rest of what the queries select.
+async fn scrape_all() -> String {
     let own = TestApp::build().worker().start().await;
     let own = own.management("/metrics").await.text().await.expect("text");
     let app = testkit::TestApp::<Notes>::build()
@@ -111,29 +108,32 @@ async fn scraped() -> String {
     app.wait_for_in_flight(1).await;
     connection.reset();
     app.postgres.as_ref().expect("asked for").set(Mode::Cut);
-    app.request(Method::GET, NOTES).send().await.expect("an answer");
+    app.request(Method::GET, NOTES).send().await.expect("a response");
     let began = Instant::now();
     while app.metric("http_server_abandoned_requests_total").await == 0.0 {
-        assert!(began.elapsed() < Duration::from_secs(10), "nobody hung up");
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "no disconnected client is counted"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     own + &app.management("/metrics").await.text().await.expect("text")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_metric_and_label_of_rules_and_dashboards_is_there() {
-    let text = scraped().await;
+async fn every_metric_and_label_of_rules_and_dashboards_exists() {
+    let text = scrape_all().await;
     let queries = all_queries();
-    let panels = queries.iter().filter(|query| query.of_panel).count();
+    let panels = queries.iter().filter(|query| query.is_panel).count();
     assert!(
         panels > 40 && queries.len() > panels,
         "{panels} of {}",
         queries.len()
     );
-    let dead_now = dead(&queries, &Scrape::of(&text));
-    assert!(dead_now.is_empty(), "{}", dead_now.join("\n"));
+    let absent = missing(&queries, &Scrape::of(&text));
+    assert!(absent.is_empty(), "{}", absent.join("\n"));
 
-    // The check itself: whatever is renamed is noticed.
+    // A test of the check itself: it notices renamed metrics and labels.
     for (name, other) in [
         ("panics_total", "panix_total"),
         ("code_class=\"5xx\"", "code_class=\"5XX\""),
@@ -143,10 +143,59 @@ async fn every_metric_and_label_of_rules_and_dashboards_is_there() {
         let renamed = text.replace(name, other);
         assert_ne!(renamed, text, "{name} is not in the scrape");
         assert!(
-            !dead(&queries, &Scrape::of(&renamed)).is_empty(),
-            "nobody misses {name}"
+            !missing(&queries, &Scrape::of(&renamed)).is_empty(),
+            "the check does not notice that {name} is missing"
         );
     }
+}
+
+/// The metrics that `docs/METRICS.md` lists, by the name of their series: type and labels.
+fn documented_metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let page = std::fs::read_to_string(project("docs/METRICS.md")).expect("docs/METRICS.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| {
+        let mut cells = row.split('|').map(str::trim);
+        let mut cell = || cells.next().expect("a cell");
+        let (name, kind, labels) = (cell().trim_matches('`').to_owned(), cell().to_owned(), cell());
+        let labels = labels.split('`').skip(1).step_by(2).map(str::to_owned);
+        (name, (kind, labels.collect()))
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metrics_page_lists_each_metric_with_its_labels() {
+    let text = scrape_all().await;
+    let scrape = Scrape::of(&text);
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let scraped: BTreeMap<_, _> = families
+        .map(|family| {
+            let (family, kind) = family.split_once(' ').expect("a type");
+            let (name, series) = match kind {
+                "counter" => (format!("{family}_total"), format!("{family}_total")),
+                "histogram" => (family.to_owned(), format!("{family}_count")),
+                _ => (family.to_owned(), family.to_owned()),
+            };
+            let mut labels = scrape.labels(&series);
+            for added in ["job", "instance", "rollouts_pod_template_hash"] {
+                labels.remove(added);
+            }
+            if name != "build_info" {
+                labels.remove("service");
+            }
+            (name, (kind.to_owned(), labels))
+        })
+        .collect();
+    let documented = documented_metrics();
+    let differences: Vec<_> = scraped
+        .iter()
+        .filter(|(name, metric)| documented.get(*name) != Some(*metric))
+        .chain(documented.iter().filter(|(name, _)| !scraped.contains_key(*name)))
+        .collect();
+    assert!(
+        documented.len() > 20 && differences.is_empty(),
+        "{differences:#?}"
+    );
 }
 
 #[test]
@@ -176,12 +225,12 @@ fn every_alert_is_tested_and_has_a_runbook_and_a_severity() {
         );
         assert!(
             of_alert().any(|case| !fires(case)),
-            "{file}: no test sees {alert} keep still"
+            "{file}: no test sees {alert} stay silent"
         );
         let runbook = rule["annotations"]["runbook"]
             .as_str()
             .unwrap_or_else(|| panic!("{alert} has no runbook"));
-        assert!(project(runbook).is_file(), "{alert}: {runbook} is not there");
+        assert!(project(runbook).is_file(), "{alert}: {runbook} does not exist");
         assert!(
             rule["annotations"]["summary"].is_string(),
             "{alert} has no summary"
@@ -195,11 +244,11 @@ fn every_alert_is_tested_and_has_a_runbook_and_a_severity() {
     assert!(alerts > 10, "{alerts}");
 }
 
-/// Few requests say nothing: whatever is divided by a number of requests names the floor.
+/// A few requests prove nothing: a query that divides by a number of requests requires a minimum of them.
 #[test]
 fn every_ratio_of_a_rule_has_a_volume_floor() {
     let mut ratios = 0;
-    for query in of_rules(&all_rules()) {
+    for query in rule_queries(&all_rules()) {
         for divisor in names(&query).expect("it parses").divisors {
             ratios += 1;
             let of_the_objective = divisor.contains("objective") && !divisor.contains("requests");
@@ -213,7 +262,6 @@ fn every_ratio_of_a_rule_has_a_volume_floor() {
     assert!(ratios > 5, "{ratios}");
 }
 
-/// Links of runbooks, dashboards' words and the documents lead somewhere.
 #[test]
 fn every_runbook_is_listed_and_every_link_in_one_resolves() {
     let folder = project("docs/runbooks");
@@ -230,7 +278,7 @@ fn every_runbook_is_listed_and_every_link_in_one_resolves() {
             let elsewhere = path.is_empty() || path.starts_with("http");
             assert!(
                 elsewhere || folder.join(path).exists(),
-                "{name}: {link} leads nowhere"
+                "{name}: {link} does not exist"
             );
         }
     }

@@ -1,5 +1,5 @@
-# Who may talk to whom by the NetworkPolicies of a rendered overlay, as the rows of a table. A connection inside the
-# namespace needs both: its sender may send, and its receiver takes it. What is open on one side only is an error.
+# The connections that the NetworkPolicies of a rendered overlay allow, as rows of a table. A connection inside the
+# namespace must be allowed by an egress and an ingress rule. One that is allowed on only one side is an error.
 
 def fits($labels):
   if keys - ["matchLabels", "matchExpressions"] != [] then error("network.jq does not know the selector \(.)") else . end
@@ -10,7 +10,7 @@ def fits($labels):
 
 def port: if .port == null then "every port" elif (.protocol // "TCP") == "TCP" then "\(.port)" else "\(.port) \(.protocol)" end;
 
-# What a peer of a rule is called, where it is not pods of this namespace.
+# The name of a rule's peer, or null if the peer is pods of this namespace.
 def outside($anybody):
   if . == null then $anybody
   elif .ipBlock then "network \(.ipBlock.cidr)"

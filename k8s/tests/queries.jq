@@ -1,5 +1,5 @@
-# The queries of all AnalysisTemplates as recording rules, with arguments of the tests: canary "new", stable "old".
-# With a mutation, it is applied to one of them; nothing comes out where it changes nothing.
+# The queries of all AnalysisTemplates as recording rules, with the arguments of the tests: canary "new", stable "old".
+# A mutation is applied to one of them; if it changes nothing, the output is empty.
 #   --arg of ""|NAME   --arg without ""|floor|unless|idle|short-window
 def mutated:
   if $without == "floor" then gsub(" >= 5"; "")

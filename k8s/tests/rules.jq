@@ -1,4 +1,4 @@
-# What every rendered overlay must hold, and no schema says. Prints what is broken, a line each.
+# Rules for every rendered overlay that no schema covers. Prints each violation on a line.
 
 def pods: .[] | select(.spec.template.spec.containers) | { who: "\(.kind) \(.metadata.name)", spec: .spec.template.spec };
 
@@ -6,7 +6,7 @@ def pods: .[] | select(.spec.template.spec.containers) | { who: "\(.kind) \(.met
   | ( select(.securityContext.runAsNonRoot != true or .securityContext.seccompProfile.type != "RuntimeDefault")
       | "\($who): runAsNonRoot and seccompProfile RuntimeDefault are missing" ),
     ( select(.enableServiceLinks != false) | "\($who): enableServiceLinks must be false" ),
-    # Prometheus lists pods; nobody else asks the Kubernetes API for anything.
+    # Only Prometheus calls the Kubernetes API, to list pods.
     ( ($who == "Deployment prometheus") as $asks | select(.automountServiceAccountToken != $asks) | "\($who): automountServiceAccountToken must be \($asks)" ),
     ( .containers[], (.initContainers // [])[] | "\($who), container \(.name)" as $where
       | ( select(.securityContext | .allowPrivilegeEscalation != false or .readOnlyRootFilesystem != true or .capabilities.drop != ["ALL"])
@@ -15,7 +15,7 @@ def pods: .[] | select(.spec.template.spec.containers) | { who: "\(.kind) \(.met
         ( .resources | select(.limits.memory == null or .limits.memory != .requests.memory) | "\($where): memory request = limit" ),
         ( select(.image | test(":.+$") | not) | "\($where): the image \(.image) has neither tag nor digest" ) ) ),
 
-# DNS of a node (NodeLocal DNSCache) and of GKE (Cloud DNS) has an address, and no pod that a selector could name.
+# NodeLocal DNSCache and Cloud DNS of GKE have an address, but no pod that a selector could match.
 ( [ .[] | select(.kind == "NetworkPolicy" and .metadata.name == "dns") | .spec.egress[]
     | select([.ports[].protocol] | sort == ["TCP", "UDP"]) | .to[].ipBlock.cidr // empty ] as $open
   | ("169.254.20.10/32", "169.254.169.254/32") | . as $address | select($open | index($address) | not)

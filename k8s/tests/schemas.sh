@@ -3,7 +3,10 @@
 #
 #   k8s/tests/schemas.sh FOLDER     needs go, jq and kubectl; downloads some 40 MB the first time
 set -euo pipefail
-[ $# -eq 1 ] || { sed -n '2,4s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -eq 1 ] || {
+  sed -n '2,4s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+}
 KUBERNETES=k8s.io/kubernetes@v1.34.4
 ROLLOUTS=github.com/argoproj/argo-rollouts@v1.10.1
 

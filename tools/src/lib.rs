@@ -1,3 +1,3 @@
-//! What the tools share with the tests.
+//! The part of the tools that tests use, too.
 
 pub mod soak; // sample

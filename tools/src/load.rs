@@ -1,4 +1,9 @@
-//! A constant stream of requests, and what became of them.
+//! A constant rate of requests, and their outcomes.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a tool has no shutdown to wait in, and calls what it started"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -15,34 +20,34 @@ use tokio::{
 
 use super::Failure;
 
-/// Longer than the service's own deadline: a request without an answer is a fault of the service.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// Longer than the service's own deadline: a request without a response by then is the service's failure.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// One request's end.
+/// The outcome of one request.
 #[derive(Clone, Debug)]
-pub struct Outcome {
-    /// When it was sent.
+pub(crate) struct Outcome {
+    /// When the request was sent.
     pub sent: Instant,
-    /// How long its answer took.
+    /// Time until the response was read, or the request failed.
     pub took: Duration,
-    /// Method and path, without ids.
+    /// Method and path of the operation, without ids.
     pub operation: &'static str,
-    /// The status, and the problem's code where there is one; `lost` where no answer came.
+    /// The status, followed by the problem's code if there is one; `lost` if no response arrived.
     pub result: String,
-    /// Its trace.
+    /// The id of the request's trace, where it is known.
     pub trace_id: Option<String>,
 }
 
 impl Outcome {
-    /// Whether it went well.
-    pub fn is_ok(&self) -> bool {
+    /// Whether the status is 2xx.
+    pub(crate) fn is_ok(&self) -> bool {
         self.result.starts_with('2')
     }
 }
 
-/// What is asked for.
+/// An operation that the load calls.
 #[derive(Clone, Copy, Debug)]
-pub enum Call {
+pub(crate) enum Call {
     /// `POST /v1/orders`.
     Order,
     /// `GET /v1/orders`.
@@ -53,71 +58,73 @@ pub enum Call {
     Read,
 }
 
-/// As many of each.
-pub const EVERYTHING: &[Call] = &[Call::Order, Call::List, Call::Quote, Call::Read];
+/// Every operation, in equal shares.
+pub(crate) const EVERYTHING: &[Call] = &[Call::Order, Call::List, Call::Quote, Call::Read];
 
-/// Requests of one subject, one kind after the other.
+/// A client that acts as one subject and calls its operations in turn.
 #[derive(Clone)]
-pub struct Caller {
+pub(crate) struct Caller {
     client: Client,
     base: String,
     token: String,
     calls: &'static [Call],
-    /// Of how many requests one asks for its trace to be kept.
+    /// `Some(n)`: one request in `n` has a sampled trace.
     traced: Option<u64>,
-    /// An order of its own, to be read again and again.
-    placed: String,
+    /// The path of the order that `Call::Read` reads.
+    order_path: String,
 }
 
 impl Caller {
-    /// A caller of the service at `base`, with a token of it, that keeps its connections.
-    pub fn new(base: String, token: String) -> Result<Self, Failure> {
+    /// Creates a caller of the service at `base` that authenticates with `token` and reuses connections.
+    pub(crate) fn new(base: String, token: String) -> Result<Self, Failure> {
         Ok(Self {
-            client: Client::builder().timeout(PATIENCE).build()?,
+            client: Client::builder().timeout(REQUEST_TIMEOUT).build()?,
             base,
             token,
             calls: EVERYTHING,
             traced: None,
-            placed: String::new(),
+            order_path: String::new(),
         })
     }
 
-    /// A new connection for each request, so that each may meet another pod.
-    pub fn without_keep_alive(mut self) -> Result<Self, Failure> {
+    /// Opens a new connection for each request, so that requests spread over all pods.
+    pub(crate) fn without_keep_alive(mut self) -> Result<Self, Failure> {
         self.client = Client::builder()
-            .timeout(PATIENCE)
+            .timeout(REQUEST_TIMEOUT)
             .pool_max_idle_per_host(0)
             .build()?;
         Ok(self)
     }
 
-    /// Asks for these in turn.
-    pub fn asking(mut self, calls: &'static [Call]) -> Self {
+    /// Replaces the operations to call.
+    pub(crate) fn calling(mut self, calls: &'static [Call]) -> Self {
         self.calls = calls;
         self
     }
 
-    /// One of so many requests has its trace kept, and its id told in the outcome.
-    pub fn traced(mut self, of: u64) -> Self {
-        self.traced = Some(of);
+    /// Gives one request in `every` a sampled trace, whose id is in the outcome.
+    pub(crate) fn traced(mut self, every: u64) -> Self {
+        self.traced = Some(every);
         self
     }
 
-    /// Places the order that the load reads.
-    pub async fn with_an_order(mut self) -> Result<Self, Failure> {
-        let answer = self.order().send().await?.error_for_status()?;
-        self.placed = answer.headers()["location"].to_str()?.to_owned();
+    /// Places the order that `Call::Read` reads.
+    pub(crate) async fn with_an_order(mut self) -> Result<Self, Failure> {
+        let response = self.order().send().await?.error_for_status()?;
+        response.headers()["location"]
+            .to_str()?
+            .clone_into(&mut self.order_path);
         Ok(self)
     }
 
-    /// A request to this path.
-    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    /// Builds an authenticated request to `path`.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.client.request(method, format!("{}{path}", self.base));
         request.bearer_auth(&self.token)
     }
 
-    /// Places an order.
-    pub fn order(&self) -> RequestBuilder {
+    /// Builds a request that places an order, with a new idempotency key.
+    pub(crate) fn order(&self) -> RequestBuilder {
         let order = json!({
             "customer_email": "ada@example.com", "currency": "EUR",
             "items": [{ "sku": "ABC-1234", "quantity": 2, "unit_price_cents": 1999 }]
@@ -128,30 +135,31 @@ impl Caller {
             .json(&order)
     }
 
-    /// Asks for a price.
-    pub fn quote(&self, sku: &str) -> RequestBuilder {
+    /// Builds a request for a quote.
+    pub(crate) fn quote(&self, sku: &str) -> RequestBuilder {
         let quote = json!({ "currency": "EUR", "items": [{ "sku": sku, "quantity": 2 }] });
         self.request(Method::POST, "/v1/quotes").json(&quote)
     }
 
     async fn outcome(&self, turn: u64) -> Outcome {
-        let (operation, mut request) = match self.calls[turn as usize % self.calls.len()] {
-            Call::Order => ("POST /v1/orders", self.order()),
-            Call::List => ("GET /v1/orders", self.request(Method::GET, "/v1/orders?limit=5")),
-            Call::Quote => ("POST /v1/quotes", self.quote("ABC-1234")),
-            Call::Read => ("GET /v1/orders/{id}", self.request(Method::GET, &self.placed)),
-        };
-        let kept = self
+        let (operation, mut request) =
+            match self.calls[usize::try_from(turn).unwrap_or_default() % self.calls.len()] {
+                Call::Order => ("POST /v1/orders", self.order()),
+                Call::List => ("GET /v1/orders", self.request(Method::GET, "/v1/orders?limit=5")),
+                Call::Quote => ("POST /v1/quotes", self.quote("ABC-1234")),
+                Call::Read => ("GET /v1/orders/{id}", self.request(Method::GET, &self.order_path)),
+            };
+        let trace = self
             .traced
-            .filter(|of| turn.is_multiple_of(*of))
+            .filter(|every| turn.is_multiple_of(*every))
             .map(|_| testkit::new_trace(true));
-        if let Some((_, traceparent)) = &kept {
+        if let Some((_, traceparent)) = &trace {
             request = request.header("traceparent", traceparent);
         }
-        let kept = kept.map(|(trace_id, _)| trace_id);
+        let sampled = trace.map(|(trace_id, _)| trace_id);
         let sent = Instant::now();
         let (result, trace_id) = match request.send().await {
-            Err(_) => ("lost".to_owned(), kept),
+            Err(_) => ("lost".to_owned(), sampled),
             Ok(response) => {
                 let status = response.status().as_u16();
                 let body: Value = response.json().await.unwrap_or_default();
@@ -160,7 +168,7 @@ impl Caller {
                         format!("{status} {code}"),
                         body["trace_id"].as_str().map(str::to_owned),
                     ),
-                    None => (status.to_string(), kept),
+                    None => (status.to_string(), sampled),
                 }
             }
         };
@@ -174,35 +182,35 @@ impl Caller {
     }
 }
 
-/// A stream of requests that goes on until it is dropped.
-pub struct Load {
+/// A stream of requests, sent until this value is dropped.
+pub(crate) struct Load {
     outcomes: Arc<Mutex<Vec<Outcome>>>,
     sending: JoinHandle<()>,
 }
 
 impl Load {
-    /// Starts sending, one request `every` so often.
-    pub fn start(caller: Caller, every: Duration) -> Self {
+    /// Starts sending one request per `period`.
+    pub(crate) fn start(caller: Caller, period: Duration) -> Self {
         let outcomes = Arc::<Mutex<Vec<Outcome>>>::default();
         let collected = outcomes.clone();
         let sending = tokio::spawn(async move {
-            let mut ticks = interval(every);
+            let mut ticks = interval(period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             for turn in 0.. {
                 ticks.tick().await;
                 let (caller, collected) = (caller.clone(), collected.clone());
                 tokio::spawn(async move {
                     let outcome = caller.outcome(turn).await;
-                    collected.lock().expect("no panic").push(outcome);
+                    collected.lock().expect("not poisoned").push(outcome);
                 });
             }
         });
         Self { outcomes, sending }
     }
 
-    /// What was sent since then and has ended.
-    pub fn since(&self, moment: Instant) -> Vec<Outcome> {
-        let outcomes = self.outcomes.lock().expect("no panic");
+    /// The outcomes of completed requests that were sent since `moment`.
+    pub(crate) fn since(&self, moment: Instant) -> Vec<Outcome> {
+        let outcomes = self.outcomes.lock().expect("not poisoned");
         outcomes
             .iter()
             .filter(|outcome| outcome.sent >= moment)
@@ -217,8 +225,8 @@ impl Drop for Load {
     }
 }
 
-/// How often each result was seen, by operation.
-pub fn tally(outcomes: &[Outcome]) -> BTreeMap<(&'static str, String), usize> {
+/// Counts each result, by operation.
+pub(crate) fn tally(outcomes: &[Outcome]) -> BTreeMap<(&'static str, String), usize> {
     let mut tally = BTreeMap::new();
     for outcome in outcomes {
         *tally

@@ -1,4 +1,4 @@
-//! Programs for people. `make` calls them; `tools --help` lists them.
+//! Developer tools. `make` calls them; `tools --help` lists them.
 
 mod bench;
 mod load; // sample
@@ -9,14 +9,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-/// Why something could not be done, in words for the person who started it.
+/// The error of a tool, worded for the person who started it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// The benchmark, and what proves the service under load and faults.
+/// The benchmark, and tests of the service under load and injected faults.
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 done, 1 something did not hold or could not be done (the reason is on standard error), 2 wrong usage."
+    after_help = "Exit codes: 0 success, 1 error or failed check (reason on standard error), 2 wrong usage."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -25,27 +25,27 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Tool {
-    /// Print round trips per request, memory at rest and time to start; it needs Postgres and Redis.
+    /// Print round trips per request, memory at rest and startup time; needs Postgres and Redis.
     Bench {
-        /// The service's binary, of the release build.
+        /// Path of the service's binary, built with `--release`.
         binary: PathBuf,
     },
     // sample: begin
-    /// Place orders while their worker is killed again and again; each must be confirmed once.
+    /// Place orders while their worker is killed repeatedly; each order must be confirmed once.
     Soak {
-        /// The service's binary, of the release build.
+        /// Path of the service's binary, built with `--release`.
         binary: PathBuf,
-        /// How many orders.
+        /// Number of orders to place.
         #[arg(long, default_value_t = 10_000)]
         orders: usize,
-        /// How often the worker is killed.
+        /// Number of times the worker is killed.
         #[arg(long, default_value_t = 20)]
         kills: usize,
     },
-    /// The compose stack from outside: whether it is up, what it answers, and drills.
+    /// Check the compose stack from outside, and run drills on it.
     #[command(subcommand)]
     Stack(stack::Command),
-    /// Drills of staged rollouts on the cluster that kubectl points at.
+    /// Run rollout drills on the cluster of kubectl's context.
     DrillRollout(rollout::Args),
     // sample: end
 }
@@ -63,7 +63,7 @@ async fn main() -> ExitCode {
             orders,
             kills,
         } => {
-            println!("placing {orders} orders, and killing the worker {kills} times while it confirms them");
+            println!("placing {orders} orders; killing the worker {kills} times while it confirms them");
             let progress = |progress: &str| println!("{progress}");
             println!("{}", tools::soak::soak(&binary, orders, kills, progress).await);
             Ok(())

@@ -1,4 +1,9 @@
-//! Orders placed while workers are killed: each customer is told, once by key, and nothing is lost.
+//! Soak test: orders are placed while their worker is killed. Each is confirmed once by key, and none is lost.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a tool has no shutdown to wait in, and calls what it started"
+)]
 
 use std::{
     collections::BTreeSet,
@@ -10,26 +15,26 @@ use std::{
 use ::supplier::Supplier;
 use api_client::{Client, Item, NewOrder, Settings};
 use futures_util::{StreamExt, stream};
-use testkit::Environment;
+use testkit::ProcessEnvironment;
 use uuid::Uuid;
 
 const IN_FLIGHT: usize = 16;
-/// Longer than a lease: when nothing is confirmed for so long, something is lost.
+/// Longer than a lease: if nothing is confirmed for this long, something is lost.
 const STUCK_AFTER: Duration = Duration::from_secs(45);
 const RUNS: &str = "SELECT id FROM job_runs WHERE kind = 'send_confirmation' AND status = 'succeeded'";
 const STARTS: &str =
     "SELECT COALESCE(sum(attempt), 0)::bigint FROM job_runs WHERE kind = 'send_confirmation'";
 
-/// What was seen of a soak that went well.
+/// The figures of a successful soak test.
 #[derive(Debug)]
 pub struct Soaked {
-    /// Confirmations at the supplier, by distinct key.
+    /// Confirmations that the supplier accepted, by distinct key.
     pub confirmations: usize,
-    /// Those that were sent more than once and recognised there by their key.
+    /// Confirmations that were sent more than once, and recognised by their key.
     pub recognised: usize,
-    /// Starts of jobs, over all workers.
+    /// Attempts that were started, over all workers.
     pub starts: i64,
-    /// From the first order to the last confirmation.
+    /// Time from the first order to the last confirmation.
     pub took: Duration,
 }
 
@@ -37,7 +42,7 @@ impl fmt::Display for Soaked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} confirmations at the supplier, each once by key; {} were sent again and recognised; {} starts in {:.0} s",
+            "{} confirmations accepted, each once by key; {} were resent and recognised; {} attempts in {:.0} s",
             self.confirmations,
             self.recognised,
             self.starts,
@@ -46,21 +51,22 @@ impl fmt::Display for Soaked {
     }
 }
 
-/// Places `orders` with this binary's API, and kills its worker `kills` times while it confirms them.
+/// Places `orders` orders with the API of `binary`, and kills its worker `kills` times while it confirms them.
+/// `progress` is called after each kill.
 ///
 /// # Panics
-/// When an order is refused, a confirmation is missing or was not asked for, or nothing moves for 45 seconds.
-pub async fn soak(binary: &Path, orders: usize, kills: usize, tell: fn(&str)) -> Soaked {
+/// When an order is refused, a confirmation is missing or unexpected, or there is no progress for 45 seconds.
+pub async fn soak(binary: &Path, orders: usize, kills: usize, progress: fn(&str)) -> Soaked {
     let free = ([127, 0, 0, 1], 0).into();
     let supplier = ::supplier::start(free, free).expect("free ports");
-    let environment = Environment::new(binary)
+    let environment = ProcessEnvironment::new(binary)
         .await
         .set("supplier.url", &format!("http://{}", supplier.address))
         .set("rate_limit.burst", "1000000")
         .set("rate_limit.per_second", "1000000");
     assert!(
         environment.run(&["migrate"]).status.success(),
-        "the migrations run"
+        "migrations must succeed"
     );
     let api = environment.serve();
     api.wait_for_probe("/readyz", 200).await;
@@ -76,25 +82,25 @@ pub async fn soak(binary: &Path, orders: usize, kills: usize, tell: fn(&str)) ->
     });
     let mut worker = environment.work();
     for kill in 1..=kills {
-        confirmed(&supplier, kill * orders / (kills + 1)).await;
+        wait_for_confirmations(&supplier, kill * orders / (kills + 1)).await;
         worker.signal("KILL");
         worker.wait();
-        tell(&format!(
+        progress(&format!(
             "kill {kill} of {kills}: {} confirmed so far",
-            keys(&supplier).len()
+            confirmed_keys(&supplier).len()
         ));
         worker = environment.work();
     }
     assert_eq!(placing.await.expect("no panic").len(), orders, "orders placed");
-    confirmed(&supplier, orders).await;
+    wait_for_confirmations(&supplier, orders).await;
     let mut connection = environment.database.connect().await;
     let mut recorded = BTreeSet::new();
-    let last = Instant::now();
-    // The last ones can be told and not yet recorded: they are sent again, and recognised.
+    let waiting = Instant::now();
+    // The last confirmations may have arrived without being recorded: they are sent again, and recognised.
     while recorded.len() < orders {
         assert!(
-            last.elapsed() < STUCK_AFTER,
-            "{} of {orders} recorded",
+            waiting.elapsed() < STUCK_AFTER,
+            "stuck at {} of {orders} recorded confirmations",
             recorded.len()
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -104,7 +110,11 @@ pub async fn soak(binary: &Path, orders: usize, kills: usize, tell: fn(&str)) ->
         recorded = runs.expect("the runs").iter().map(Uuid::to_string).collect();
     }
     let took = began.elapsed();
-    assert_eq!(keys(&supplier), recorded, "told and recorded are the same");
+    assert_eq!(
+        confirmed_keys(&supplier),
+        recorded,
+        "accepted and recorded confirmations must be the same"
+    );
     let accepted = supplier.received().notifications;
     Soaked {
         confirmations: accepted.len(),
@@ -114,7 +124,7 @@ pub async fn soak(binary: &Path, orders: usize, kills: usize, tell: fn(&str)) ->
     }
 }
 
-/// Places an order, again under its key where the service says that this may help.
+/// Places an order, and repeats it with the same key while the problem is retryable.
 async fn place(client: &Client, number: usize) -> Uuid {
     let (key, began) = (format!("soak-{number}"), Instant::now());
     loop {
@@ -128,21 +138,21 @@ async fn place(client: &Client, number: usize) -> Uuid {
     }
 }
 
-fn keys(supplier: &Supplier) -> BTreeSet<String> {
+fn confirmed_keys(supplier: &Supplier) -> BTreeSet<String> {
     supplier.received().notifications.into_keys().collect()
 }
 
-/// Waits until so many confirmations have reached the supplier.
-async fn confirmed(supplier: &Supplier, wanted: usize) {
-    let (mut last, mut moved) = (0, Instant::now());
+/// Waits until the supplier has accepted `wanted` confirmations.
+async fn wait_for_confirmations(supplier: &Supplier, wanted: usize) {
+    let (mut last, mut progressed) = (0, Instant::now());
     while last < wanted {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let now = keys(supplier).len();
+        let now = confirmed_keys(supplier).len();
         if now > last {
-            (last, moved) = (now, Instant::now());
+            (last, progressed) = (now, Instant::now());
         }
         assert!(
-            moved.elapsed() < STUCK_AFTER,
+            progressed.elapsed() < STUCK_AFTER,
             "stuck at {last} of {wanted} confirmations"
         );
     }

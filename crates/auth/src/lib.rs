@@ -1,4 +1,4 @@
-//! Who calls, and what they may do: bearer tokens, scopes, and how a caller is turned away. No web framework.
+//! Authentication and authorization: bearer tokens, scopes and their refusals. No web framework.
 
 mod refusal;
 mod scope;

@@ -1,12 +1,12 @@
-//! How a caller is turned away (RFC 6750).
+//! The refusals of authentication and authorization (RFC 6750).
 
 use macros::Refusal;
 use outcome::{Attach, Problem, common};
 
-/// How a caller can be turned away.
+/// How a caller can be refused.
 #[derive(Debug, Refusal)]
 pub enum AuthRefusal {
-    /// 401: no token, or none that is valid here.
+    /// 401: no token, or one that is not valid here.
     #[problem(common::UNAUTHENTICATED, "send a valid bearer token")]
     Unauthenticated(Challenge),
     /// 403: the token lacks the scope of this operation.
@@ -14,7 +14,7 @@ pub enum AuthRefusal {
     Forbidden(MissingScope),
 }
 
-/// What `WWW-Authenticate` says (RFC 6750).
+/// The `WWW-Authenticate` header of a 401 (RFC 6750).
 #[derive(Debug)]
 pub struct Challenge {
     pub(crate) token_was_sent: bool,
@@ -31,7 +31,7 @@ impl Attach for Challenge {
     }
 }
 
-/// The scope that a token needs and has not.
+/// The required scope that a token lacks.
 #[derive(Debug)]
 pub struct MissingScope(&'static str);
 

@@ -1,8 +1,8 @@
-//! What a token may do, and who may call an operation.
+//! Scopes of tokens, and who may call an operation.
 
-/// A scope that an operation asks for.
+/// A scope that an operation requires.
 pub trait Scope {
-    /// As it stands in the token.
+    /// The name of the scope in a token.
     const NAME: &'static str;
 }
 
@@ -21,21 +21,22 @@ impl Access {
     /// Callers whose valid token has the scope `S`.
     ///
     /// # Panics
-    /// When the scope is empty or contains white space: no token could have it. In a `const` that is a compile error.
+    /// If the name is empty or has a character that scopes cannot have, such as white space. In a `const`, this is a
+    /// compile error.
     pub const fn scope<S: Scope>() -> Self {
-        assert!(is_scope(S::NAME), "a scope is one word");
+        assert!(is_scope(S::NAME), "a scope must be one word");
         Self::Scope(S::NAME)
     }
 }
 
-/// RFC 6749, section 3.3, without the quotation mark and the backslash that it leaves out, too.
+/// Whether `name` is a scope: printable ASCII without space, quotation mark and backslash (RFC 6749, section 3.3).
 const fn is_scope(name: &str) -> bool {
-    let (bytes, mut at) = (name.as_bytes(), 0);
-    while at < bytes.len() {
-        if !bytes[at].is_ascii_graphic() || bytes[at] == b'"' || bytes[at] == b'\\' {
+    let (bytes, mut index) = (name.as_bytes(), 0);
+    while index < bytes.len() {
+        if !bytes[index].is_ascii_graphic() || bytes[index] == b'"' || bytes[index] == b'\\' {
             return false;
         }
-        at += 1;
+        index += 1;
     }
     !bytes.is_empty()
 }
@@ -47,8 +48,8 @@ mod tests {
     #[test]
     fn a_scope_is_one_word() {
         assert!(is_scope("orders:read"));
-        for wrong in ["", "orders read", "orders\"", "\u{e4}"] {
-            assert!(!is_scope(wrong), "{wrong:?}");
+        for invalid in ["", "orders read", "orders\"", "\u{e4}"] {
+            assert!(!is_scope(invalid), "{invalid:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use settings::{Choice, Errors};
 
 use crate::token::decoding_key;
 
-/// The `auth.secret` of development. It is public, and refused in every other environment.
+/// The default of `auth.secret`, for development only: it is public, and rejected in every other environment.
 pub const DEVELOPMENT_SECRET: &str = "development-only-secret-that-everybody-knows";
 
 /// How bearer tokens are signed.
@@ -22,7 +22,7 @@ pub enum Algorithm {
     Es256,
 }
 
-/// Bearer tokens.
+/// How bearer tokens are verified.
 #[derive(Clone, Debug, settings::Settings)]
 #[settings(check = Settings::check)]
 pub struct Settings {
@@ -32,11 +32,11 @@ pub struct Settings {
     /// The shared secret of HS256, at least 32 bytes.
     #[setting(default = DEVELOPMENT_SECRET.into())]
     pub secret: SecretString,
-    /// The public key of RS256 or ES256, as PEM; its line breaks may be left out.
+    /// The public key of RS256 or ES256, as PEM; line breaks are optional.
     pub public_key: Option<String>,
-    /// `iss` that tokens must have; empty does not check.
+    /// The `iss` claim that tokens must have; not checked if empty.
     pub issuer: Option<String>,
-    /// `aud` that tokens must have; empty does not check.
+    /// The `aud` claim that tokens must have; not checked if empty.
     pub audience: Option<String>,
 }
 
@@ -49,12 +49,12 @@ impl Settings {
         } else if self.secret.expose_secret().len() < 32 {
             errors.add(
                 "secret",
-                "needs at least 32 bytes; make one with `openssl rand -base64 32`",
+                "needs at least 32 bytes; generate one with `openssl rand -base64 32`",
             );
         }
     }
 
-    /// Whether tokens are checked with the public secret of development.
+    /// Whether tokens are verified with [`DEVELOPMENT_SECRET`].
     pub fn has_development_secret(&self) -> bool {
         self.algorithm == Algorithm::Hs256 && self.secret.expose_secret() == DEVELOPMENT_SECRET
     }

@@ -1,4 +1,4 @@
-//! Tokens: checked, and for development signed.
+//! Verifies bearer tokens, and signs them for development.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{Algorithm, AuthRefusal, Challenge, Settings};
 
-/// What a valid token says. `Debug` is left out: subjects are personal data.
+/// The claims of a valid token. They are not `Debug`, since subjects are personal data.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Claims {
     sub: String,
@@ -23,12 +23,12 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Who calls.
+    /// The subject: who is calling.
     pub fn subject(&self) -> &str {
         &self.sub
     }
 
-    /// The subject as it may stand in logs and keys: the same for the same subject, and not to be turned back.
+    /// The subject as a hash, for logs and keys: always the same for one subject, and not reversible.
     pub fn hashed_subject(&self) -> String {
         let digest = Sha256::digest(&self.sub);
         digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
@@ -37,7 +37,7 @@ impl Claims {
     /// Refuses a token without this scope.
     ///
     /// # Errors
-    /// 403 that names the scope.
+    /// 403, naming the scope.
     pub fn require(&self, scope: &'static str) -> Result<(), AuthRefusal> {
         if self.scope.split(' ').any(|own| own == scope) {
             Ok(())
@@ -47,7 +47,7 @@ impl Claims {
     }
 }
 
-/// Checks tokens.
+/// Verifies bearer tokens.
 pub struct Authenticator {
     key: DecodingKey,
     validation: Validation,
@@ -59,7 +59,7 @@ impl std::fmt::Debug for Authenticator {
     }
 }
 
-/// The key that tokens are checked with; the error says what is expected.
+/// The key that verifies tokens; the error says what is expected.
 pub(crate) fn decoding_key(auth: &Settings) -> Result<DecodingKey, String> {
     let pem = auth.public_key.as_deref().unwrap_or_default().as_bytes();
     match auth.algorithm {
@@ -74,10 +74,10 @@ pub(crate) fn decoding_key(auth: &Settings) -> Result<DecodingKey, String> {
 }
 
 impl Authenticator {
-    /// Checks tokens by the rules of the configuration.
+    /// An authenticator with the rules of the configuration.
     ///
     /// # Errors
-    /// When the key cannot be read.
+    /// If the key cannot be read.
     pub fn new(auth: &Settings) -> anyhow::Result<Self> {
         let mut validation = Validation::new(match auth.algorithm {
             Algorithm::Hs256 => Jwa::HS256,
@@ -103,7 +103,7 @@ impl Authenticator {
     /// The claims of the token in the header `Authorization`.
     ///
     /// # Errors
-    /// 401 where there is no token, or none that is valid here.
+    /// 401 if there is no token, or one that is not valid here.
     pub fn verify(&self, authorization: Option<&[u8]>) -> Result<Claims, AuthRefusal> {
         let token = authorization
             .and_then(|value| std::str::from_utf8(value).ok())
@@ -126,7 +126,7 @@ impl Authenticator {
 /// Signs a token for development.
 ///
 /// # Errors
-/// When the algorithm is not HS256: then only the identity provider can sign.
+/// If the algorithm is not HS256: then only the identity provider can sign.
 pub fn development_token(
     auth: &Settings,
     subject: &str,

@@ -1,7 +1,7 @@
-//! Redis holds nothing that cannot be lost. Down, slow, full or read-only, it costs a request a bounded
-//! time and no error: every call may come back empty.
+//! Redis, which holds nothing that must not be lost. If Redis is down, slow, full or read-only, a request loses a
+//! bounded amount of time and gets no error: every call may return nothing.
 
-mod last_known;
+mod fallback_cache;
 mod metrics;
 mod pool;
 mod rate_limit;
@@ -9,7 +9,7 @@ mod read_cache;
 mod settings;
 
 pub use self::settings::{CacheSettings, RedisSettings};
-pub use last_known::{Kept, LastKnown};
+pub use fallback_cache::{FallbackCache, FallbackValue};
 pub use metrics::CacheMetrics;
 pub use rate_limit::SharedQuota;
 pub use read_cache::{Cacheable, Cached, Load, ReadCache, ReadCacheParts};
@@ -24,32 +24,32 @@ use std::{
 
 use deadpool::managed::{Object, PoolError};
 use deadpool_redis::redis::{FromRedisValue, RedisError, Value};
-use resilience::{Breaker, BreakerSettings, BreakerState, Broken, Trip};
+use resilience::{Breaker, BreakerError, BreakerSettings, BreakerState, TripPolicy};
 use runtime::{Lifecycle, RequestContext};
 use telemetry::{client_span, metrics::DependencyMetrics};
 use tracing::Instrument;
 
 use self::pool::{Connections, new_pool};
 
-/// How a call can end, as the metric says it.
+/// The outcomes of a call, as metric labels.
 const OUTCOMES: [&str; 4] = ["ok", "error", "timeout", "skipped"];
 
 /// A connection for one call.
 pub(crate) type Connection = Object<Connections>;
 
-/// Redis behind a breaker and a time allowance per request.
+/// A Redis client with a circuit breaker and a time budget per request.
 #[derive(Clone, Debug)]
 pub struct Redis {
     pool: deadpool::managed::Pool<Connections>,
     breaker: Breaker,
-    allowance: Duration,
-    refused_at: Arc<AtomicU64>,
+    time_budget: Duration,
+    distrust_before: Arc<AtomicU64>,
     metrics: DependencyMetrics,
 }
 
-/// Why a call gave nothing; only for the log and the metric.
+/// Why a call gave no result. Only the log and the metric show it.
 #[derive(Debug, thiserror::Error)]
-enum RedisFault {
+enum RedisCallError {
     #[error("no connection: {0}")]
     NoConnection(PoolError<RedisError>),
     #[error("timed out")]
@@ -58,19 +58,18 @@ enum RedisFault {
     Failed(RedisError),
 }
 
-impl RedisFault {
+impl RedisCallError {
     fn is_timeout(&self) -> bool {
         match self {
             Self::TimedOut => true,
-            Self::Failed(error) => error.is_timeout(),
-            Self::NoConnection(PoolError::Backend(error)) => error.is_timeout(),
+            Self::Failed(error) | Self::NoConnection(PoolError::Backend(error)) => error.is_timeout(),
             Self::NoConnection(_) => false,
         }
     }
 }
 
 impl Redis {
-    /// A pool that connects when it is needed.
+    /// A client that connects on demand.
     ///
     /// # Errors
     /// When `redis.url` cannot be parsed.
@@ -81,20 +80,20 @@ impl Redis {
     ) -> anyhow::Result<Self> {
         let pool = new_pool(settings, lifecycle.runtime().clone())?;
         let breaker = BreakerSettings {
-            trip: Trip::Consecutive(settings.breaker_failures),
-            open_for: settings.breaker_open,
+            trip: TripPolicy::ConsecutiveFailures(settings.breaker_failure_threshold),
+            open_duration: settings.breaker_open_duration,
         };
         metrics.announce("redis", &OUTCOMES);
         Ok(Self {
             pool,
             breaker: Breaker::new(breaker),
-            allowance: settings.timeout,
-            refused_at: Arc::default(),
+            time_budget: settings.timeout,
+            distrust_before: Arc::default(),
             metrics,
         })
     }
 
-    /// Calls Redis for a request, within what is left of the request's allowance; nothing when it fails.
+    /// Calls Redis for a request, within the rest of the request's time budget for Redis; `None` if the call fails.
     pub(crate) async fn call<T, F>(
         &self,
         context: &RequestContext,
@@ -105,15 +104,15 @@ impl Redis {
         T: FromRedisValue,
         F: Future<Output = Result<Value, RedisError>> + Send,
     {
-        let limit = context.redis_time_left(self.allowance);
-        let patience = context.deadline().remaining();
-        if limit.is_zero() || patience.is_zero() {
+        let limit = context.redis_time_left(self.time_budget);
+        let time_left = context.deadline().remaining();
+        if limit.is_zero() || time_left.is_zero() {
             return None;
         }
         let started = Instant::now();
-        let answer = self.call_within(limit, patience, operation, command).await;
+        let value = self.call_within(limit, time_left, operation, command).await;
         context.spent_on_redis(started.elapsed());
-        answer
+        value
     }
 
     /// Calls Redis for work that belongs to no single request.
@@ -126,14 +125,14 @@ impl Redis {
         T: FromRedisValue,
         F: Future<Output = Result<Value, RedisError>> + Send,
     {
-        self.call_within(self.allowance, Duration::MAX, operation, command)
+        self.call_within(self.time_budget, Duration::MAX, operation, command)
             .await
     }
 
     async fn call_within<T, F>(
         &self,
         limit: Duration,
-        patience: Duration,
+        time_left: Duration,
         operation: &'static str,
         command: impl FnOnce(Connection) -> F + Send + 'static,
     ) -> Option<T>
@@ -149,41 +148,42 @@ impl Redis {
             db.operation.name = operation,
         );
         let pool = self.pool.clone();
-        // The limit is inside the breaker: a call dropped from outside is not counted. That is just what a caller in a
-        // hurry needs: its patience says nothing about Redis.
+        // The limit is inside the breaker, so that a timeout counts as a failure. The request's deadline is outside,
+        // where it does not count: a request that runs out of time says nothing about Redis.
         let call = self.breaker.call(async move {
             let attempt = async {
-                let connection = pool.get().await.map_err(RedisFault::NoConnection)?;
-                command(connection).await.map_err(RedisFault::Failed)
+                let connection = pool.get().await.map_err(RedisCallError::NoConnection)?;
+                command(connection).await.map_err(RedisCallError::Failed)
             };
             tokio::time::timeout(limit, attempt)
                 .await
-                .unwrap_or(Err(RedisFault::TimedOut))
+                .unwrap_or(Err(RedisCallError::TimedOut))
         });
-        let (answer, outcome) = match tokio::time::timeout(patience, call)
+        let (value, outcome) = match tokio::time::timeout(time_left, call)
             .instrument(span.clone())
             .await
         {
             Err(_) => (None, "timeout"),
             Ok(Ok(value)) => (T::from_redis_value(value).ok(), "ok"),
-            Ok(Err(Broken::Open)) => (None, "skipped"),
-            Ok(Err(Broken::Failed(fault))) => {
-                tracing::warn!(%fault, "redis gave no answer; going on without it");
-                self.judge(&fault);
-                let outcome = if fault.is_timeout() { "timeout" } else { "error" };
+            Ok(Err(BreakerError::Open)) => (None, "skipped"),
+            Ok(Err(BreakerError::Failed(error))) => {
+                tracing::warn!(%error, "Redis unavailable; continuing without it");
+                self.on_error(&error);
+                let outcome = if error.is_timeout() { "timeout" } else { "error" };
                 telemetry::failed(&span, outcome);
                 (None, outcome)
             }
         };
         self.metrics.called("redis", outcome, started.elapsed());
-        answer
+        value
     }
 
-    /// A lost connection means that the idle ones are lost too; an error reply means that changes do not arrive.
-    fn judge(&self, fault: &RedisFault) {
-        match fault {
-            RedisFault::Failed(error) if !error.is_unrecoverable_error() && !error.is_io_error() => {
-                self.missed_a_change();
+    /// Reacts to a failed call. A lost connection means that the idle ones are lost too; an error reply means that
+    /// changes are not stored.
+    fn on_error(&self, error: &RedisCallError) {
+        match error {
+            RedisCallError::Failed(error) if !error.is_unrecoverable_error() && !error.is_io_error() => {
+                self.invalidate_before_now();
             }
             _ => {
                 self.pool.retain(|_, _| false);
@@ -191,17 +191,17 @@ impl Redis {
         }
     }
 
-    /// A change did not arrive: whatever was stored before may be out of date from now on.
-    pub(crate) fn missed_a_change(&self) {
-        self.refused_at.fetch_max(now_millis(), Ordering::Relaxed);
+    /// Distrusts, in this process, everything stored until now, because a change may not have reached Redis.
+    pub(crate) fn invalidate_before_now(&self) {
+        self.distrust_before.fetch_max(now_millis(), Ordering::Relaxed);
     }
 
-    /// Whether every change since this moment (milliseconds since 1970) has arrived, as far as this process knows.
-    pub(crate) fn has_every_change_since(&self, stored: u64) -> bool {
-        stored > self.refused_at.load(Ordering::Relaxed)
+    /// Whether every change since `stored` (Unix time in milliseconds) reached Redis, as far as this process knows.
+    pub(crate) fn is_trusted(&self, stored: u64) -> bool {
+        stored > self.distrust_before.load(Ordering::Relaxed)
     }
 
-    /// Whether Redis answers.
+    /// Whether Redis responds.
     pub async fn ping(&self) -> bool {
         let pong = self.call_in_background::<String, _>("PING", |mut connection| async move {
             deadpool_redis::redis::cmd("PING")
@@ -211,7 +211,7 @@ impl Redis {
         pong.await.is_some()
     }
 
-    /// The breaker's state.
+    /// The state of the circuit breaker.
     pub fn breaker(&self) -> BreakerState {
         self.breaker.state()
     }
@@ -222,10 +222,11 @@ impl Redis {
     }
 }
 
-/// Milliseconds since 1970.
+/// The current Unix time in milliseconds.
 fn now_millis() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis() as u64
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,14 +8,14 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
-/// The read cache.
+/// Metrics of the read cache.
 #[derive(Clone, Debug)]
 pub struct CacheMetrics {
     requests: Counters<OutcomeLabels>,
 }
 
 impl CacheMetrics {
-    /// Registers the group.
+    /// Registers the metrics.
     pub fn register(all: &Metrics) -> Self {
         let metrics = Self {
             requests: Family::default(),
@@ -23,7 +23,7 @@ impl CacheMetrics {
         all.register(|registry| {
             registry.register(
                 "cache_requests",
-                "Cached reads by outcome",
+                "Reads through the cache by outcome",
                 metrics.requests.clone(),
             );
         });
@@ -33,7 +33,7 @@ impl CacheMetrics {
         metrics
     }
 
-    /// Counts a cached read.
+    /// Counts a read by its outcome.
     pub fn requested(&self, outcome: &'static str) {
         self.requests.get_or_create(&OutcomeLabels { outcome }).inc();
     }

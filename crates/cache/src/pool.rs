@@ -1,5 +1,5 @@
-//! `deadpool-redis` with two differences: connections live on the runtime that outlives every server
-//! thread, and one used a moment ago is not pinged again.
+//! A pool like `deadpool-redis`, with two differences: connections live on the runtime that outlives every server
+//! thread, and a recently used connection is not pinged before reuse.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::RedisSettings;
 
 const PING_AFTER_IDLE: Duration = Duration::from_secs(30);
 
-/// Opens and checks connections.
+/// Opens connections, and checks them before reuse.
 pub(crate) struct Connections {
     inner: Arc<deadpool_redis::Manager>,
     runtime: Handle,
@@ -22,7 +22,7 @@ pub(crate) struct Connections {
 
 impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The inner manager would print the address, password included.
+        // The inner manager would print the address, including the password.
         f.debug_struct("Connections").finish_non_exhaustive()
     }
 }

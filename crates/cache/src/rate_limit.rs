@@ -1,4 +1,4 @@
-//! Quotas by GCRA that all replicas share: one script and one round trip in Redis.
+//! Quotas shared by all replicas: one script and one round trip to Redis.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use runtime::RequestContext;
 
 use super::Redis;
 
-/// The generic cell rate algorithm on the server's clock: the key holds the theoretical arrival time.
+/// The generic cell rate algorithm (GCRA) on Redis's clock: the key holds the theoretical arrival time in microseconds.
 const GCRA: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -19,7 +19,7 @@ if earliest > now then return {0, 0, earliest - now, arrival - now} end
 redis.call('SET', KEYS[1], string.format('%.0f', arrival + interval), 'PX', math.ceil((arrival + interval - now) / 1000))
 return {1, math.floor((now - earliest) / interval), 0, arrival + interval - now}";
 
-/// Limits each caller to `per_second` on average and `burst` at the same time, in all replicas together.
+/// Limits each caller to `per_second` requests on average and `burst` at the same time, across all replicas.
 #[derive(Debug)]
 pub struct SharedQuota {
     redis: Redis,
@@ -30,7 +30,7 @@ pub struct SharedQuota {
 }
 
 impl SharedQuota {
-    /// Quotas under keys that begin with the service's name.
+    /// Quotas whose Redis keys begin with the service's name.
     pub fn new(service: &str, per_second: u32, burst: u32, redis: Redis) -> Self {
         Self {
             redis,
@@ -41,11 +41,11 @@ impl SharedQuota {
         }
     }
 
-    /// Charges one request to a subject, given by its hash; nothing where Redis gives no answer.
+    /// Charges one request to a subject, given by its hash; `None` if Redis is unavailable.
     pub async fn charge(&self, context: &RequestContext, subject: &str) -> Option<Quota> {
         let (script, key) = (self.script.clone(), format!("{}{subject}", self.prefix));
         let (interval, burst) = (1_000_000 / u64::from(self.per_second), self.burst);
-        let answer: Option<(u32, u32, u64, u64)> = self
+        let charged: Option<(u32, u32, u64, u64)> = self
             .redis
             .call(context, "EVALSHA", move |mut connection| async move {
                 script
@@ -56,7 +56,7 @@ impl SharedQuota {
                     .await
             })
             .await;
-        let (allowed, remaining, wait, reset) = answer?;
+        let (allowed, remaining, wait, reset) = charged?;
         Some(Quota {
             burst,
             window: Duration::from_secs_f64(f64::from(burst) / f64::from(self.per_second)),

@@ -1,9 +1,9 @@
-//! The read cache: fresh entries spare the database, stale ones stand in for it, and many misses on one
-//! key are one load.
+//! The read cache: fresh entries save a query, stale ones replace a query that fails, and concurrent misses of one key
+//! share one load.
 
 use std::{fmt::Display, sync::Arc, time::Duration};
 
-use database::{Database, Ended, Fault, Transaction, UnitOfWork};
+use database::{CommitOutcome, Database, DatabaseError, Transaction, UnitOfWork};
 use deadpool_redis::redis::{Script, cmd};
 use resilience::{Deadline, SingleFlight};
 use runtime::{Lifecycle, RequestContext};
@@ -11,54 +11,55 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Semaphore;
 use tracing::Instrument;
 
-use super::{CacheMetrics, CacheSettings, Redis, now_millis};
+use super::{CacheMetrics, CacheSettings, Redis, millis, now_millis};
 
-/// Stores an entry unless a newer version is there: a slow reader must not bring back what a writer changed.
+/// Stores an entry unless a newer version is stored: a slow reader must not restore what a writer has changed.
 const STORE: &str = r"
-local held = redis.call('GET', KEYS[1])
-if held and tonumber(string.match(held, '^%d+')) > tonumber(ARGV[1]) then return 0 end
+local stored = redis.call('GET', KEYS[1])
+if stored and tonumber(string.match(stored, '^%d+')) > tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3], 'PX', ARGV[4])
 return 1";
 
-/// What a read cache can hold. Its changes are numbered upwards, so that an older value never replaces a newer.
+/// A value that a read cache can store. Its version grows with every change, so that an older value never replaces a
+/// newer one.
 pub trait Cacheable: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Names this kind of value in Redis keys.
+    /// The name of this kind of value in Redis keys.
     const KIND: &'static str;
-    /// The type of its ids.
+    /// The type of the value's id.
     type Id: Display;
 
-    /// Its id; with the kind it makes the key.
+    /// The id of the value. Kind and id form the key.
     fn id(&self) -> Self::Id;
 
-    /// The number of the change that made this value.
+    /// The version of the value, which grows with every change.
     fn version(&self) -> i64;
 }
 
 /// A read of one value by its id.
-pub trait Load: UnitOfWork<Output = Option<Self::Value>, Refusal = Fault> + 'static {
+pub trait Load: UnitOfWork<Output = Option<Self::Value>, Refusal = DatabaseError> + 'static {
     /// The type of the value that is read.
     type Value: Cacheable;
 
-    /// The id of the value that is read: the same as the value's own.
+    /// The id of the value that is read: the same as its [`Cacheable::id`].
     fn id(&self) -> <Self::Value as Cacheable>::Id;
 }
 
-/// A value and, when it is stale and stands in for an answer of the database, its age.
+/// A value, with its age if it is stale and served because the database query failed.
 #[derive(Clone, Debug)]
 pub struct Cached<T> {
     /// The value.
     pub value: T,
-    /// How old it is; only for stale values.
+    /// The age of the value if it is stale, otherwise `None`.
     pub stale_for: Option<Duration>,
 }
 
-/// Caches what one kind of read yields. Absent values are not cached. Clones share loads in flight.
+/// A cache of one kind of value. Absent values are not cached. Clones share loads in flight.
 #[derive(Clone, Debug)]
 pub struct ReadCache<T> {
     prefix: String,
     redis: Redis,
     database: Database,
-    flights: Arc<SingleFlight<String, Result<Option<T>, Fault>>>,
+    flights: Arc<SingleFlight<String, Result<Option<T>, DatabaseError>>>,
     loads: Arc<Semaphore>,
     script: Arc<Script>,
     settings: CacheSettings,
@@ -68,24 +69,24 @@ pub struct ReadCache<T> {
     metrics: CacheMetrics,
 }
 
-/// What a read cache is made of.
+/// The parts of a [`ReadCache`].
 #[derive(Debug)]
 pub struct ReadCacheParts<'s> {
     /// The service's name.
     pub service: &'s str,
-    /// The section `cache`.
+    /// The settings of the section `cache`.
     pub settings: &'s CacheSettings,
-    /// Time that one load may take, however many requests wait for it.
+    /// The time limit of one load, however many requests wait for it.
     pub load_deadline: Duration,
-    /// `database.acquire_timeout`.
+    /// The value of `database.acquire_timeout`.
     pub acquire_timeout: Duration,
-    /// Where entries are stored.
+    /// The Redis client that stores the entries.
     pub redis: Redis,
-    /// Where values come from.
+    /// The database that values are loaded from.
     pub database: Database,
-    /// Whose runtime loads run on.
+    /// The lifecycle whose runtime runs the loads.
     pub lifecycle: Lifecycle,
-    /// Hits and misses.
+    /// The counters of hits and misses.
     pub metrics: CacheMetrics,
 }
 
@@ -97,31 +98,31 @@ impl<T: Cacheable> ReadCache<T> {
             redis: parts.redis,
             database: parts.database,
             flights: Arc::new(SingleFlight::new(parts.lifecycle.runtime().clone())),
-            loads: Arc::new(Semaphore::new(parts.settings.max_loads)),
+            loads: Arc::new(Semaphore::new(parts.settings.max_concurrent_loads)),
             script: Arc::new(Script::new(STORE)),
             settings: parts.settings.clone(),
             load_deadline: parts.load_deadline,
-            // With the wait for a connection behind it, still less than two of them.
+            // Together with the wait for a connection, less than two acquire timeouts.
             load_wait: parts.acquire_timeout / 2,
             lifecycle: parts.lifecycle,
             metrics: parts.metrics,
         }
     }
 
-    /// The value that `load` reads, from Redis where it is fresh, else from the database, else from Redis where it is
-    /// stale.
+    /// The value that `load` reads: from Redis if the entry is fresh, otherwise from the database, and if that fails
+    /// from Redis if the entry is not older than `cache.max_stale`.
     ///
     /// # Errors
-    /// The database's [`Fault`] when nothing stands in, or [`Fault::DeadlineExceeded`].
+    /// The [`DatabaseError`] of the load, unless an entry is served instead; always a [`DatabaseError::Bug`].
     pub async fn read<L: Load<Value = T>>(
         &self,
         context: &RequestContext,
         load: L,
-    ) -> Result<Option<Cached<T>>, Fault> {
+    ) -> Result<Option<Cached<T>>, DatabaseError> {
         let id = load.id().to_string();
-        let held = self.held(context, &id).await;
-        if let Some((value, age)) = &held
-            && *age <= self.settings.fresh
+        let cached = self.cached(context, &id).await;
+        if let Some((value, age)) = &cached
+            && *age <= self.settings.fresh_ttl
         {
             self.metrics.requested("hit");
             return Ok(Some(Cached {
@@ -137,61 +138,61 @@ impl<T: Cacheable> ReadCache<T> {
                     stale_for: None,
                 }))
             }
-            // A bug stays a bug: behind a stale value nobody would see it.
-            Err(fault @ Fault::Bug(_)) => Err(fault),
-            Err(fault) => match held.filter(|(_, age)| *age <= self.settings.stale) {
+            // A stale value would hide the bug.
+            Err(error @ DatabaseError::Bug(_)) => Err(error),
+            Err(error) => match cached.filter(|(_, age)| *age <= self.settings.max_stale) {
                 Some((value, age)) => {
                     self.metrics.requested("stale");
-                    tracing::warn!(problem = ?fault, "the database gave no answer; serving a stale value");
+                    tracing::warn!(%error, "database read failed; serving a stale value");
                     Ok(Some(Cached {
                         value,
                         stale_for: Some(age),
                     }))
                 }
-                None => Err(fault),
+                None => Err(error),
             },
         }
     }
 
-    /// [Puts](Self::put) a new version once `transaction` was committed. Where it is unknown whether it was, this process
-    /// does not believe what was stored before.
+    /// [Puts](Self::put) a new version after `transaction` is committed. If the outcome is unknown, this process no
+    /// longer trusts the entries stored before.
     pub fn update_after_commit(&self, transaction: &mut Transaction<'_>, context: &RequestContext, value: T) {
         let (cache, context) = (self.clone(), context.clone());
-        transaction.after_commit(move |ended| async move {
-            match ended {
-                Ended::Committed => cache.put(&context, &value).await,
-                Ended::Unknown => cache.doubt(&value.id().to_string()),
+        transaction.after_commit(move |outcome| async move {
+            match outcome {
+                CommitOutcome::Committed => cache.put(&context, &value).await,
+                CommitOutcome::Unknown => cache.invalidate(&value.id().to_string()),
             }
         });
     }
 
-    /// Stores a new version in what is left of the request's time for Redis, unless a newer one is there. Where that fails,
-    /// this process does not believe what was stored before.
+    /// Stores a new version within the rest of the request's time budget for Redis, unless a newer one is stored. If
+    /// that fails, this process no longer trusts the entries stored before.
     pub async fn put(&self, context: &RequestContext, value: &T) {
         let id = value.id().to_string();
         // A read from now on must not join a load that began before the change.
         self.flights.forget(&id);
         if !self.store(Some(context), &id, value, now_millis()).await {
-            self.redis.missed_a_change();
-            // The caller waits no longer; other processes may still learn of it.
+            self.redis.invalidate_before_now();
+            // A second try, for the sake of other processes. The request does not wait for it.
             self.store_later(&id, value, now_millis());
         }
     }
 
-    fn doubt(&self, id: &str) {
+    fn invalidate(&self, id: &str) {
         self.flights.forget(&id.to_owned());
-        self.redis.missed_a_change();
+        self.redis.invalidate_before_now();
     }
 
     fn store_later(&self, id: &str, value: &T, read_at: u64) {
         let (cache, id, value) = (self.clone(), id.to_owned(), value.clone());
-        self.lifecycle.in_background(async move {
+        self.lifecycle.spawn_background(async move {
             cache.store(None, &id, &value, read_at).await;
         });
     }
 
-    /// Stores a value, as it was at `read_at`, unless a newer one is there, for a request or for none; tells whether
-    /// Redis answered.
+    /// Stores a value as of `read_at`, unless a newer one is stored. Without a context, the call belongs to no request.
+    /// Returns whether Redis responded.
     async fn store(&self, context: Option<&RequestContext>, id: &str, value: &T, read_at: u64) -> bool {
         let (script, key, entry) = (self.script.clone(), self.key(id), self.entry(value, read_at));
         let store = move |mut connection| async move { entry.store(&script, key, &mut connection).await };
@@ -202,7 +203,7 @@ impl<T: Cacheable> ReadCache<T> {
         stored.is_some()
     }
 
-    async fn held(&self, context: &RequestContext, id: &str) -> Option<(T, Duration)> {
+    async fn cached(&self, context: &RequestContext, id: &str) -> Option<(T, Duration)> {
         let key = self.key(id);
         let text: Option<Option<String>> = self
             .redis
@@ -213,16 +214,21 @@ impl<T: Cacheable> ReadCache<T> {
         let text = text??;
         let mut parts = text.splitn(3, ' ').skip(1);
         let stored: u64 = parts.next()?.parse().ok()?;
-        if !self.redis.has_every_change_since(stored) {
+        if !self.redis.is_trusted(stored) {
             return None;
         }
         let value = serde_json::from_str(parts.next()?).ok()?;
         Some((value, Duration::from_millis(now_millis().saturating_sub(stored))))
     }
 
-    async fn load_shared<W>(&self, context: &RequestContext, id: &str, load: W) -> Result<Option<T>, Fault>
+    async fn load_shared<W>(
+        &self,
+        context: &RequestContext,
+        id: &str,
+        load: W,
+    ) -> Result<Option<T>, DatabaseError>
     where
-        W: UnitOfWork<Output = Option<T>, Refusal = Fault> + 'static,
+        W: UnitOfWork<Output = Option<T>, Refusal = DatabaseError> + 'static,
     {
         let (cache, owned_id, span) = (self.clone(), id.to_owned(), context.span());
         let counting = context.clone();
@@ -230,8 +236,8 @@ impl<T: Cacheable> ReadCache<T> {
             async move { cache.load(&owned_id, load, || counting.count_attempt()).await }.instrument(span)
         });
         let _timer = context.time_database();
-        let loaded = context.deadline().bound(flight).await;
-        loaded.unwrap_or(Err(Fault::DeadlineExceeded))
+        let loaded = context.deadline().timeout(flight).await;
+        loaded.unwrap_or(Err(DatabaseError::DeadlineExceeded))
     }
 
     async fn load<W>(
@@ -239,17 +245,17 @@ impl<T: Cacheable> ReadCache<T> {
         id: &str,
         load: W,
         count_attempt: impl Fn() + Send + Sync,
-    ) -> Result<Option<T>, Fault>
+    ) -> Result<Option<T>, DatabaseError>
     where
-        W: UnitOfWork<Output = Option<T>, Refusal = Fault>,
+        W: UnitOfWork<Output = Option<T>, Refusal = DatabaseError>,
     {
-        let _place = tokio::time::timeout(self.load_wait, self.loads.acquire())
+        let _permit = tokio::time::timeout(self.load_wait, self.loads.acquire())
             .await
-            .map_err(|_| Fault::NoConnectionFree)?;
+            .map_err(|_| DatabaseError::PoolExhausted)?;
         let read_at = now_millis();
         let value = self
             .database
-            .one_statement(&load, Deadline::after(self.load_deadline), count_attempt)
+            .run_idempotent(&load, Deadline::after(self.load_deadline), count_attempt)
             .await?;
         if let Some(value) = &value {
             self.store_later(id, value, read_at);
@@ -266,7 +272,7 @@ impl<T: Cacheable> ReadCache<T> {
             version: value.version(),
             stored: read_at,
             json: serde_json::to_string(value).expect("cached values serialize"),
-            lives: self.settings.stale.as_millis() as u64,
+            ttl: millis(self.settings.max_stale),
         }
     }
 }
@@ -275,7 +281,7 @@ struct Entry {
     version: i64,
     stored: u64,
     json: String,
-    lives: u64,
+    ttl: u64,
 }
 
 impl Entry {
@@ -289,7 +295,7 @@ impl Entry {
         call.arg(self.version)
             .arg(self.stored)
             .arg(self.json)
-            .arg(self.lives);
+            .arg(self.ttl);
         call.invoke_async(&mut **connection).await
     }
 }

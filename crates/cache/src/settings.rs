@@ -7,30 +7,30 @@ use settings::{Errors, ExposeSecret, SecretString};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Redis. Nothing is lost when it is.
+/// The Redis client. Requests continue without Redis when it is unavailable.
 #[derive(Clone, Debug, settings::Settings)]
 #[settings(check = RedisSettings::check)]
 pub struct RedisSettings {
-    /// `redis://host:port`, or `rediss://host:port` with TLS.
+    /// Address of Redis: `redis://host:port`, or `rediss://host:port` with TLS.
     pub url: SecretString,
-    /// Connections.
+    /// Maximum connections to Redis per process.
     #[setting(default = 8, min = 1)]
     pub pool_size: usize,
-    /// What Redis may cost one request in all.
+    /// Maximum total time that one request spends on Redis. After that, the request continues without Redis.
     #[setting(default = Duration::from_millis(100), min = MILLISECOND)]
     pub timeout: Duration,
-    /// Failures in a row after which it is skipped.
+    /// Consecutive failed calls after which the circuit breaker opens. While it is open, Redis is not called.
     #[setting(default = 5, min = 1)]
-    pub breaker_failures: usize,
-    /// Time for which it is skipped before one call probes it.
+    pub breaker_failure_threshold: usize,
+    /// Time, ±20 %, for which the circuit breaker stays open before one call probes Redis.
     #[setting(default = Duration::from_secs(5), min = MILLISECOND)]
-    pub breaker_open: Duration,
+    pub breaker_open_duration: Duration,
 }
 
 impl RedisSettings {
     const EXAMPLE: &str = "redis://localhost:6379";
 
-    /// Whether it is set at all is for [`require`](Self::require): a service may have no Redis.
+    /// Checks the address if it is set. Only [`require`](Self::require) insists on one: a service may have no Redis.
     fn check(&self, errors: &mut Errors) {
         let url = self.url.expose_secret();
         if url.is_empty() {
@@ -40,16 +40,19 @@ impl RedisSettings {
             .iter()
             .any(|scheme| url.starts_with(scheme))
         {
-            errors.add("url", format!("is not an address of the form {}", Self::EXAMPLE));
+            errors.add("url", format!("must have the form {}", Self::EXAMPLE));
         } else if url.into_connection_info().is_err() {
             errors.add(
                 "url",
-                format!("cannot be read as an address; compare with {}", Self::EXAMPLE),
+                format!(
+                    "cannot be parsed as an address; expected the form {}",
+                    Self::EXAMPLE
+                ),
             );
         }
     }
 
-    /// The rule of a service that has Redis: its address must be set.
+    /// Requires an address, for a service that uses Redis.
     pub fn require(&self, errors: &mut Errors) {
         if self.url.expose_secret().is_empty() {
             let example = Self::EXAMPLE;
@@ -61,30 +64,33 @@ impl RedisSettings {
     }
 }
 
-/// The read cache.
+/// The read cache and the fallback cache.
 #[derive(Clone, Debug, settings::Settings)]
 #[settings(check = CacheSettings::check)]
 pub struct CacheSettings {
-    /// Age up to which an entry is served without asking the database.
+    /// Age up to which a cached value is served without querying the database.
     #[setting(default = Duration::from_secs(30))]
-    pub fresh: Duration,
-    /// Age up to which an entry is served when the database cannot answer, with an `Age` header.
-    #[setting(default = Duration::from_secs(5 * 60), min = MILLISECOND)]
-    pub stale: Duration,
-    /// How long the last answer of another service is kept, to stand in for one that it cannot give.
-    #[setting(default = Duration::from_secs(24 * 60 * 60), min = MILLISECOND)]
-    pub last_known: Duration,
-    /// Cache misses that may ask the database at once; a part of `database.pool_size`, so that writes have room.
+    pub fresh_ttl: Duration,
+    /// Age up to which a cached value is served, with an `Age` header, when the database is unavailable or too slow.
+    /// Must not be less than `cache.fresh_ttl`.
+    #[setting(default = Duration::from_mins(5), min = MILLISECOND)]
+    pub max_stale: Duration,
+    /// Time for which the last response of an upstream service is kept, to be served when that service is unavailable.
+    #[setting(default = Duration::from_hours(24), min = MILLISECOND)]
+    pub fallback_ttl: Duration,
+    /// Maximum concurrent database reads for misses of one cache. Further misses wait for up to half of
+    /// `database.acquire_timeout`, then a stale value is served or the request fails with 503 `overloaded`. Keep it
+    /// below `database.pool_size`, so that writes find free connections.
     #[setting(default = 8, min = 1)]
-    pub max_loads: usize,
+    pub max_concurrent_loads: usize,
 }
 
 impl CacheSettings {
     fn check(&self, errors: &mut Errors) {
         errors.outlasts(
-            "stale",
-            (self.stale, self.stale >= self.fresh),
-            ("`cache.fresh`", self.fresh),
+            "max_stale",
+            (self.max_stale, self.max_stale >= self.fresh_ttl),
+            ("`cache.fresh_ttl`", self.fresh_ttl),
         );
     }
 }

@@ -1,4 +1,4 @@
-//! One call: its attempts, and what may be tried again.
+//! One call: its attempts and retries.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -13,22 +13,22 @@ use serde_json::Value;
 
 use crate::{Attempt, Error, Failure, ProblemCode, Settings};
 
-/// What is called.
+/// A call to make.
 pub(crate) struct Call<'c> {
     pub(crate) method: Method,
     pub(crate) route: &'static str,
-    /// It has no effect, or one per key or address, however often it is sent.
-    pub(crate) repeatable: bool,
+    /// Whether the request has no effect, or the same one however often it is sent.
+    pub(crate) idempotent: bool,
     pub(crate) request: &'c (dyn Fn() -> RequestBuilder + Sync),
 }
 
-/// An attempt's failure, with how long the service asks to wait.
-struct Failed<C> {
+/// A failed attempt, with the wait that the service asks for.
+struct FailedAttempt<C> {
     failure: Failure<C>,
     retry_after: Option<Duration>,
 }
 
-/// Makes the call. Gives the answer, and its JSON as it came: `null` where it has no body.
+/// Makes a call. Returns the decoded response and its JSON, which is `null` for an empty body.
 pub(crate) async fn make<T: DeserializeOwned, C: ProblemCode>(
     call: Call<'_>,
     retry: &RetryPolicy,
@@ -42,10 +42,10 @@ pub(crate) async fn make<T: DeserializeOwned, C: ProblemCode>(
         let began = Instant::now();
         let waited = began - *last_end.lock().unwrap_or_else(PoisonError::into_inner);
         let request = (call.request)().header("x-request-id", &request_id);
-        let limit = deadline.at_most(settings.attempt_timeout);
-        let result = match limit.bound(send(request)).await {
+        let limit = deadline.capped_at(settings.attempt_timeout);
+        let result = match limit.timeout(send(request)).await {
             Ok(result) => result,
-            Err(_) => Err(Failed {
+            Err(_) => Err(FailedAttempt {
                 failure: Failure::TimedOut,
                 retry_after: None,
             }),
@@ -65,7 +65,7 @@ pub(crate) async fn make<T: DeserializeOwned, C: ProblemCode>(
             });
         result
     };
-    let transient = |failed: &Failed<C>| transient(failed, call.repeatable);
+    let transient = |failed: &FailedAttempt<C>| transient(failed, call.idempotent);
     retry
         .run(deadline, transient, |_| (), attempt)
         .await
@@ -82,9 +82,9 @@ pub(crate) async fn make<T: DeserializeOwned, C: ProblemCode>(
         })
 }
 
-/// Whether to try again: never what could have a second effect, and never what the service says cannot help.
-fn transient<C>(failed: &Failed<C>, repeatable: bool) -> Option<Transient> {
-    if !repeatable {
+/// Why and when to retry, or `None` for a request that could take effect twice and for a permanent failure.
+fn transient<C>(failed: &FailedAttempt<C>, idempotent: bool) -> Option<Transient> {
+    if !idempotent {
         return None;
     }
     let reason = match &failed.failure {
@@ -96,12 +96,14 @@ fn transient<C>(failed: &Failed<C>, repeatable: bool) -> Option<Transient> {
     };
     Some(Transient {
         reason,
-        not_before: failed.retry_after.unwrap_or_default(),
+        retry_after: failed.retry_after.unwrap_or_default(),
     })
 }
 
-async fn send<T: DeserializeOwned, C: ProblemCode>(request: RequestBuilder) -> Result<(T, Value), Failed<C>> {
-    let failed = |failure| Failed {
+async fn send<T: DeserializeOwned, C: ProblemCode>(
+    request: RequestBuilder,
+) -> Result<(T, Value), FailedAttempt<C>> {
+    let failed = |failure| FailedAttempt {
         failure,
         retry_after: None,
     };
@@ -121,15 +123,15 @@ async fn send<T: DeserializeOwned, C: ProblemCode>(request: RequestBuilder) -> R
         Ok(problem) => Failure::Problem(Box::new(problem)),
         Err(_) => Failure::Status(status.as_u16()),
     };
-    Err(Failed { failure, retry_after })
+    Err(FailedAttempt { failure, retry_after })
 }
 
-/// In seconds, or until a date (RFC 9110, section 10.2.3).
+/// The wait that `Retry-After` asks for, in seconds or until a date (RFC 9110, section 10.2.3).
 fn retry_after(response: &Response) -> Option<Duration> {
     let value = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let then = DateTime::parse_from_rfc2822(value).ok()?;
-    Some((then.to_utc() - Utc::now()).to_std().unwrap_or_default())
+    let date = DateTime::parse_from_rfc2822(value).ok()?;
+    Some((date.to_utc() - Utc::now()).to_std().unwrap_or_default())
 }

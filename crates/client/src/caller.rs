@@ -1,4 +1,4 @@
-//! Reads and writes of any service that answers with problems.
+//! Reads and writes of any service that responds with problems.
 
 use std::{
     fmt,
@@ -17,14 +17,14 @@ use crate::{
     call::{Call, make},
 };
 
-/// Calls one service, whose problem codes are the enum `C`. Clones share connections, retry budget and cached responses.
+/// Calls one service, whose problem codes are the enum `C`. Clones share connections, retry budget and cache.
 pub struct Caller<C> {
     http: reqwest::Client,
     base: Url,
     token: String,
     retry: RetryPolicy,
     settings: Settings,
-    kept: Option<Cache<String, (Value, Instant)>>,
+    cache: Option<Cache<String, (Value, Instant)>>,
     codes: PhantomData<fn() -> C>,
 }
 
@@ -36,13 +36,13 @@ impl<C> Clone for Caller<C> {
             token: self.token.clone(),
             retry: self.retry.clone(),
             settings: self.settings,
-            kept: self.kept.clone(),
+            cache: self.cache.clone(),
             codes: PhantomData,
         }
     }
 }
 
-/// The token stays out of whatever is printed for debugging.
+/// Omits the token from debug output.
 impl<C> fmt::Debug for Caller<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Caller")
@@ -55,20 +55,20 @@ impl<C> fmt::Debug for Caller<C> {
 /// How often a write may be sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Sent<'k> {
-    /// It may have happened though its answer was lost, and would happen again.
+    /// Once: a write whose response was lost may have taken effect, and would take effect again.
     Once,
-    /// The service makes one effect of all with this key.
+    /// Repeatedly: the service applies writes with this idempotency key once.
     UnderKey(&'k str),
-    /// It has no effect, or the same one.
+    /// Repeatedly: the write has no effect, or the same one each time.
     AsOftenAsNeeded,
 }
 
-/// An answer to a read.
+/// The response to a read.
 #[derive(Clone, Debug)]
 pub struct Fetched<T> {
     /// The value.
     pub value: T,
-    /// Its age, where the service could not answer and what it said before stands in.
+    /// The age of the value, if it is from the cache because the service was unavailable.
     pub stale_for: Option<Duration>,
 }
 
@@ -76,7 +76,7 @@ impl<C: ProblemCode> Caller<C> {
     /// A caller of the service at `base` with this bearer token.
     ///
     /// # Errors
-    /// When the address is none, or no TLS can be had.
+    /// If `base` is not a URL, or TLS cannot be set up.
     pub fn new(
         base: &str,
         token: impl Into<String>,
@@ -85,7 +85,7 @@ impl<C: ProblemCode> Caller<C> {
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let keep = || {
+        let new_cache = || {
             Cache::builder()
                 .max_capacity(settings.stale_entries)
                 .time_to_live(settings.stale_for)
@@ -95,9 +95,9 @@ impl<C: ProblemCode> Caller<C> {
             http,
             base: base.parse()?,
             token: token.into(),
-            retry: RetryPolicy::new(settings.attempts, settings.first_backoff, settings.retry_budget),
+            retry: RetryPolicy::new(settings.attempts, settings.initial_backoff, settings.retry_budget),
             settings,
-            kept: (settings.stale_entries > 0).then(keep),
+            cache: (settings.stale_entries > 0).then(new_cache),
             codes: PhantomData,
         })
     }
@@ -112,10 +112,10 @@ impl<C: ProblemCode> Caller<C> {
         self.http.request(method.clone(), url).bearer_auth(&self.token)
     }
 
-    /// Makes a change, and gives what the service says of it.
+    /// Sends a write and returns the response.
     ///
     /// # Errors
-    /// [`Error`].
+    /// If the last attempt failed.
     pub async fn write<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -137,16 +137,16 @@ impl<C: ProblemCode> Caller<C> {
         let call = Call {
             method: method.clone(),
             route,
-            repeatable: !matches!(sent, Sent::Once),
+            idempotent: !matches!(sent, Sent::Once),
             request: &request,
         };
         Ok(make(call, &self.retry, &self.settings).await?.0)
     }
 
-    /// Reads what is at `path`; where the service cannot answer, what it said before, if that is kept.
+    /// Reads `path`. If the service is unavailable, returns the cached response, if there is one.
     ///
     /// # Errors
-    /// [`Error`].
+    /// If the last attempt failed.
     pub async fn read<T: DeserializeOwned>(
         &self,
         route: &'static str,
@@ -156,24 +156,25 @@ impl<C: ProblemCode> Caller<C> {
         let call = Call {
             method: Method::GET,
             route,
-            repeatable: true,
+            idempotent: true,
             request: &request,
         };
         match make(call, &self.retry, &self.settings).await {
             Ok((value, json)) => {
-                if let Some(kept) = &self.kept {
-                    kept.insert(path.to_owned(), (json, Instant::now()));
+                if let Some(cache) = &self.cache {
+                    cache.insert(path.to_owned(), (json, Instant::now()));
                 }
                 Ok(Fetched {
                     value,
                     stale_for: None,
                 })
             }
-            // Only where the service cannot answer: a refusal is an answer.
-            Err(error) if stands_in(&error.failure) => {
-                let kept = self.kept.as_ref().and_then(|kept| kept.get(path));
-                let kept = kept.and_then(|(json, since)| Some((serde_json::from_value(json).ok()?, since)));
-                let Some((value, since)) = kept else {
+            // A refusal is a valid response and is never replaced.
+            Err(error) if allows_cached_response(&error.failure) => {
+                let cached = self.cache.as_ref().and_then(|cache| cache.get(path));
+                let cached =
+                    cached.and_then(|(json, since)| Some((serde_json::from_value(json).ok()?, since)));
+                let Some((value, since)) = cached else {
                     return Err(error);
                 };
                 Ok(Fetched {
@@ -186,7 +187,7 @@ impl<C: ProblemCode> Caller<C> {
     }
 }
 
-fn stands_in<C>(failure: &Failure<C>) -> bool {
+fn allows_cached_response<C>(failure: &Failure<C>) -> bool {
     match failure {
         Failure::Problem(problem) => problem.status >= 500,
         Failure::Status(status) => *status >= 500,

@@ -1,4 +1,4 @@
-//! Why a call failed, with what belongs into a report.
+//! Why a call failed, with the details for a report.
 
 use std::{fmt, time::Duration};
 
@@ -9,13 +9,13 @@ use crate::ProblemCode;
 /// A call that failed, after all its attempts.
 #[derive(Debug)]
 pub struct Error<C> {
-    /// The method.
+    /// The HTTP method.
     pub method: &'static str,
-    /// The route, as the contract has it.
+    /// The path template, as in the contract.
     pub route: &'static str,
     /// Why the last attempt failed.
     pub failure: Failure<C>,
-    /// The id under which the service's logs have this call.
+    /// The id of the call in the service's logs.
     pub request_id: String,
     /// Every attempt, in order.
     pub attempts: Vec<Attempt>,
@@ -24,15 +24,15 @@ pub struct Error<C> {
 /// Why an attempt failed.
 #[derive(Clone, Debug)]
 pub enum Failure<C> {
-    /// The service refused it, with a problem.
+    /// The service responded with a problem.
     Problem(Box<Problem<C>>),
-    /// Something in front of the service answered in its place.
+    /// An error status without a problem body, usually from a proxy in front of the service.
     Status(u16),
-    /// No connection, or one that broke.
+    /// The connection failed or was lost.
     Transport(String),
-    /// No answer in time. A write may have happened: send it again with the same key.
+    /// No response in time. A write may have taken effect: retry it with the same key.
     TimedOut,
-    /// An answer that is not what the contract says.
+    /// A response that violates the contract.
     Invalid(String),
 }
 
@@ -40,47 +40,47 @@ pub enum Failure<C> {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(bound = "C: ProblemCode")]
 pub struct Problem<C> {
-    /// What it is.
+    /// The code of the problem type.
     pub code: C,
     /// The HTTP status.
     pub status: u16,
     /// What happened this time.
     pub detail: String,
-    /// Where the service's traces have it.
+    /// The id of the request's trace.
     pub trace_id: String,
-    /// Whether the service says that trying again can help.
+    /// Whether the service says that a retry can succeed.
     pub retryable: bool,
-    /// The faults in what was sent.
+    /// The errors in the request.
     #[serde(default)]
     pub errors: Vec<FieldError>,
 }
 
-/// One fault in what was sent.
+/// One error in the request.
 #[derive(Clone, Debug, Deserialize)]
 pub struct FieldError {
-    /// Where in the body, as a JSON pointer.
+    /// The location in the body, as a JSON pointer.
     pub pointer: Option<String>,
-    /// Which parameter.
+    /// The name of the query or path parameter.
     pub parameter: Option<String>,
-    /// Which rule.
+    /// The violated rule.
     pub code: String,
-    /// In words.
+    /// What is expected.
     pub detail: String,
 }
 
 /// One attempt.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// How it ended.
+    /// The result of the attempt: `ok`, or the failure.
     pub outcome: String,
-    /// How long it took.
+    /// The duration of the attempt.
     pub took: Duration,
-    /// How long the client waited before it.
+    /// The wait before the attempt.
     pub waited: Duration,
 }
 
 impl<C: ProblemCode> Error<C> {
-    /// The problem, where the service gave one.
+    /// The problem, if the service responded with one.
     pub fn problem(&self) -> Option<&Problem<C>> {
         match &self.failure {
             Failure::Problem(problem) => Some(problem),
@@ -111,9 +111,9 @@ impl<C: fmt::Display> fmt::Display for Failure<C> {
                 )
             }
             Self::Status(status) => write!(f, "{status} without a problem body"),
-            Self::Transport(reason) => write!(f, "no answer: {reason}"),
-            Self::TimedOut => f.write_str("no answer in time"),
-            Self::Invalid(reason) => write!(f, "an answer that is not as promised: {reason}"),
+            Self::Transport(reason) => write!(f, "no response: {reason}"),
+            Self::TimedOut => f.write_str("no response in time"),
+            Self::Invalid(reason) => write!(f, "a response that violates the contract: {reason}"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What every client needs: it retries only what is safe, waits as long as the service asks, and its errors say what
-//! belongs into a report. The operations and types of a service are its own.
+//! Common parts of service clients: safe retries, waits as long as the service asks for, and errors with the details
+//! for a report. The operations and types of a service belong to its own client.
 
 mod call;
 mod caller;

@@ -1,23 +1,24 @@
-//! How patient the client is.
+//! Limits of calls, retries and the cache.
 
 use std::time::Duration;
 
-/// How patient the client is. The defaults fit the service's own: its largest deadline is below the attempt's time.
+/// Limits of calls, retries and the cache. The defaults fit those of the service, whose largest deadline is below
+/// `attempt_timeout`.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Attempts in all.
+    /// The maximum number of attempts, including the first.
     pub attempts: u32,
-    /// Time for one attempt.
+    /// The time limit for one attempt.
     pub attempt_timeout: Duration,
-    /// Time for a call with all its attempts and waits.
+    /// The time limit for a call with all its attempts and waits.
     pub deadline: Duration,
-    /// The first wait is random up to this, each further one up to twice as much; `Retry-After` comes first.
-    pub first_backoff: Duration,
-    /// Retries as a share of successful calls, besides one per second.
+    /// The upper limit of the first random wait, doubled for each further one; any `Retry-After` is added.
+    pub initial_backoff: Duration,
+    /// The limit on retries as a fraction of successful calls, plus one per second.
     pub retry_budget: f32,
-    /// Answers to reads that are kept to stand in when the service cannot answer; 0 keeps none.
+    /// The number of responses to reads in the cache, returned when the service is unavailable; 0 disables the cache.
     pub stale_entries: u64,
-    /// The oldest that may stand in.
+    /// The maximum age of a cached response.
     pub stale_for: Duration,
 }
 
@@ -27,10 +28,10 @@ impl Default for Settings {
             attempts: 3,
             attempt_timeout: Duration::from_secs(12),
             deadline: Duration::from_secs(30),
-            first_backoff: Duration::from_millis(100),
+            initial_backoff: Duration::from_millis(100),
             retry_budget: 0.1,
             stale_entries: 0,
-            stale_for: Duration::from_secs(300),
+            stale_for: Duration::from_mins(5),
         }
     }
 }

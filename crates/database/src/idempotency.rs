@@ -1,5 +1,4 @@
-//! Idempotency keys: the answer is recorded in the transaction of the effect, so there is never one
-//! without the other.
+//! Idempotency keys. The response is recorded in the transaction of the effect, so neither exists without the other.
 
 use std::time::Duration;
 
@@ -10,18 +9,18 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::{Database, Fault, Transaction, TransactionError, UnitOfWork};
+use crate::{Database, DatabaseError, Transaction, TransactionError, UnitOfWork};
 
-/// How a repeated key can be refused.
+/// The ways a repeated key can be refused.
 #[derive(Debug, Refusal)]
 pub enum IdempotencyRefusal {
-    /// 409: the first call with this key is still running.
+    /// 409: the first request with this key is still running.
     #[problem(
         common::IDEMPOTENCY_IN_PROGRESS,
         "wait, then send the same request with the same key"
     )]
     InProgress,
-    /// 422: the key was used with another body, or on another resource.
+    /// 422: the key was used with a different body, or on a different resource.
     #[problem(
         common::IDEMPOTENCY_KEY_REUSED,
         "this key was already used for a different request"
@@ -29,20 +28,20 @@ pub enum IdempotencyRefusal {
     Reused,
 }
 
-/// The operation and the resource that an idempotency key belongs to, and the key.
+/// An idempotency key, with the operation and the resource that it applies to.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// The operation, such as `POST /v1/invoices/{id}/refunds`.
     pub route: String,
-    /// The values of its path, decoded, in their order. A retry must spell them alike.
+    /// The decoded values of the path parameters, in order. A retry must send identical values.
     pub path_values: Vec<String>,
-    /// The key.
+    /// The key that the client sent.
     pub key: String,
 }
 
-/// One intended effect: who, where, which key, and what was asked for.
+/// One intended effect: the caller, the operation, the key and a fingerprint of the request.
 #[derive(Clone, Debug)]
-pub struct Effect {
+pub struct IdempotentRequest {
     subject: String,
     route: String,
     key: String,
@@ -50,28 +49,31 @@ pub struct Effect {
     retention: Duration,
 }
 
-/// An answer as it is recorded and replayed.
+/// A response as it is recorded and replayed.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct RecordedResponse {
     /// The HTTP status.
     pub status: u16,
     /// The `Location` header.
     pub location: Option<String>,
-    /// The JSON body, kept as text so that a replay is the same to the byte.
+    /// The JSON body, stored as text so that a replay is byte-identical.
     pub body: String,
-    /// Whether it was recorded by an earlier call.
+    /// Whether an earlier request recorded the response.
     pub replayed: bool,
 }
 
-impl Answer {
-    /// The id of the resource: the last part of its location.
+impl RecordedResponse {
+    /// The id of the resource: the last segment of `location`.
     pub fn resource_id(&self) -> Option<&str> {
         self.location.as_deref()?.rsplit('/').next()
     }
 
-    /// 201 with the new resource and where it is.
+    /// A 201 response with the new resource and its location.
+    ///
+    /// # Panics
+    /// When the resource does not serialize.
     pub fn created(location: String, resource: &impl Serialize) -> Self {
-        let body = serde_json::to_string(resource).expect("answers serialize");
+        let body = serde_json::to_string(resource).expect("response bodies serialize");
         Self {
             status: 201,
             location: Some(location),
@@ -81,13 +83,16 @@ impl Answer {
     }
 }
 
-impl Effect {
-    /// What `subject` asks for under a key. The fingerprint is taken of the path's values and of the parsed body, so that
-    /// white space and the order of fields make no difference, nor does a field that is not set: a release that has one
-    /// more knows what the one before it has answered.
+impl IdempotentRequest {
+    /// A request of `subject` under an idempotency key. The fingerprint covers the path values and the parsed body, so
+    /// white space, the order of fields and unset fields make no difference: a release that adds an optional field
+    /// still recognizes the requests of the previous release.
+    ///
+    /// # Panics
+    /// When the body does not serialize.
     pub fn new(subject: &str, target: &Target, body: &impl Serialize, retention: Duration) -> Self {
-        // An object of `serde_json` is sorted.
-        let mut canonical = serde_json::to_value(body).expect("requests serialize");
+        // `serde_json` sorts the fields of objects.
+        let mut canonical = serde_json::to_value(body).expect("request bodies serialize");
         drop_unset(&mut canonical);
         let mut fingerprint = Sha256::new().chain_update(canonical.to_string());
         for value in &target.path_values {
@@ -103,7 +108,7 @@ impl Effect {
         }
     }
 
-    /// A 64-bit name for the advisory lock.
+    /// The 64-bit id of the key's advisory lock.
     fn lock(&self) -> i64 {
         let digest = Sha256::new()
             .chain_update(&self.subject)
@@ -115,15 +120,15 @@ impl Effect {
         i64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
     }
 
-    /// Opens the effect's transaction: takes the lock without waiting and looks for a recorded answer,
-    /// in one round trip.
+    /// Takes the key's lock without waiting and looks up the recorded response, in one round trip. It belongs at the
+    /// start of the effect's transaction.
     ///
     /// # Errors
     /// [`IdempotencyRefusal`], or a failed statement.
     pub async fn begin<R: From<IdempotencyRefusal>>(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<Option<Answer>, TransactionError<R>> {
+    ) -> Result<Option<RecordedResponse>, TransactionError<R>> {
         let row = sqlx::query!(
             r#"/* idempotency_begin */
             SELECT pg_try_advisory_xact_lock($1) AS "locked!",
@@ -142,8 +147,8 @@ impl Effect {
         let refuse = |refusal: IdempotencyRefusal| Err(TransactionError::Refused(refusal.into()));
         match (row.fingerprint, row.status, row.body) {
             (Some(fingerprint), ..) if fingerprint != self.fingerprint => refuse(IdempotencyRefusal::Reused),
-            (Some(_), Some(status), Some(body)) => Ok(Some(Answer {
-                status: status as u16,
+            (Some(_), Some(status), Some(body)) => Ok(Some(RecordedResponse {
+                status: status.cast_unsigned(),
                 location: row.location,
                 body,
                 replayed: true,
@@ -153,14 +158,15 @@ impl Effect {
         }
     }
 
-    /// Records the answer. An expired record of the same key makes room.
+    /// Records the response, and replaces an expired record of the same key.
     ///
     /// # Errors
-    /// A failed statement, or the refusal when another call was faster between our look and our lock.
+    /// A failed statement, or [`IdempotencyRefusal::InProgress`] if another request committed between the lookup and
+    /// the lock of [`begin`](Self::begin).
     pub async fn record<R: From<IdempotencyRefusal>>(
         &self,
         transaction: &mut Transaction<'_>,
-        answer: &Answer,
+        response: &RecordedResponse,
     ) -> Result<(), TransactionError<R>> {
         let recorded = sqlx::query!(
             "/* idempotency_record */
@@ -175,9 +181,9 @@ impl Effect {
             self.route,
             self.key,
             self.fingerprint,
-            answer.status as i16,
-            answer.location,
-            answer.body,
+            response.status.cast_signed(),
+            response.location,
+            response.body,
             self.retention.as_secs_f64(),
         )
         .execute(&mut **transaction)
@@ -189,16 +195,16 @@ impl Effect {
     }
 }
 
-/// The period in which expired keys are deleted.
-pub const CLEAR_EVERY: Duration = Duration::from_secs(60);
+/// The interval at which expired keys are deleted.
+pub const CLEAR_EVERY: Duration = Duration::from_mins(1);
 
-/// Deletes expired keys every [`CLEAR_EVERY`] until the future is dropped: for a service without jobs, whose worker
-/// would do it.
-pub async fn keep_clearing(database: &Database) {
+/// Deletes expired keys every [`CLEAR_EVERY`] until the future is dropped. For services without jobs: otherwise a
+/// maintenance job does it.
+pub async fn purge_periodically(database: &Database) {
     loop {
         let deadline = Deadline::after(CLEAR_EVERY);
-        if let Err(fault) = database.one_statement(&ClearKeys, deadline, || ()).await {
-            tracing::debug!(?fault, "expired idempotency keys are still there");
+        if let Err(error) = database.run_idempotent(&ClearKeys, deadline, || ()).await {
+            tracing::debug!(%error, "expired idempotency keys were not purged");
         }
         tokio::time::sleep(CLEAR_EVERY).await;
     }
@@ -209,14 +215,14 @@ struct ClearKeys;
 impl UnitOfWork for ClearKeys {
     const NAME: &'static str = "clear_keys";
     type Output = ();
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Fault>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<DatabaseError>> {
         Ok(delete_expired(transaction).await?)
     }
 }
 
-/// Deletes keys that have expired, at most ten thousand of them.
+/// Deletes expired keys, at most 10,000 per call.
 ///
 /// # Errors
 /// A failed statement.
@@ -250,12 +256,12 @@ mod tests {
             path_values: Vec::new(),
             key: "k".to_owned(),
         };
-        Effect::new("s", &target, request, Duration::ZERO).fingerprint
+        IdempotentRequest::new("s", &target, request, Duration::ZERO).fingerprint
     }
 
-    /// A call that an old release has answered is sent again to a new one.
+    /// A client can repeat a request to a newer release than the one that recorded the response.
     #[test]
-    fn another_release_knows_the_same_request() {
+    fn the_next_release_recognizes_the_same_request() {
         #[derive(Serialize)]
         struct Old {
             items: Vec<OldItem>,

@@ -1,7 +1,7 @@
-//! Postgres: a pool whose connections cannot be left half-used, transactions that are retried as a whole
-//! and outlive a client that hangs up, and every way it can fail as a [`Fault`] with a problem type.
+//! Postgres: a pool that never reuses a connection in an unknown state, transactions that are retried as a whole and
+//! survive a client that disconnects, and a [`DatabaseError`] with a problem type for every failure.
 
-mod fault;
+mod error;
 pub mod idempotency;
 mod metrics;
 mod migrations;
@@ -14,12 +14,12 @@ mod unique_violation;
 mod unit_of_work;
 
 pub use self::settings::{IdempotencySettings, Settings};
-pub use fault::Fault;
+pub use error::DatabaseError;
 pub use metrics::PoolMetrics;
 pub use migrations::{Library, MigrationSet};
 pub use pool::connect_options;
 pub use schema::{Schema, SchemaState, TooOld};
-pub use transaction::{Ended, Transaction};
+pub use transaction::{CommitOutcome, Transaction};
 pub use unique_violation::UniqueViolation;
 pub use unit_of_work::{TransactionError, UnitOfWork};
 
@@ -41,10 +41,10 @@ use self::{pool::ConnectionPool, transaction::AfterCommit};
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// The tables of this crate: idempotency keys.
+/// The migrations of this crate: the table of idempotency keys.
 pub static MIGRATIONS: MigrationSet = MigrationSet::of_crate("_migrations_database", &MIGRATOR);
 
-/// The database as operations see it: [`read`](Self::read) and [`transaction`](Self::transaction).
+/// Access to Postgres for operations, with [`read`](Self::read) and [`transaction`](Self::transaction).
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: ConnectionPool,
@@ -54,7 +54,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// A pool of `size` connections, opened when they are needed.
+    /// Access through a pool of at most `size` connections, opened on demand.
     ///
     /// # Errors
     /// When `database.url` cannot be parsed.
@@ -75,47 +75,47 @@ impl Database {
         })
     }
 
-    /// Runs one statement that changes nothing, again where a transient fault allows it.
+    /// Runs a read outside a transaction, with retries of transient errors.
     ///
     /// # Errors
-    /// The work's own refusal, or a [`Fault`] converted into it.
+    /// The work's own refusal, or a [`DatabaseError`] converted into it.
     pub async fn read<W: UnitOfWork>(
         &self,
         work: &W,
         context: &RequestContext,
     ) -> Result<W::Output, W::Refusal> {
         let _timer = context.time_database();
-        self.one_statement(work, context.deadline(), || context.count_attempt())
+        self.run_idempotent(work, context.deadline(), || context.count_attempt())
             .await
     }
 
-    /// Runs one statement that is whole by itself and may be repeated: a read, or a change that does no harm twice.
-    /// For work that serves several requests or none.
+    /// Runs work outside a transaction that may safely run more than once: a read, or an idempotent change. For work
+    /// that belongs to several requests or to none; `count_attempt` is called at each attempt.
     ///
     /// # Errors
     /// As [`read`](Self::read).
-    pub async fn one_statement<W: UnitOfWork>(
+    pub async fn run_idempotent<W: UnitOfWork>(
         &self,
         work: &W,
         deadline: Deadline,
         count_attempt: impl Fn(),
     ) -> Result<W::Output, W::Refusal> {
         let after = AfterCommit::default();
-        let result = self.retried(deadline, || {
+        let result = self.with_retries(deadline, || {
             count_attempt();
             traced::<W, _>(self.read_once(work, &after, deadline))
         });
         let result = result.await;
-        after.run(Ended::of_statement(&result)).await;
+        after.run(CommitOutcome::of_statement(&result)).await;
         result.map_err(TransactionError::into_refusal)
     }
 
-    /// Runs a transaction to its end, even when the caller hangs up: it is a commit section.
-    /// Serialization failures, deadlocks and connections lost before COMMIT repeat it as a whole.
+    /// Runs a transaction to completion, even if the client disconnects: the transaction is a critical section.
+    /// After a serialization failure, a deadlock or a connection lost before COMMIT, the whole transaction is retried.
     ///
     /// # Errors
-    /// The work's own refusal, or a [`Fault`] converted into it; [`Fault::OutcomeUnknown`] when the
-    /// connection was lost after COMMIT was sent.
+    /// The work's own refusal, or a [`DatabaseError`] converted into it; [`DatabaseError::OutcomeUnknown`] when the
+    /// connection was lost, or the deadline passed, after COMMIT was sent.
     ///
     /// # Panics
     /// When the work panics.
@@ -129,22 +129,22 @@ impl Database {
         let (send, receive) = oneshot::channel();
         let section = async move {
             let (began, deadline, after) = (Instant::now(), context.deadline(), AfterCommit::default());
-            let result = database.retried(deadline, || {
+            let result = database.with_retries(deadline, || {
                 context.count_attempt();
                 traced::<W, _>(database.transaction_once(&work, &after, deadline))
             });
             let result = result.await;
             let took = began.elapsed();
-            after.run(Ended::of(&result)).await;
-            if let Err(TransactionError::Failed(fault)) = &result
+            after.run(CommitOutcome::of(&result)).await;
+            if let Err(TransactionError::Failed(error)) = &result
                 && send.is_closed()
             {
-                log_unheard(W::NAME, fault);
+                log_after_disconnect(W::NAME, error);
             }
-            // The caller may have hung up: then no one receives it.
+            // Fails if the client has disconnected: nothing receives the result.
             let _ = send.send((result.map_err(TransactionError::into_refusal), took));
         };
-        let section = self.lifecycle.commit_section(section.instrument(request_span));
+        let section = self.lifecycle.spawn_critical(section.instrument(request_span));
         match receive.await {
             Ok((result, took)) => {
                 timer.stopped_after(took);
@@ -152,30 +152,30 @@ impl Database {
             }
             Err(lost) => match section.await {
                 Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                _ => Err(Fault::OutcomeUnknown(Arc::new(lost).into()).into()),
+                _ => Err(DatabaseError::OutcomeUnknown(Arc::new(lost).into()).into()),
             },
         }
     }
 
-    /// As [`transaction`](Self::transaction), for work of an operator: it ends when it is dropped.
+    /// Like [`transaction`](Self::transaction), for commands of an operator: dropping the future cancels the work.
     ///
     /// # Errors
     /// As [`transaction`](Self::transaction).
-    pub async fn transaction_until<W: UnitOfWork>(
+    pub async fn transaction_cancellable<W: UnitOfWork>(
         &self,
         work: &W,
         deadline: Deadline,
     ) -> Result<W::Output, W::Refusal> {
         let after = AfterCommit::default();
-        let result = self.retried(deadline, || {
+        let result = self.with_retries(deadline, || {
             traced::<W, _>(self.transaction_once(work, &after, deadline))
         });
         let result = result.await;
-        after.run(Ended::of(&result)).await;
+        after.run(CommitOutcome::of(&result)).await;
         result.map_err(TransactionError::into_refusal)
     }
 
-    async fn retried<T, R, F>(
+    async fn with_retries<T, R, F>(
         &self,
         deadline: Deadline,
         attempt: impl FnMut() -> F,
@@ -202,8 +202,8 @@ impl Database {
         let acquired = self.pool.acquire(deadline).await;
         let mut session = acquired.map_err(TransactionError::Failed)?;
         let mut transaction = Transaction::new(session.connection(), after);
-        let result = deadline.bound(work.run(&mut transaction)).await;
-        session.settle(result)
+        let result = deadline.timeout(work.run(&mut transaction)).await;
+        session.finish(result)
     }
 
     async fn transaction_once<W: UnitOfWork>(
@@ -217,31 +217,34 @@ impl Database {
         let mut session = acquired.map_err(TransactionError::Failed)?;
         session.begin(deadline).await.map_err(TransactionError::Failed)?;
         let mut transaction = Transaction::new(session.connection(), after);
-        let result = deadline.bound(work.run(&mut transaction)).await;
-        match session.settle(result) {
+        let result = deadline.timeout(work.run(&mut transaction)).await;
+        match session.finish(result) {
             Ok(output) => session
                 .commit(deadline)
                 .await
                 .map(|()| output)
                 .map_err(TransactionError::Failed),
-            Err(attempt) => {
+            Err(error) => {
                 session.roll_back(deadline).await;
-                Err(attempt)
+                Err(error)
             }
         }
     }
 
-    /// Whether the database answers, within `limit`.
+    /// Checks that the database responds within `limit`.
     ///
     /// # Errors
-    /// What stood in the way.
-    pub async fn ping(&self, limit: Duration) -> Result<(), Fault> {
+    /// The reason why it does not.
+    pub async fn ping(&self, limit: Duration) -> Result<(), DatabaseError> {
         struct Ping;
         impl UnitOfWork for Ping {
             const NAME: &'static str = "ping";
             type Output = ();
-            type Refusal = Fault;
-            async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Fault>> {
+            type Refusal = DatabaseError;
+            async fn run(
+                &self,
+                transaction: &mut Transaction<'_>,
+            ) -> Result<(), TransactionError<DatabaseError>> {
                 sqlx::query("/* ping */ SELECT 1")
                     .execute(&mut **transaction)
                     .await?;
@@ -253,30 +256,30 @@ impl Database {
         pinged.map_err(TransactionError::into_refusal)
     }
 
-    /// Closes the pool: connections in use are closed as they come back.
+    /// Closes the pool. Connections in use are closed when they are returned.
     pub fn close(&self) {
         self.pool.close();
     }
 
-    /// Brings the pool's gauges up to date, under this name.
+    /// Updates the gauges of the pool, labelled with `name`.
     pub fn update_metrics(&self, name: &'static str) {
         self.pool.update_metrics(name);
     }
 }
 
-/// A fault that no answer tells of any more.
-fn log_unheard(operation: &str, fault: &Fault) {
-    let problem = fault.clone().into_problem();
+/// Logs an error that no response can report because the client has disconnected.
+fn log_after_disconnect(operation: &str, error: &DatabaseError) {
+    let problem = error.clone().into_problem();
     let (code, cause) = (problem.problem_type.code, problem.cause_chain());
     tracing::error!(
         operation,
         problem = code,
         cause,
-        "failed after its caller had hung up"
+        "failed after its client had disconnected"
     );
 }
 
-/// A span for each attempt. A refusal is an answer; a fault is an error.
+/// Runs an attempt in a span of its own. A refusal is a result; only a database error marks the span as failed.
 async fn traced<W: UnitOfWork, T>(
     attempt: impl Future<Output = Result<T, TransactionError<W::Refusal>>>,
 ) -> Result<T, TransactionError<W::Refusal>> {
@@ -287,8 +290,8 @@ async fn traced<W: UnitOfWork, T>(
         db.operation.name = W::NAME,
     );
     let result = attempt.instrument(span.clone()).await;
-    if let Err(TransactionError::Failed(fault)) = &result {
-        telemetry::failed(&span, fault.problem_type().code);
+    if let Err(TransactionError::Failed(error)) = &result {
+        telemetry::failed(&span, error.problem_type().code);
     }
     result
 }

@@ -1,4 +1,4 @@
-//! Metrics of Postgres.
+//! Metrics of connection pools and database errors.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use telemetry::metrics::{Counters, Metrics, seconds};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PoolLabels {
-    pool: &'static str,
+    db_client_connection_pool_name: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
-    pool: &'static str,
-    state: &'static str,
+    db_client_connection_pool_name: &'static str,
+    db_client_connection_state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -25,7 +25,7 @@ struct SqlstateLabels {
     sqlstate: String,
 }
 
-/// Connections to Postgres and the errors of its server. All pools of a process share one group.
+/// Metrics of Postgres connections and errors. All pools of a process share one group.
 #[derive(Clone, Debug)]
 pub struct PoolMetrics {
     connections: Family<StateLabels, Gauge>,
@@ -37,7 +37,7 @@ pub struct PoolMetrics {
 }
 
 impl PoolMetrics {
-    /// Registers the group.
+    /// Registers the metrics.
     pub fn register(all: &Metrics) -> Self {
         let metrics = Self {
             connections: Family::default(),
@@ -50,54 +50,67 @@ impl PoolMetrics {
         all.register(|registry| {
             registry.register(
                 "db_client_connection_count",
-                "Connections by state",
+                "Open Postgres connections by pool and state",
                 metrics.connections.clone(),
             );
             registry.register(
                 "db_client_connection_max",
-                "Connections that may be open",
+                "Maximum open Postgres connections by pool",
                 metrics.max.clone(),
             );
             registry.register(
                 "db_client_connection_pending_requests",
-                "Requests that wait for a connection",
+                "Requests waiting for a Postgres connection by pool",
                 metrics.pending.clone(),
             );
             registry.register_with_unit(
                 "db_client_connection_wait_time",
-                "Time to get a connection",
+                "Time spent waiting for a Postgres connection, including failed waits",
                 Unit::Seconds,
                 metrics.wait.clone(),
             );
             registry.register(
                 "db_client_connection_timeouts",
-                "Waits that were given up",
+                "Waits for a Postgres connection that exceeded the acquire timeout",
                 metrics.timeouts.clone(),
             );
-            registry.register("db_client_errors", "Errors by SQLSTATE", metrics.errors.clone());
+            registry.register(
+                "db_client_errors",
+                "Postgres errors by SQLSTATE",
+                metrics.errors.clone(),
+            );
         });
         metrics
     }
 
-    /// Shows the connections of a pool.
+    /// Sets the connection gauges of a pool.
     pub fn set_connections(&self, pool: &'static str, used: usize, idle: usize, pending: usize, max: usize) {
-        self.max.get_or_create(&PoolLabels { pool }).set(max as i64);
+        self.max
+            .get_or_create(&PoolLabels {
+                db_client_connection_pool_name: pool,
+            })
+            .set(gauge(max));
         for (state, count) in [("used", used), ("idle", idle)] {
             self.connections
-                .get_or_create(&StateLabels { pool, state })
-                .set(count as i64);
+                .get_or_create(&StateLabels {
+                    db_client_connection_pool_name: pool,
+                    db_client_connection_state: state,
+                })
+                .set(gauge(count));
         }
         self.pending
-            .get_or_create(&PoolLabels { pool })
-            .set(pending as i64);
+            .get_or_create(&PoolLabels {
+                db_client_connection_pool_name: pool,
+            })
+            .set(gauge(pending));
     }
 
-    /// Counts the time in which a connection was got.
+    /// Records the time spent waiting for a connection.
     pub fn waited(&self, time: Duration) {
         self.wait.observe(time.as_secs_f64());
     }
 
-    /// Counts a wait that was given up.
+    /// Counts a wait that exceeded the acquire timeout.
     pub fn timed_out(&self) {
         self.timeouts.inc();
     }
@@ -110,4 +123,9 @@ impl PoolMetrics {
             })
             .inc();
     }
+}
+
+/// A count as the value of a gauge, which is signed.
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Sets of migrations: those of the crates that have tables, and the service's own.
+//! Sets of migrations: one for each crate that has tables, and the service's own.
 
 use std::time::Duration;
 
@@ -6,14 +6,13 @@ use anyhow::Context;
 use futures_util::future::BoxFuture;
 use sqlx::{AssertSqlSafe, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
 
-/// A migration in a transaction that waits longer than this for a lock gives up instead of stopping all traffic behind
-/// it.
+/// The lock timeout of a migration in a transaction: all traffic queues behind a migration that waits for a lock.
 pub(crate) const LOCK_TIMEOUT: &str = "5s";
 
-/// How often a lock or a database that is not to be had is asked for again.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// The interval between attempts to connect to the database or to take the migration lock.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Migrations with a bookkeeping table of their own, so that sets of different origin have numbers of their own.
+/// Migrations with their own bookkeeping table, so that the version numbers of different sets are independent.
 #[derive(Debug)]
 pub struct MigrationSet {
     table: &'static str,
@@ -21,17 +20,17 @@ pub struct MigrationSet {
     library: Option<Library>,
 }
 
-/// The schema of a library, which only the library can migrate.
+/// The schema of a library, which only the library itself can migrate.
 #[derive(Clone, Copy, Debug)]
 pub struct Library {
-    /// Brings its schema up to date, over connections with these options.
+    /// Migrates the library's schema, over connections with these options.
     pub migrate: fn(PgConnectOptions) -> BoxFuture<'static, anyhow::Result<()>>,
-    /// Whether its schema is there and new enough.
+    /// Whether the library's schema exists and is new enough.
     pub is_current: fn(&mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>>,
 }
 
 impl MigrationSet {
-    /// The migrations of a crate; `table` keeps the books.
+    /// The migrations of a crate, with the bookkeeping table `table`.
     pub const fn of_crate(table: &'static str, migrator: &'static Migrator) -> Self {
         Self {
             table,
@@ -45,18 +44,18 @@ impl MigrationSet {
         Self::of_crate("_sqlx_migrations", migrator)
     }
 
-    /// The schema of a library, which comes after the migrations of this set.
+    /// Adds the schema of a library, which is migrated after this set.
     pub const fn with_library(mut self, library: Library) -> Self {
         self.library = Some(library);
         self
     }
 
-    /// The table that keeps the books.
+    /// The bookkeeping table.
     pub(crate) fn table(&self) -> &'static str {
         self.table
     }
 
-    /// The newest migration; 0 where there is none.
+    /// The version of the newest migration; 0 if the set is empty.
     pub(crate) fn newest(&self) -> i64 {
         let versions = self.migrator.iter().map(|migration| migration.version);
         versions.max().unwrap_or_default()
@@ -66,7 +65,7 @@ impl MigrationSet {
         self.migrator.iter().map(|migration| migration.checksum.as_ref())
     }
 
-    /// The newest migration that has run; none where the set has never run to its end.
+    /// The version of the newest applied migration; `None` if the set has never run to completion.
     pub(crate) async fn newest_applied(&self, connection: &mut PgConnection) -> sqlx::Result<Option<i64>> {
         if !self.has_bookkeeping(connection).await? {
             return Ok(None);
@@ -84,7 +83,7 @@ impl MigrationSet {
         newest.fetch_one(connection).await.map(Some)
     }
 
-    /// Runs what is missing, one migration at a time, each under the limit that suits it; returns how many there were.
+    /// Runs the missing migrations one at a time, each with a suitable lock timeout; returns their number.
     pub(crate) async fn run(
         &self,
         connection: &mut PgConnection,
@@ -100,7 +99,7 @@ impl MigrationSet {
         let mut count = 0;
         for migration in missing {
             if migration.no_tx {
-                // `CREATE INDEX CONCURRENTLY` waits for every older transaction, and blocks no traffic meanwhile.
+                // `CREATE INDEX CONCURRENTLY` waits for all older transactions but blocks no traffic.
                 set_lock_timeout(connection, "0").await?;
                 drop_invalid_indexes(connection, migration.sql.as_str()).await?;
             } else {
@@ -109,24 +108,24 @@ impl MigrationSet {
             migrator
                 .run_to(migration.version, &mut *connection)
                 .await
-                .context("a migration failed; the ones before it are in place")?;
+                .context("a migration failed; the earlier ones remain applied")?;
             count += 1;
         }
-        // Also where none is missing: those that ran are compared with what is built in.
+        // Even if none is missing: sqlx compares the applied migrations with those in the binary.
         migrator
             .run(&mut *connection)
             .await
-            .context("the migrations that ran are not those of this binary")?;
+            .context("the applied migrations differ from those in this binary")?;
         if let Some(library) = self.library {
             (library.migrate)(options.clone()).await?;
         }
         Ok(count)
     }
 
-    /// The bookkeeping table belongs to sqlx and may not exist yet, hence no compile-time check.
+    /// Whether the bookkeeping table exists. It belongs to sqlx, so its queries are not checked at compile time.
     async fn has_bookkeeping(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
-        let there = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(self.table);
-        there.fetch_one(connection).await
+        let exists = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(self.table);
+        exists.fetch_one(connection).await
     }
 
     async fn applied(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<i64>> {
@@ -145,7 +144,8 @@ async fn set_lock_timeout(connection: &mut PgConnection, limit: &'static str) ->
     set.execute(connection).await.map(drop)
 }
 
-/// `CREATE INDEX CONCURRENTLY` that is cut off leaves an index that serves no query, and stands in its own way.
+/// Drops the invalid indexes that this migration's `CREATE INDEX CONCURRENTLY` left behind when it was interrupted.
+/// They serve no query and make the next attempt fail.
 async fn drop_invalid_indexes(connection: &mut PgConnection, migration: &str) -> anyhow::Result<()> {
     let invalid = sqlx::query_as::<_, (String, String)>(
         "SELECT class.relname, class.oid::regclass::text
@@ -156,11 +156,8 @@ async fn drop_invalid_indexes(connection: &mut PgConnection, migration: &str) ->
     let named: Vec<String> = words.map(str::to_lowercase).collect();
     for (name, index) in invalid.fetch_all(&mut *connection).await? {
         if named.contains(&name.to_lowercase()) {
-            tracing::info!(
-                index,
-                "dropping an invalid index that an earlier attempt left behind"
-            );
-            // The server's own quoting.
+            tracing::info!(index, "dropping an invalid index left by an earlier attempt");
+            // `regclass` has quoted the name.
             let drop = AssertSqlSafe(format!("DROP INDEX CONCURRENTLY {index}"));
             sqlx::query(drop)
                 .execute(&mut *connection)

@@ -1,5 +1,5 @@
-//! The pool: `deadpool` around plain connections instead of sqlx's own pool, which pings on every return
-//! and cannot tell "all in use" from "cannot connect".
+//! The connection pool: `deadpool` around plain connections. The pool of sqlx pings on every return and cannot
+//! distinguish "all in use" from "cannot connect".
 
 use std::{
     str::FromStr,
@@ -17,18 +17,19 @@ use tokio::{
 };
 
 use super::{
-    Fault, Settings,
-    fault::{CONNECTION, sqlstate},
+    DatabaseError, Settings,
+    error::{CONNECTION, sqlstate},
     session::Session,
 };
 use crate::PoolMetrics;
 
-/// Nobody waits that long for a connection, but the next one may find it ready.
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
-/// As many as that wait for somebody to ask for them.
+/// The timeout of one attempt to connect, which continues after its caller has timed out, so that a slow connect still
+/// fills the pool.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The maximum number of late connections: those opened after their caller had timed out, kept for the next caller.
 const MAX_LATE: usize = 4;
 
-/// Connections with the limits of the configuration set on each.
+/// A pool of connections, each with the timeouts from the settings.
 #[derive(Clone)]
 pub(super) struct ConnectionPool {
     pool: Pool<Connections>,
@@ -53,7 +54,7 @@ impl ConnectionPool {
     ) -> anyhow::Result<Self> {
         let connections = Connections {
             options: connect_options(settings)?,
-            ping_after_idle: settings.ping_after_idle,
+            idle_check_after: settings.idle_check_after,
             runtime,
             late: Arc::default(),
             connecting: Arc::new(Semaphore::new(size)),
@@ -66,28 +67,28 @@ impl ConnectionPool {
         })
     }
 
-    /// A connection within the acquire timeout and the deadline.
-    pub(super) async fn acquire(&self, deadline: Deadline) -> Result<Session, Fault> {
+    /// Acquires a connection within the acquire timeout and the deadline.
+    pub(super) async fn acquire(&self, deadline: Deadline) -> Result<Session, DatabaseError> {
         let started = Instant::now();
         let result = deadline
-            .at_most(self.acquire_timeout)
-            .bound(self.pool.get())
+            .capped_at(self.acquire_timeout)
+            .timeout(self.pool.get())
             .await;
         self.metrics.waited(started.elapsed());
         match result {
             Ok(Ok(connection)) => Ok(Session::new(connection, self.clone())),
-            Ok(Err(PoolError::Backend(error))) => Err(self.not_opened(error)),
+            Ok(Err(PoolError::Backend(error))) => Err(self.connect_failed(error)),
             Ok(Err(_)) => {
-                let closed = Fault::from(sqlx::Error::PoolClosed);
+                let closed = DatabaseError::from(sqlx::Error::PoolClosed);
                 self.failed(&closed);
                 Err(closed)
             }
-            Err(_) if deadline.remaining().is_zero() => Err(Fault::DeadlineExceeded),
+            Err(_) if deadline.remaining().is_zero() => Err(DatabaseError::DeadlineExceeded),
             Err(_) => {
                 self.metrics.timed_out();
                 let all_in_use = self.pool.status().size >= self.pool.status().max_size;
                 if all_in_use {
-                    return Err(Fault::NoConnectionFree);
+                    return Err(DatabaseError::PoolExhausted);
                 }
                 let error = connect_timed_out();
                 self.metrics.failed(&sqlstate(&error));
@@ -96,42 +97,42 @@ impl ConnectionPool {
         }
     }
 
-    /// No connection could be opened: no statement has failed, so it is no bug. Where the server itself said no, those
-    /// that are open go on.
-    fn not_opened(&self, error: sqlx::Error) -> Fault {
-        let (mut state, answered) = (sqlstate(&error), error.as_database_error().is_some());
-        let fault = match Fault::from(error) {
-            Fault::Bug(cause) => {
-                state = CONNECTION.to_owned();
-                Fault::Unavailable(cause)
+    /// Classifies and counts a failed attempt to connect. It is never a bug, since no statement was sent. If the server
+    /// itself refused, the idle connections are kept.
+    fn connect_failed(&self, error: sqlx::Error) -> DatabaseError {
+        let (mut state, refused_by_server) = (sqlstate(&error), error.as_database_error().is_some());
+        let error = match DatabaseError::from(error) {
+            DatabaseError::Bug(cause) => {
+                CONNECTION.clone_into(&mut state);
+                DatabaseError::Unavailable(cause)
             }
-            fault => fault,
+            error => error,
         };
         self.metrics.failed(&state);
-        if !answered {
-            self.forget_idle();
+        if !refused_by_server {
+            self.close_idle();
         }
-        fault
+        error
     }
 
-    /// Counts a fault. A lost connection means that the idle ones are lost too.
-    pub(super) fn failed(&self, fault: &Fault) {
-        if let Some(state) = fault.sqlstate() {
+    /// Counts an error. If the connection was lost, the idle ones are presumed lost too and are closed.
+    pub(super) fn failed(&self, error: &DatabaseError) {
+        if let Some(state) = error.sqlstate() {
             self.metrics.failed(&state);
         }
-        if matches!(fault, Fault::Unavailable(_)) {
-            self.forget_idle();
+        if matches!(error, DatabaseError::Unavailable(_)) {
+            self.close_idle();
         }
     }
 
-    fn forget_idle(&self) {
+    fn close_idle(&self) {
         self.pool.retain(|_, _| false);
-        self.pool.manager().forget_late();
+        self.pool.manager().close_late();
     }
 
     pub(super) fn close(&self) {
         self.pool.close();
-        self.pool.manager().forget_late();
+        self.pool.manager().close_late();
     }
 
     pub(super) fn update_metrics(&self, name: &'static str) {
@@ -149,7 +150,10 @@ fn connect_timed_out() -> sqlx::Error {
     ))
 }
 
-/// The address with this service's timeouts, which the server enforces on every statement.
+/// The options to connect with: the address and the timeouts, which the server enforces on every statement.
+///
+/// # Errors
+/// When `database.url` cannot be parsed.
 pub fn connect_options(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
     let options = parse_url(settings)?;
     Ok(options.options([
@@ -166,30 +170,30 @@ pub fn connect_options(settings: &Settings) -> anyhow::Result<PgConnectOptions> 
 }
 
 pub(super) fn parse_url(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
-    // The library's message would repeat the address, password included.
+    // The library's message would repeat the address, including the password.
     PgConnectOptions::from_str(settings.url.expose_secret())
         .map_err(|_| anyhow::anyhow!("database.url is not a valid Postgres address"))
 }
 
-/// Opens and checks connections.
+/// Opens connections, and checks them before reuse.
 pub(super) struct Connections {
     options: PgConnectOptions,
-    ping_after_idle: Duration,
+    idle_check_after: Duration,
     runtime: Handle,
-    /// Connections that were ready only after whoever asked for them had given up, and since when.
+    /// Connections opened after their caller had timed out, each with the time of opening.
     late: Arc<Mutex<Vec<(Instant, PgConnection)>>>,
-    /// As many as the pool has, also of those that nobody waits for any more.
+    /// Limits concurrent attempts to connect to the pool's size, including attempts whose caller has timed out.
     connecting: Arc<Semaphore>,
 }
 
 impl Connections {
-    fn late(&self) -> Option<PgConnection> {
+    fn take_late(&self) -> Option<PgConnection> {
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-        late.retain(|(since, _)| since.elapsed() < self.ping_after_idle);
+        late.retain(|(since, _)| since.elapsed() < self.idle_check_after);
         late.pop().map(|(_, connection)| connection)
     }
 
-    fn forget_late(&self) {
+    fn close_late(&self) {
         self.late.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
@@ -198,22 +202,23 @@ impl Manager for Connections {
     type Type = PgConnection;
     type Error = sqlx::Error;
 
-    /// Connects on the runtime that outlives every server thread, so that no connection dies with one. Where
-    /// connecting takes longer than anybody waits, the next one finds it done: giving up would never get there.
+    /// Connects on the runtime that outlives every server thread, so that no connection ends with a thread. The attempt
+    /// continues after its caller has timed out, and a later caller takes the connection: otherwise no connection could
+    /// ever be opened while connecting takes longer than callers wait.
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
-        if let Some(connection) = self.late() {
+        if let Some(connection) = self.take_late() {
             return Ok(connection);
         }
-        let place = self.connecting.clone().acquire_owned().await;
-        let place = place.map_err(|_| sqlx::Error::PoolClosed)?;
-        if let Some(connection) = self.late() {
+        let permit = self.connecting.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
+        if let Some(connection) = self.take_late() {
             return Ok(connection);
         }
         let (options, late) = (self.options.clone(), self.late.clone());
         let (send, receive) = oneshot::channel();
         self.runtime.spawn(async move {
-            let _place = place;
-            let connected = tokio::time::timeout(CONNECT_LIMIT, PgConnection::connect_with(&options)).await;
+            let _permit = permit;
+            let connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
             let connected = connected.unwrap_or_else(|_| Err(connect_timed_out()));
             if let Err(Ok(connection)) = send.send(connected) {
                 let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
@@ -225,9 +230,9 @@ impl Manager for Connections {
         receive.await.map_err(|_| sqlx::Error::WorkerCrashed)?
     }
 
-    /// No round trip for a connection used a moment ago; a ping for one that firewalls may have forgotten.
+    /// Pings a connection only if it was idle for so long that a firewall may have dropped it.
     async fn recycle(&self, connection: &mut PgConnection, usage: &Usage) -> RecycleResult<sqlx::Error> {
-        if usage.last_used() > self.ping_after_idle {
+        if usage.last_used() > self.idle_check_after {
             connection.ping().await?;
         }
         Ok(())

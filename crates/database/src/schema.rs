@@ -1,4 +1,4 @@
-//! Bringing the schema up to date, and whether it is new enough for this binary.
+//! Schema migrations, and the check that the schema is new enough for this binary.
 
 use std::{
     fmt,
@@ -10,48 +10,48 @@ use sha2::{Digest, Sha256};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use super::{
-    Database, Fault, MIGRATIONS, MigrationSet, Settings, Transaction, TransactionError, UnitOfWork,
-    migrations::{LOCK_TIMEOUT, LOOK_AGAIN},
+    Database, DatabaseError, MIGRATIONS, MigrationSet, Settings, Transaction, TransactionError, UnitOfWork,
+    migrations::{LOCK_TIMEOUT, POLL_INTERVAL},
     pool::parse_url,
 };
 
-/// A cluster that enforces NetworkPolicies lets a new pod through only after a moment.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long connecting is retried: in a cluster that enforces `NetworkPolicies`, a new pod has no network at first.
+const CONNECT_RETRY_LIMIT: Duration = Duration::from_secs(10);
 
-/// This crate's set, that of the jobs, and the service's own.
-const MOST_SETS: usize = 3;
+/// The maximum number of sets: those of this crate, of the jobs and of the service.
+const MAX_SETS: usize = 3;
 
 /// The migrations this binary was built with: sets in the order in which they run.
 #[derive(Clone, Copy, Debug)]
-pub struct Schema([Option<&'static MigrationSet>; MOST_SETS]);
+pub struct Schema([Option<&'static MigrationSet>; MAX_SETS]);
 
-/// How the database's schema compares to what this binary needs.
+/// The state of the database's schema, compared with what this binary needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SchemaState {
-    /// At least as new as needed: a newer one is an expand step of the next release.
+    /// The schema is at least as new as needed. A newer one is the expand step of the next release.
     NewEnough,
-    /// Older: `api migrate` has not run.
+    /// The schema is older than needed: `api migrate` has not run.
     TooOld(TooOld),
 }
 
-/// The first set of migrations that is behind, in words for operators.
+/// The first set of migrations that is behind. Its `Display` is for operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooOld {
-    /// The table that keeps the set's books.
+    /// The bookkeeping table of the set.
     pub table: &'static str,
-    /// The newest migration that has run, none where the set has not run.
+    /// The version of the newest applied migration; `None` if the set has never run to completion.
     pub found: Option<i64>,
-    /// The newest migration that this binary knows.
+    /// The version of the newest migration in this binary.
     pub needed: i64,
 }
 
 impl fmt::Display for TooOld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.found {
-            Some(found) => write!(f, "{} is at {found}, needed {}", self.table, self.needed)?,
+            Some(found) => write!(f, "{} is at {found}, needs {}", self.table, self.needed)?,
             None => write!(
                 f,
-                "{} is missing or incomplete, needed {}",
+                "{} is missing or incomplete, needs {}",
                 self.table, self.needed
             )?,
         }
@@ -66,15 +66,15 @@ impl Default for Schema {
 }
 
 impl Schema {
-    /// The tables of this crate.
+    /// The migrations of this crate alone.
     pub const fn new() -> Self {
         Self([Some(&MIGRATIONS), None, None])
     }
 
-    /// Another set, which runs after those before it.
+    /// Adds a set, which runs after the previous ones.
     ///
     /// # Panics
-    /// When there are too many.
+    /// When there are more than three sets.
     pub const fn with(mut self, set: &'static MigrationSet) -> Self {
         let mut next = 0;
         while self.0[next].is_some() {
@@ -88,22 +88,22 @@ impl Schema {
         self.0.into_iter().flatten()
     }
 
-    /// The newest migration of the last set, which is the service's own where it has one.
+    /// The version of the newest migration of the last set, which is the service's own if it has one.
     pub fn needed(&self) -> i64 {
         self.sets().last().map_or(0, MigrationSet::newest)
     }
 
-    /// Names the migrations as they are built in: another name where one of them reads differently.
+    /// A fingerprint of the built-in migrations, which changes when the text of any of them changes.
     pub fn fingerprint(&self) -> String {
         let checksums = self.sets().flat_map(MigrationSet::checksums);
-        let digest = checksums.fold(Sha256::new(), |digest, checksum| digest.chain_update(checksum));
+        let digest = checksums.fold(Sha256::new(), sha2::Digest::chain_update);
         digest.finalize()[..6]
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect()
     }
 
-    /// Runs the migrations that are missing, over a connection of its own; returns how many there were.
+    /// Runs the missing migrations over a dedicated connection; returns their number.
     ///
     /// # Errors
     /// When the database cannot be reached, or a migration fails or was changed after it ran.
@@ -112,7 +112,7 @@ impl Schema {
         let mut connection = connect(&options)
             .await
             .context("the database cannot be reached")?;
-        wait_for_turn(&mut connection).await?;
+        acquire_migration_lock(&mut connection).await?;
         let mut applied = 0;
         for set in self.sets() {
             applied += set.run(&mut connection, &options).await?;
@@ -120,21 +120,21 @@ impl Schema {
         connection
             .close()
             .await
-            .context("the database was lost after the migrations")?;
+            .context("the connection was lost after the migrations")?;
         Ok(applied)
     }
 
-    /// Compares with the database.
+    /// Compares the database's schema with these migrations.
     ///
     /// # Errors
-    /// When the database gave no answer.
+    /// When the database cannot be queried.
     pub async fn state(
         &self,
         database: &Database,
         deadline: resilience::Deadline,
-    ) -> Result<SchemaState, Fault> {
+    ) -> Result<SchemaState, DatabaseError> {
         let found = database
-            .one_statement(&NewestMigrations(*self), deadline, || ())
+            .run_idempotent(&NewestMigrations(*self), deadline, || ())
             .await?;
         let behind = self
             .sets()
@@ -151,23 +151,23 @@ impl Schema {
     }
 }
 
-/// Waits for the network of a pod that has just started, and for a server that comes up beside it.
+/// Connects, and retries while the network of a new pod or the database server is still starting.
 async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let began = Instant::now();
     loop {
         match PgConnection::connect_with(options).await {
-            // A connection that is cut off at once reads as an answer that makes no sense.
-            Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) if began.elapsed() < CONNECT_PATIENCE => {
-                tokio::time::sleep(LOOK_AGAIN).await;
+            // A connection that is closed immediately is reported as a protocol error.
+            Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) if began.elapsed() < CONNECT_RETRY_LIMIT => {
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
             result => return result,
         }
     }
 }
 
-/// Only one process migrates a database; the lock goes with its connection. It is asked for again and again: a
-/// statement that waits for it would be one more that `CREATE INDEX CONCURRENTLY` waits for.
-async fn wait_for_turn(connection: &mut PgConnection) -> sqlx::Result<()> {
+/// Takes the advisory lock that lets only one process migrate a database; the lock ends with the connection. Polls,
+/// because `CREATE INDEX CONCURRENTLY` would wait for a statement that waits for the lock.
+async fn acquire_migration_lock(connection: &mut PgConnection) -> sqlx::Result<()> {
     let mut waited = false;
     loop {
         let locked = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtext('migrate'))");
@@ -175,25 +175,25 @@ async fn wait_for_turn(connection: &mut PgConnection) -> sqlx::Result<()> {
             return Ok(());
         }
         if !std::mem::replace(&mut waited, true) {
-            tracing::info!("another process migrates this database; waiting for it");
+            tracing::info!("another process is migrating this database; waiting for it");
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// The newest migration of each set.
+/// Reads the version of the newest applied migration of each set.
 struct NewestMigrations(Schema);
 
 impl UnitOfWork for NewestMigrations {
     const NAME: &'static str = "newest_migrations";
     type Output = Vec<Option<i64>>;
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
     async fn run(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<Vec<Option<i64>>, TransactionError<Fault>> {
-        let mut newest = Vec::with_capacity(MOST_SETS);
+    ) -> Result<Vec<Option<i64>>, TransactionError<DatabaseError>> {
+        let mut newest = Vec::with_capacity(MAX_SETS);
         for set in self.0.sets() {
             newest.push(set.newest_applied(transaction).await?);
         }

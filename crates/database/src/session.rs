@@ -1,4 +1,4 @@
-//! A connection that goes back to the pool only when it is known to be clean.
+//! A connection that returns to the pool only if it is known to be clean.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use resilience::{Deadline, DeadlineExceeded};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, SqlSafeStr};
 
 use super::{
-    Fault, TransactionError,
+    DatabaseError, TransactionError,
     pool::{ConnectionPool, Connections},
 };
 
-/// What is left for the answer when the server gives a commit up.
-const FOR_THE_ANSWER: Duration = Duration::from_millis(50);
+/// The time reserved for the response when the server cancels a commit.
+const RESPONSE_MARGIN: Duration = Duration::from_millis(50);
 
-/// A checked-out connection. Dropped while a statement runs or a transaction is open, it is closed:
-/// the next user must not meet our leftovers (see transact-rs/sqlx#4393).
+/// A checked-out connection. It is closed if it is dropped while a statement runs or a transaction is open: a later
+/// caller must never see a half-finished protocol exchange (see transact-rs/sqlx#4393).
 pub(super) struct Session {
     connection: Option<Object<Connections>>,
     pool: ConnectionPool,
@@ -33,14 +33,15 @@ impl Session {
         }
     }
 
-    /// The connection, unclean until [`settle`](Self::settle) sees the result.
+    /// The connection, considered unclean until [`finish`](Self::finish) sees the result.
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         self.clean = false;
         self.connection.as_mut().expect("taken only on drop")
     }
 
-    /// Judges a result: the connection is clean when the server answered, even with an error, if it is of use to the next.
-    pub(super) fn settle<T, R>(
+    /// Passes a result on and decides whether the connection is clean: it is if the server responded, even with an
+    /// error, unless the error makes the connection useless to the next caller.
+    pub(super) fn finish<T, R>(
         &mut self,
         result: Result<Result<T, TransactionError<R>>, DeadlineExceeded>,
     ) -> Result<T, TransactionError<R>> {
@@ -53,57 +54,57 @@ impl Session {
                 self.clean = true;
                 Err(TransactionError::Refused(refusal))
             }
-            Ok(Err(TransactionError::Failed(fault))) => {
-                self.pool.failed(&fault);
-                // One that was opened read-only stays so, whatever becomes of the server.
-                self.clean = !matches!(fault, Fault::Unavailable(_) | Fault::ReadOnly(_));
-                Err(TransactionError::Failed(fault))
+            Ok(Err(TransactionError::Failed(error))) => {
+                self.pool.failed(&error);
+                // A connection that was opened read-only stays read-only when the server accepts writes again.
+                self.clean = !matches!(error, DatabaseError::Unavailable(_) | DatabaseError::ReadOnly(_));
+                Err(TransactionError::Failed(error))
             }
-            Err(DeadlineExceeded) => Err(TransactionError::Failed(Fault::DeadlineExceeded)),
+            Err(DeadlineExceeded) => Err(TransactionError::Failed(DatabaseError::DeadlineExceeded)),
         }
     }
 
     /// Begins a transaction.
-    pub(super) async fn begin(&mut self, deadline: Deadline) -> Result<(), Fault> {
+    pub(super) async fn begin(&mut self, deadline: Deadline) -> Result<(), DatabaseError> {
         self.command("BEGIN", deadline).await?;
         self.in_transaction = true;
         Ok(())
     }
 
-    async fn command(&mut self, command: impl SqlSafeStr, deadline: Deadline) -> Result<(), Fault> {
+    async fn command(&mut self, command: impl SqlSafeStr, deadline: Deadline) -> Result<(), DatabaseError> {
         let executed = deadline
-            .bound(self.connection().execute(sqlx::raw_sql(command)))
+            .timeout(self.connection().execute(sqlx::raw_sql(command)))
             .await;
-        let result = executed.map(|result| result.map(drop).map_err(TransactionError::<Fault>::from));
-        self.settle(result).map_err(TransactionError::into_refusal)
+        let result = executed.map(|result| result.map(drop).map_err(TransactionError::<DatabaseError>::from));
+        self.finish(result).map_err(TransactionError::into_refusal)
     }
 
-    /// Ends the transaction with its effect. Only an error of the server itself proves that there is none.
+    /// Commits the transaction. Only an error from the server itself proves that nothing was committed.
     ///
-    /// A commit that notifies (every job that is enqueued does) stands in line behind the flushes of others, and that
-    /// is waiting for a lock. It may wait as long as the request may; then the server gives it up, not we, so that the
-    /// outcome is known. `statement_timeout` does not count while a transaction commits.
-    pub(super) async fn commit(&mut self, deadline: Deadline) -> Result<(), Fault> {
+    /// A commit that sends a notification (every enqueued job does) waits for a lock until the notifying commits before
+    /// it are flushed. It may wait until the request's deadline; then the server cancels it rather than this process,
+    /// so that the outcome is known. `statement_timeout` does not apply to a commit.
+    pub(super) async fn commit(&mut self, deadline: Deadline) -> Result<(), DatabaseError> {
         let wait = deadline
             .remaining()
-            .saturating_sub(FOR_THE_ANSWER)
+            .saturating_sub(RESPONSE_MARGIN)
             .as_millis()
             .max(1);
         let commit = format!("SET LOCAL lock_timeout = {wait}; COMMIT");
         self.command(AssertSqlSafe(commit), deadline)
             .await
-            .map_err(|fault| match fault {
-                Fault::Unavailable(cause) => Fault::OutcomeUnknown(cause.into()),
-                Fault::DeadlineExceeded => {
-                    Fault::OutcomeUnknown(std::sync::Arc::new(DeadlineExceeded).into())
+            .map_err(|error| match error {
+                DatabaseError::Unavailable(cause) => DatabaseError::OutcomeUnknown(cause.into()),
+                DatabaseError::DeadlineExceeded => {
+                    DatabaseError::OutcomeUnknown(std::sync::Arc::new(DeadlineExceeded).into())
                 }
-                fault => fault,
+                error => error,
             })?;
         self.in_transaction = false;
         Ok(())
     }
 
-    /// Ends the transaction without effect; where that fails, closing the connection does it.
+    /// Rolls the transaction back. If that fails, the connection is closed, which has the same effect.
     pub(super) async fn roll_back(&mut self, deadline: Deadline) {
         if self.clean && self.command("ROLLBACK", deadline).await.is_ok() {
             self.in_transaction = false;

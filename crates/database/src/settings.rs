@@ -5,34 +5,39 @@ use std::time::Duration;
 use settings::{Errors, ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
-/// What fits into the milliseconds of Postgres, which are 32 bits.
-const LONGEST: Duration = Duration::from_secs(24 * 24 * 60 * 60);
+/// The longest timeout that fits into Postgres's 32-bit milliseconds, in whole days.
+const MAX_TIMEOUT: Duration = Duration::from_hours(576);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Postgres.
 #[derive(Clone, Debug, settings::Settings)]
 #[settings(check = Settings::check)]
 pub struct Settings {
-    /// `postgres://user:password@host:port/database`.
+    /// Address of the database: `postgres://user:password@host:port/database`.
     pub url: SecretString,
-    /// Connections for requests.
+    /// Maximum connections per process for requests. When all are in use, a request waits for up to
+    /// `database.acquire_timeout`. Each process opens up to two more for its own checks; jobs have `jobs.pool_size`.
     #[setting(default = 16, min = 1)]
     pub pool_size: usize,
-    /// Time to get a connection. Longer is 503: `overloaded` where all are in use, else `dependency-unavailable`.
+    /// Maximum wait for a connection. After that, the request fails with 503: `overloaded` if all connections are in
+    /// use, otherwise `dependency-unavailable`.
     #[setting(default = Duration::from_millis(250), min = MILLISECOND)]
     pub acquire_timeout: Duration,
-    /// `statement_timeout` of every connection.
-    #[setting(default = Duration::from_millis(700), min = MILLISECOND, max = LONGEST)]
+    /// Postgres `statement_timeout` of every connection except those of jobs. A statement that takes longer is
+    /// cancelled, and the request fails with 504 `deadline-exceeded`. Must exceed `database.lock_timeout`.
+    #[setting(default = Duration::from_millis(700), min = MILLISECOND, max = MAX_TIMEOUT)]
     pub statement_timeout: Duration,
-    /// `lock_timeout` of every connection, but for a commit, which may wait for as long as its request has time.
-    #[setting(default = Duration::from_millis(500), min = MILLISECOND, max = LONGEST)]
+    /// Postgres `lock_timeout` of every connection. A statement that waits longer for a lock is cancelled, and the
+    /// request fails with 503 `contention`. A commit may wait until the request's deadline instead.
+    #[setting(default = Duration::from_millis(500), min = MILLISECOND, max = MAX_TIMEOUT)]
     pub lock_timeout: Duration,
-    /// `idle_in_transaction_session_timeout` of every connection.
-    #[setting(default = Duration::from_secs(5), min = MILLISECOND, max = LONGEST)]
+    /// Postgres `idle_in_transaction_session_timeout` of every connection. The server rolls back a transaction that is
+    /// idle for longer and closes its connection.
+    #[setting(default = Duration::from_secs(5), min = MILLISECOND, max = MAX_TIMEOUT)]
     pub idle_in_transaction_timeout: Duration,
-    /// A connection idle for longer is pinged before it is used again.
+    /// Idle time after which a connection is pinged before it is reused.
     #[setting(default = Duration::from_secs(30))]
-    pub ping_after_idle: Duration,
+    pub idle_check_after: Duration,
 }
 
 impl Settings {
@@ -48,11 +53,11 @@ impl Settings {
             .iter()
             .any(|scheme| url.starts_with(scheme))
         {
-            errors.add("url", format!("is not an address of the form {EXAMPLE}"));
+            errors.add("url", format!("must have the form {EXAMPLE}"));
         } else if url.parse::<PgConnectOptions>().is_err() {
             errors.add(
                 "url",
-                format!("cannot be read as an address; compare with {EXAMPLE}"),
+                format!("cannot be parsed as an address; expected the form {EXAMPLE}"),
             );
         }
         errors.outlasts(
@@ -62,7 +67,7 @@ impl Settings {
         );
     }
 
-    /// These settings for connections whose statements may take this long.
+    /// These settings with a different statement timeout.
     pub fn with_statement_timeout(&self, statement_timeout: Duration) -> Self {
         Self {
             statement_timeout,
@@ -74,7 +79,7 @@ impl Settings {
 /// Idempotency keys.
 #[derive(Clone, Debug, settings::Settings)]
 pub struct IdempotencySettings {
-    /// How long a key's answer is kept; afterwards the key is a new one.
-    #[setting(default = Duration::from_secs(24 * 60 * 60), min = MILLISECOND)]
+    /// Time for which the response to an idempotency key is replayed. After that, a request with the key runs again.
+    #[setting(default = Duration::from_hours(24), min = MILLISECOND)]
     pub retention: Duration,
 }

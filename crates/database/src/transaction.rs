@@ -1,4 +1,4 @@
-//! The connection of a unit of work, and what happens after its commit.
+//! The connection of a unit of work, and the actions after its commit.
 
 use std::{
     fmt,
@@ -11,39 +11,39 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 use sqlx::PgConnection;
 
-use crate::{Fault, TransactionError};
+use crate::{DatabaseError, TransactionError};
 
-/// How a transaction ended that may have had an effect.
+/// The outcome of a transaction that took effect, or may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It was committed.
+pub enum CommitOutcome {
+    /// The transaction was committed.
     Committed,
-    /// The connection was lost after COMMIT was sent: it may have been committed.
+    /// The connection was lost, or the deadline passed, after COMMIT was sent: the transaction may have been committed.
     Unknown,
 }
 
-impl Ended {
-    /// How a transaction ended; none where it had no effect.
+impl CommitOutcome {
+    /// The outcome of a transaction with this result; `None` if it had no effect.
     pub(super) fn of<T, R>(result: &Result<T, TransactionError<R>>) -> Option<Self> {
         match result {
             Ok(_) => Some(Self::Committed),
-            Err(TransactionError::Failed(Fault::OutcomeUnknown(_))) => Some(Self::Unknown),
+            Err(TransactionError::Failed(DatabaseError::OutcomeUnknown(_))) => Some(Self::Unknown),
             Err(_) => None,
         }
     }
 
-    /// How a statement outside of a transaction ended: it commits by itself.
+    /// The outcome of a statement outside a transaction, which commits by itself; `None` if it had no effect.
     pub(super) fn of_statement<T, R>(result: &Result<T, TransactionError<R>>) -> Option<Self> {
         match result {
-            Err(TransactionError::Failed(Fault::Unavailable(_) | Fault::DeadlineExceeded)) => {
-                Some(Self::Unknown)
-            }
+            Err(TransactionError::Failed(
+                DatabaseError::Unavailable(_) | DatabaseError::DeadlineExceeded,
+            )) => Some(Self::Unknown),
             result => Self::of(result),
         }
     }
 }
 
-/// The connection of a unit of work, to which it dereferences, and the actions that follow the commit.
+/// The connection of a unit of work, and the actions to run after the commit. Dereferences to the connection.
 pub struct Transaction<'t> {
     connection: &'t mut PgConnection,
     after: &'t AfterCommit,
@@ -54,15 +54,15 @@ impl<'t> Transaction<'t> {
         Self { connection, after }
     }
 
-    /// Runs `action` once the transaction was committed, or may have been: a cache is brought up to date. It runs once,
-    /// however often the work was repeated, and never after a rollback; in [`Database::transaction`](crate::Database) also
-    /// when the caller has hung up. The response waits for it. An action that panics is logged; it changes nothing about
-    /// the result.
-    pub fn after_commit<F>(&mut self, action: impl FnOnce(Ended) -> F + Send + 'static)
+    /// Registers an action that runs after the transaction was committed, or may have been, such as a cache update. The
+    /// action runs once, however often the work is retried, and never after a rollback. In
+    /// [`Database::transaction`](crate::Database::transaction) it runs even if the client disconnects. The response
+    /// waits for it. A panic of the action is logged and does not change the result.
+    pub fn after_commit<F>(&mut self, action: impl FnOnce(CommitOutcome) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let action: Action = Box::new(move |ended| Box::pin(action(ended)));
+        let action: Action = Box::new(move |outcome| Box::pin(action(outcome)));
         self.after.actions().push(action);
     }
 }
@@ -87,9 +87,9 @@ impl DerefMut for Transaction<'_> {
     }
 }
 
-type Action = Box<dyn FnOnce(Ended) -> BoxFuture<'static, ()> + Send>;
+type Action = Box<dyn FnOnce(CommitOutcome) -> BoxFuture<'static, ()> + Send>;
 
-/// The actions of the last attempt.
+/// The actions that the last attempt registered.
 #[derive(Default)]
 pub(super) struct AfterCommit(Mutex<Vec<Action>>);
 
@@ -98,19 +98,19 @@ impl AfterCommit {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the actions of an earlier attempt, which was rolled back.
+    /// Discards the actions of an earlier attempt, which was rolled back.
     pub(super) fn clear(&self) {
         self.actions().clear();
     }
 
-    /// Runs the actions in their order; none where the transaction had no effect.
-    pub(super) async fn run(self, ended: Option<Ended>) {
-        let Some(ended) = ended else { return };
+    /// Runs the actions in order of registration; runs none without an outcome.
+    pub(super) async fn run(self, outcome: Option<CommitOutcome>) {
+        let Some(outcome) = outcome else { return };
         let actions = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         for action in actions {
-            let action = AssertUnwindSafe(async move { action(ended).await });
+            let action = AssertUnwindSafe(async move { action(outcome).await });
             if action.catch_unwind().await.is_err() {
-                tracing::error!("an action after a transaction panicked; the transaction's result stands");
+                tracing::error!("an after-commit action panicked; the result of the transaction stands");
             }
         }
     }

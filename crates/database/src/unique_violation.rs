@@ -4,10 +4,10 @@ use crate::TransactionError;
 
 /// Turns the violation of a unique constraint into a refusal.
 pub trait UniqueViolation<T> {
-    /// The result of a statement, with the violation of `constraint` as `refusal`. Any other error stays what it is.
+    /// Maps a violation of `constraint` to `refusal`, and passes any other error on.
     ///
-    /// The server has aborted the transaction by then: it is rolled back with the refusal. A deferred constraint is checked
-    /// at COMMIT, and stays a bug.
+    /// The server has already aborted the transaction, so the refusal rolls it back. A deferred constraint is checked
+    /// at COMMIT, where its violation is a bug.
     ///
     /// # Errors
     /// The refusal, or the failed statement.

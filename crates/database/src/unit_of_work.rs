@@ -1,36 +1,36 @@
-//! What an operation does in the database.
+//! Units of work: what an operation does in the database.
 
 use std::future::Future;
 
-use super::{Fault, Transaction};
+use super::{DatabaseError, Transaction};
 
 /// One read, or the body of one transaction, with the data it needs. It may run several times, so it takes `&self` and
-/// leaves nothing behind but its effect in the database and what it gave to [`Transaction::after_commit`].
+/// has no effect outside the database except the actions given to [`Transaction::after_commit`].
 pub trait UnitOfWork: Send + Sync {
-    /// Names it in traces and, as a comment, in its SQL.
+    /// The name of the work in traces and, as a comment, in its SQL.
     const NAME: &'static str;
-    /// What it yields.
+    /// The result of the work.
     type Output: Send + 'static;
-    /// How it can be refused; a database's [`Fault`] is one way.
-    type Refusal: From<Fault> + Send + 'static;
+    /// The ways the work can be refused, a [`DatabaseError`] among them.
+    type Refusal: From<DatabaseError> + Send + 'static;
 
-    /// Does the work. Errors of statements go up with `?`; a refusal is `Err(TransactionError::Refused(_))` and rolls the
-    /// transaction back.
+    /// Does the work. Errors of statements are propagated with `?`; a refusal is `Err(TransactionError::Refused(_))`
+    /// and rolls the transaction back.
     fn run(
         &self,
         transaction: &mut Transaction<'_>,
     ) -> impl Future<Output = Result<Self::Output, TransactionError<Self::Refusal>>> + Send;
 }
 
-/// Why a unit of work ended without a result.
+/// Why a unit of work gave no result.
 #[derive(Debug)]
 pub enum TransactionError<R> {
-    /// A rule of the operation says no. Final.
+    /// The operation refused the request. Never retried.
     Refused(R),
-    /// A statement or the connection failed, or the deadline passed; it may be transient. Only an error of sqlx becomes one:
-    /// work that runs other work and returns its fault would be repeated by both.
+    /// A statement or the connection failed, or the deadline passed. Retried if transient. Only `sqlx::Error` converts
+    /// into it: work that ran other work and returned its error would be retried by both.
     #[non_exhaustive]
-    Failed(Fault),
+    Failed(DatabaseError),
 }
 
 impl<R> From<sqlx::Error> for TransactionError<R> {
@@ -39,11 +39,11 @@ impl<R> From<sqlx::Error> for TransactionError<R> {
     }
 }
 
-impl<R: From<Fault>> TransactionError<R> {
+impl<R: From<DatabaseError>> TransactionError<R> {
     pub(super) fn into_refusal(self) -> R {
         match self {
             Self::Refused(refusal) => refusal,
-            Self::Failed(fault) => fault.into(),
+            Self::Failed(error) => error.into(),
         }
     }
 }
@@ -52,7 +52,7 @@ impl<R> TransactionError<R> {
     pub(super) fn transient(&self) -> Option<&'static str> {
         match self {
             Self::Refused(_) => None,
-            Self::Failed(fault) => fault.transient(),
+            Self::Failed(error) => error.transient(),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The request body, shared between whoever reads it and the answer.
+//! The request body, shared between its reader and the response.
 //!
-//! Where an answer goes out before the body was read, the framework drains a *dropped* chunked body
-//! without any limit. As long as the answer owns the body, it closes the connection instead, after
-//! lingering for a second so that the caller can read the answer.
+//! When a response is sent before the request body has been read, the framework drains a *dropped* chunked body
+//! without any limit. While the response owns the body, the framework closes the connection instead, after lingering
+//! for a second so that the client can read the response.
 
 use std::{
     cell::RefCell,
@@ -21,7 +21,7 @@ use actix_web::{
 };
 use futures_util::{Stream, StreamExt};
 
-/// The body of a request. Clones are the same body.
+/// The body of a request. Clones share the same body.
 #[derive(Clone)]
 pub(super) struct RequestBody(Rc<RefCell<Payload>>);
 
@@ -32,7 +32,7 @@ impl fmt::Debug for RequestBody {
 }
 
 impl RequestBody {
-    /// Takes the body out of a request and leaves a clone in its place; nothing where there is no body.
+    /// Takes the body out of a request and leaves a clone in its place; `None` if the request has no body.
     pub(super) fn share(request: &mut ServiceRequest) -> Option<Self> {
         let payload = request.take_payload();
         if matches!(payload, Payload::None) {
@@ -45,14 +45,14 @@ impl RequestBody {
         Some(body)
     }
 
-    /// An answer's body that owns the request's until it is written.
-    pub(super) fn held_by(unread: Option<Self>, answer: BoxBody) -> BoxBody {
+    /// Wraps a response body so that it owns the request body until the response has been written.
+    pub(super) fn guarded(unread: Option<Self>, response: BoxBody) -> BoxBody {
         match unread {
-            Some(unread) => BoxBody::new(Holding {
-                answer,
+            Some(unread) => BoxBody::new(BodyGuard {
+                response,
                 _unread: unread,
             }),
-            None => answer,
+            None => response,
         }
     }
 }
@@ -65,22 +65,22 @@ impl Stream for RequestBody {
     }
 }
 
-struct Holding {
-    answer: BoxBody,
+struct BodyGuard {
+    response: BoxBody,
     _unread: RequestBody,
 }
 
-impl MessageBody for Holding {
+impl MessageBody for BodyGuard {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {
-        self.answer.size()
+        self.response.size()
     }
 
     fn poll_next(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.answer).poll_next(context)
+        Pin::new(&mut self.response).poll_next(context)
     }
 }

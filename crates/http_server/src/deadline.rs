@@ -1,4 +1,4 @@
-//! The request's deadline, as the caller asks for it and as the last resort.
+//! The request's deadline: how the client chooses it, and the backstop that enforces it.
 
 use std::{pin::pin, time::Duration};
 
@@ -14,30 +14,31 @@ use outcome::{FieldError, Location, common};
 
 use crate::{RequestExt, Settings, refuse};
 
-/// What the caller allows, in milliseconds.
+/// The header with the client's timeout, in milliseconds.
 const REQUEST_TIMEOUT: &str = "x-request-timeout-ms";
 
-/// Everything below ends by the deadline itself and knows why; this much later the net catches what did not.
-const NET: Duration = Duration::from_millis(50);
+/// The layers below enforce the deadline themselves and report the reason. The backstop ends the requests that are
+/// still running this long after the deadline.
+const BACKSTOP_DELAY: Duration = Duration::from_millis(50);
 
-/// How the deadline can refuse a request.
+/// The ways the deadline can refuse a request.
 #[derive(Debug, Refusal)]
-pub enum DeadlineRefusal {
-    /// 400: the caller's timeout is not a number of milliseconds.
-    #[problem(common::INVALID_REQUEST, "a header breaks rules")]
+pub(crate) enum DeadlineRefusal {
+    /// 400: the client's timeout is not a whole number of milliseconds.
+    #[problem(common::INVALID_REQUEST, "a header failed validation")]
     InvalidTimeout(FieldError),
-    /// 504: time is up.
-    #[problem(common::DEADLINE_EXCEEDED, "the answer was not ready in time")]
+    /// 504: the deadline has passed.
+    #[problem(common::DEADLINE_EXCEEDED, "the response was not ready in time")]
     Exceeded,
 }
 
-/// The time a request may take: the caller's wish within what is allowed, else the default.
+/// The time a request may take: the client's timeout, clamped to the configured range, or the default.
 pub(super) fn time_allowed(headers: &HeaderMap, settings: &Settings) -> Duration {
     requested(headers)
         .ok()
         .flatten()
-        .map_or(settings.deadline, |wish| {
-            wish.clamp(settings.min_deadline, settings.max_deadline)
+        .map_or(settings.deadline, |timeout| {
+            timeout.clamp(settings.min_deadline, settings.max_deadline)
         })
 }
 
@@ -61,7 +62,7 @@ fn requested(headers: &HeaderMap) -> Result<Option<Duration>, DeadlineRefusal> {
         })
 }
 
-/// Ends the request when its deadline has passed.
+/// Ends a request with 504 if it is still running after its deadline.
 pub(super) async fn deadline(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -70,10 +71,10 @@ pub(super) async fn deadline(
     let context = request.context();
     let mut served = pin!(next.call(request));
     loop {
-        let due = context.deadline().instant() + NET;
+        let due = context.deadline().instant() + BACKSTOP_DELAY;
         tokio::select! {
             result = &mut served => return result,
-            // To after the arrival of the body, and nearer again when it is there.
+            // Later while the body is arriving, earlier again once it has arrived.
             () = context.deadline_moved() => {}
             () = tokio::time::sleep_until(due) => return Err(refuse(DeadlineRefusal::Exceeded)),
         }

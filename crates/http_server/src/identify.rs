@@ -1,4 +1,4 @@
-//! Who calls, what that costs, and whether it is allowed: verify the token, charge the quota, enforce the scope.
+//! Authentication, quotas and authorization: verifies the token, charges the quota, enforces the scope.
 
 use actix_web::{
     Error, HttpMessage,
@@ -12,21 +12,21 @@ use outcome::common;
 
 use crate::{
     Access, RequestExt,
-    quota::{client_address, network},
+    client_address::{client_address, network},
     refuse,
     routes::Served,
 };
 
-/// How a quota refuses.
+/// The ways a quota can refuse a request.
 #[derive(Debug, Refusal)]
-pub enum QuotaRefusal {
-    /// 429: more requests than the quota allows.
-    #[problem(common::QUOTA_EXCEEDED, "the quota is used up for the moment")]
+pub(crate) enum QuotaRefusal {
+    /// 429: the request exceeds the quota.
+    #[problem(common::QUOTA_EXCEEDED, "the quota is exhausted")]
     Exceeded(std::time::Duration),
 }
 
-/// Verifies the token where the operation needs one, charges one request to its subject, or to the caller's address
-/// where there is no valid token, and lets through what is within the quota and has the scope.
+/// Verifies the token if the operation needs one, charges one request to the token's subject, or to the client's
+/// address if there is no valid token, and admits requests that are within the quota and have the scope.
 pub(super) async fn identify(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -36,19 +36,16 @@ pub(super) async fn identify(
         .endpoint
         .map_or(Access::Public, |endpoint| endpoint.access);
     let authorization = request.headers().get(header::AUTHORIZATION);
-    let authorization = authorization.map(|value| value.as_bytes());
+    let authorization = authorization.map(actix_web::http::header::HeaderValue::as_bytes);
     let verified = (access != Access::Public).then(|| shared.authenticator.verify(authorization));
-    let quota = match &verified {
-        Some(Ok(claims)) => {
-            let subject = claims.hashed_subject();
-            context.set_subject(subject.clone());
-            shared.limiter.charge_subject(&context, &subject).await
-        }
-        _ => {
-            let address = client_address(&request, &shared.settings.trusted_proxies);
-            let address = address.map_or_else(|| "unknown".to_owned(), network);
-            shared.limiter.charge_address(&address)
-        }
+    let quota = if let Some(Ok(claims)) = &verified {
+        let subject = claims.hashed_subject();
+        context.set_subject(subject.clone());
+        shared.limiter.charge_subject(&context, &subject).await
+    } else {
+        let address = client_address(&request, &shared.settings.trusted_proxies);
+        let address = address.map_or_else(|| "unknown".to_owned(), network);
+        shared.limiter.charge_address(&address)
     };
     context.set_quota(quota);
     if let Some(wait) = quota.wait {

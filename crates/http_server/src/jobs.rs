@@ -1,7 +1,7 @@
 //! `GET /v1/jobs/{id}`
 
 use chrono::{DateTime, Utc};
-use database::Fault;
+use database::DatabaseError;
 use jobs::{find, problems::JOB_NOT_FOUND};
 use macros::{Refusal, operation};
 use serde::Serialize;
@@ -14,51 +14,51 @@ use crate::{
     extract::{Caller, Context, Path, Shared},
 };
 
-/// A job, as whoever asked for it sees it.
+/// A background job.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Job {
-    /// Its id.
+    /// The id of the job.
     id: Uuid,
-    /// What kind of work.
+    /// The kind of work that the job does.
     kind: String,
-    /// `queued`, `running`, `succeeded`, `failed` (it can never work) or `dead` (out of attempts).
+    /// `queued`, `running`, `succeeded`, `failed` (a retry cannot help) or `dead` (out of attempts).
     status: String,
-    /// Starts so far.
+    /// Number of attempts started so far.
     attempts: i32,
-    /// When it was asked for.
+    /// When the job was enqueued.
     created_at: DateTime<Utc>,
-    /// When it ended, one way or the other.
+    /// When the job ended, in success or failure; null until then.
     finished_at: Option<DateTime<Utc>>,
-    /// What it yielded, once it has succeeded.
+    /// The result, once the job has succeeded.
     #[schema(value_type = Option<Object>)]
     result: Option<Value>,
-    /// Why it failed.
+    /// The problem that ended the job, if it did not succeed.
     problem: Option<JobProblem>,
 }
 
-/// What ended a job.
+/// The problem that ended a job.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JobProblem {
-    /// Where it is explained.
+    /// The path of the page that explains the problem type.
     r#type: String,
-    /// In a few words.
+    /// A short summary of the problem type.
     title: &'static str,
-    /// The code of its problem type.
+    /// The code of the problem type.
     code: &'static str,
 }
 
-/// Every way in which reading a job can be refused.
+/// The ways reading a job can be refused.
 #[derive(Debug, Refusal)]
 pub enum GetJobRefusal {
-    /// 404: there is none with this id, or it is another subject's.
-    #[problem(JOB_NOT_FOUND, "there is no job with this id for you")]
+    /// 404: no job has this id, or it belongs to another subject.
+    #[problem(JOB_NOT_FOUND, "no job with this id exists for this subject")]
     NotFound,
-    /// Everything in [`Fault`].
+    /// Everything in [`DatabaseError`].
     #[refusal(transparent)]
-    Database(Fault),
+    Database(DatabaseError),
 }
 
-/// How far a job is.
+/// Returns the state of a job.
 #[operation(GET "/v1/jobs/{id}", authenticated)]
 pub(crate) async fn get_job(
     caller: Caller,
@@ -69,7 +69,7 @@ pub(crate) async fn get_job(
     let database = shared
         .jobs
         .as_ref()
-        .expect("registered only where there are jobs");
+        .expect("the operation is registered only if the service has jobs");
     let found = database.read(&find(id.0, &caller.subject), &context).await?;
     let job = found.ok_or(GetJobRefusal::NotFound)?;
     let row = job.problem.and_then(|code| shared.catalogue.find(&code));

@@ -1,28 +1,27 @@
-//! The HTTP server, and the way of a request through it:
-//! observe → admit → deadline → identify → extract → handler.
+#![doc = include_str!("../README.md")]
 
 extern crate self as http_server;
 
-pub mod drill;
 pub mod extract;
+pub mod fault_injection;
 #[cfg(feature = "jobs")]
 pub mod jobs;
 
-mod admit;
 mod body;
+mod client_address;
 mod deadline;
+mod fallback;
 mod identify;
+mod load_shedding;
 mod metrics;
-mod observe;
 mod openapi;
 mod operations;
 mod pages;
-mod quota;
 mod rate_limiter;
 mod refused;
 mod request_ext;
+mod request_log;
 mod routes;
-mod routing;
 mod server;
 mod settings;
 mod shared;
@@ -41,5 +40,5 @@ pub use rate_limiter::RateLimiter;
 pub(crate) use refused::refuse;
 pub(crate) use request_ext::RequestExt;
 pub use routes::Routes;
-pub use server::{Configure, Contract, Running, bind, listen_public};
+pub use server::{Configure, Contract, Server, bind, listen_public};
 pub use shared::Shared;

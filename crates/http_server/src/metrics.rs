@@ -1,4 +1,4 @@
-//! Metrics of requests and answers.
+//! Metrics of requests and responses.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +14,8 @@ struct RequestLabels {
     http_request_method: String,
     http_route: String,
     http_response_status_code: u16,
+    /// The problem code of a 5xx response; empty otherwise.
+    error_type: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -44,7 +46,7 @@ fn seconds() -> Seconds {
     Seconds::new(SECONDS.into_iter())
 }
 
-/// Metrics of requests and answers.
+/// Metrics of requests and responses.
 #[derive(Clone, Debug)]
 pub struct HttpMetrics {
     duration: Family<RequestLabels, Seconds, fn() -> Seconds>,
@@ -67,7 +69,7 @@ impl Drop for Active {
 }
 
 impl HttpMetrics {
-    /// Registers the group.
+    /// Registers the metrics.
     pub fn register(all: &Metrics) -> Self {
         let metrics = Self {
             duration: Family::new_with_constructor(seconds as fn() -> Seconds),
@@ -81,23 +83,23 @@ impl HttpMetrics {
         all.register(|registry| {
             registry.register_with_unit(
                 "http_server_request_duration",
-                "Time to answer",
+                "Duration of requests until the response is ready",
                 Unit::Seconds,
                 metrics.duration.clone(),
             );
             registry.register(
                 "http_server_responses",
-                "Answers by route and class",
+                "Responses by route and status class",
                 metrics.responses.clone(),
             );
             registry.register(
                 "http_server_problems",
-                "Refused requests by problem type",
+                "Problem responses by route and problem type",
                 metrics.problems.clone(),
             );
             registry.register(
                 "http_server_abandoned_requests",
-                "Requests whose caller hung up before the answer",
+                "Requests whose client disconnected before the response",
                 metrics.abandoned.clone(),
             );
             registry.register(
@@ -107,7 +109,7 @@ impl HttpMetrics {
             );
             registry.register(
                 "http_server_active_requests_limit",
-                "Requests that may be served at once; more are refused as overloaded",
+                "Maximum number of requests in flight; the excess is refused as overloaded",
                 metrics.active_limit.clone(),
             );
             registry.register(
@@ -119,12 +121,12 @@ impl HttpMetrics {
         metrics
     }
 
-    /// Tells how many requests may be served at once.
+    /// Sets the gauge of the maximum number of requests in flight.
     pub(crate) fn set_active_limit(&self, limit: usize) {
-        self.active_limit.set(limit as i64);
+        self.active_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
     }
 
-    /// Creates the route's counters at 0: `rate()` cannot see a counter that is born above zero.
+    /// Creates the counters of a route at 0: `rate()` misses the first increment of a counter that starts above 0.
     pub fn announce(&self, route: &str) {
         for code_class in ["2xx", "3xx", "4xx", "5xx"] {
             let _ = self.responses.get_or_create(&ClassLabels {
@@ -132,7 +134,7 @@ impl HttpMetrics {
                 code_class,
             });
         }
-        // Those that alerts ask for: the first one must be seen, too.
+        // Alerts query these two: the first occurrence must count, too.
         for problem in ["internal", "overloaded"] {
             let _ = self.problems.get_or_create(&ProblemLabels {
                 http_route: route.to_owned(),
@@ -147,28 +149,30 @@ impl HttpMetrics {
         Active(self.active.clone())
     }
 
-    /// Counts an answer; `kept_trace` names its trace where that is kept, so that a slow bucket leads to one.
-    pub fn answered(
+    /// Counts a response. `sampled_trace` is the id of its trace if that is kept: the exemplar that leads from a slow
+    /// bucket to a trace.
+    pub fn responded(
         &self,
         method: &str,
         route: &str,
         status: u16,
         problem: Option<&'static str>,
         took: Duration,
-        kept_trace: Option<&str>,
+        sampled_trace: Option<&str>,
     ) {
         let request = RequestLabels {
             http_request_method: method.to_owned(),
             http_route: route.to_owned(),
             http_response_status_code: status,
+            error_type: problem.filter(|_| status >= 500).unwrap_or_default(),
         };
-        let exemplar = kept_trace.map(|trace_id| Exemplar {
+        let exemplar = sampled_trace.map(|trace_id| Exemplar {
             trace_id: trace_id.to_owned(),
         });
-        let seen = exemplar.is_some().then(SystemTime::now);
+        let timestamp = exemplar.is_some().then(SystemTime::now);
         self.duration
             .get_or_create(&request)
-            .observe(took.as_secs_f64(), exemplar, seen);
+            .observe(took.as_secs_f64(), exemplar, timestamp);
         let code_class = match status {
             ..300 => "2xx",
             300..400 => "3xx",
@@ -191,7 +195,7 @@ impl HttpMetrics {
         }
     }
 
-    /// Counts a request whose caller hung up.
+    /// Counts a request whose client disconnected before the response.
     pub fn abandoned(&self, route: &str) {
         self.abandoned
             .get_or_create(&RouteLabels {

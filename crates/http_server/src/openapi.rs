@@ -1,4 +1,4 @@
-//! Refusals in the OpenAPI document: one response per operation and status, whose schema lists the codes.
+//! Problem responses in the `OpenAPI` document: one per operation and status, with the possible codes in its schema.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +14,11 @@ use utoipa::openapi::{
 };
 
 use super::{
-    admit::AdmissionRefusal, deadline::DeadlineRefusal, identify::QuotaRefusal, refused::PROBLEM_JSON,
-    routing::RoutingRefusal,
+    deadline::DeadlineRefusal, fallback::RoutingRefusal, identify::QuotaRefusal,
+    load_shedding::LoadSheddingRefusal, refused::PROBLEM_JSON,
 };
 
-/// The responses of an operation that can answer with these problems.
+/// The problem responses, by status, of an operation that can be refused with these problem types.
 pub(crate) fn responses(types: &[&'static ProblemType]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<u16, BTreeMap<&str, &'static ProblemType>> = BTreeMap::new();
     for row in types {
@@ -70,27 +70,27 @@ fn example(row: &'static ProblemType) -> Value {
     ))
 }
 
-/// Completes the document: the problem schema, and the problems that belong to no operation.
+/// Adds the schema of problems to the document, and the problems that belong to no operation.
 pub(super) fn complete(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();
     components.schemas.insert("Problem".into(), problem_schema());
-    let unrouted: BTreeSet<&str> = RoutingRefusal::problem_types()
+    let fallback: BTreeSet<&str> = RoutingRefusal::problem_types()
         .iter()
         .map(|row| row.code)
         .collect();
-    let unrouted = unrouted.into_iter().chain(["head-too-large"]).collect::<Vec<_>>();
+    let fallback = fallback.into_iter().chain(["head-too-large"]).collect::<Vec<_>>();
     document.extensions = Some(
         ExtensionsBuilder::new()
-            .add("x-problems", json!(unrouted))
+            .add("x-problems", json!(fallback))
             .build(),
     );
 }
 
-/// The problems of the layers in front of an operation.
-pub(crate) fn in_front_of(access: Access) -> Vec<&'static ProblemType> {
+/// The problem types of the layers in front of an operation.
+pub(crate) fn layer_problems(access: Access) -> Vec<&'static ProblemType> {
     let mut rows = vec![&outcome::common::INTERNAL];
     rows.extend(
-        AdmissionRefusal::problem_types()
+        LoadSheddingRefusal::problem_types()
             .into_iter()
             .filter(|row| row.code != "head-too-large"),
     );
@@ -102,10 +102,10 @@ pub(crate) fn in_front_of(access: Access) -> Vec<&'static ProblemType> {
     rows
 }
 
-/// The method of an operation, as the document has it.
+/// The method of an operation in the `OpenAPI` document.
 ///
 /// # Panics
-/// When it is none of those that `#[operation]` takes.
+/// When `#[operation]` does not accept the method.
 pub(crate) fn method_of(method: &str) -> HttpMethod {
     match method {
         "GET" => HttpMethod::Get,
@@ -113,16 +113,16 @@ pub(crate) fn method_of(method: &str) -> HttpMethod {
         "PUT" => HttpMethod::Put,
         "PATCH" => HttpMethod::Patch,
         "DELETE" => HttpMethod::Delete,
-        other => panic!("{other} is not a method of an operation"),
+        other => panic!("`#[operation]` does not accept the method {other}"),
     }
 }
 
-/// RFC 9457, with what this service adds.
+/// The schema of problem details (RFC 9457), with the extension members of this service.
 fn problem_schema() -> RefOr<Schema> {
     let string = || ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
     let error = ObjectBuilder::new()
         .description(Some(
-            "One fault in the input, at a JSON pointer, a parameter or a header.",
+            "One error in the input, located by a JSON pointer, a parameter or a header.",
         ))
         .property("pointer", string())
         .property("parameter", string())
@@ -134,7 +134,7 @@ fn problem_schema() -> RefOr<Schema> {
     let integer = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Integer));
     let boolean = ObjectBuilder::new().schema_type(SchemaType::Type(Type::Boolean));
     let mut schema = ObjectBuilder::new()
-        .description(Some("A refused request (RFC 9457)."))
+        .description(Some("Problem details of a refused request (RFC 9457)."))
         .property("type", string())
         .property("title", string())
         .property("status", integer)

@@ -1,4 +1,4 @@
-//! The pages every service has: its problems, its contract, what runs.
+//! The pages that every service has: its problem types, its `OpenAPI` document and its version.
 
 use std::{convert::Infallible, fmt::Write, str::FromStr};
 
@@ -22,29 +22,29 @@ color:#1c2430}code{background:#eef1f5;padding:.1em .35em;border-radius:4px}table
 td,th{text-align:left;padding:.4em .8em .4em 0;border-bottom:1px solid #dde2ea}a{color:#0b5cad}dt{font-weight:600;\
 margin-top:1em}dd{margin:0}</style>";
 
-/// How a page of the catalogue can be refused.
+/// The ways a page of the problem catalogue can be refused.
 #[derive(Debug, Refusal)]
-pub enum PageRefusal {
-    /// 404: there is no such problem type.
-    #[problem(common::ROUTE_NOT_FOUND, "there is no problem of this name")]
+pub(crate) enum PageRefusal {
+    /// 404: no problem type has this code.
+    #[problem(common::ROUTE_NOT_FOUND, "no problem type has this code")]
     NotFound,
 }
 
-/// What runs.
+/// The running service.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Info {
-    /// The service's name.
+    /// The name of the service.
     pub service: String,
-    /// Its version.
+    /// The version of the service.
     pub version: String,
-    /// Where it runs.
+    /// The environment: `development`, `staging` or `production`.
     pub environment: &'static str,
-    /// The newest migration it knows.
+    /// The version of the newest database migration that the service needs.
     pub schema: i64,
 }
 
-/// A page for people, or the same for programs.
-pub struct HtmlOrJson(HttpResponse);
+/// An HTML page for people, or the same content as JSON for programs.
+pub(crate) struct HtmlOrJson(HttpResponse);
 
 impl HtmlOrJson {
     fn json(value: &impl Serialize) -> Self {
@@ -74,13 +74,13 @@ impl Success for HtmlOrJson {
     fn describe(description: &mut Description) {
         description.response(
             200,
-            ResponseBuilder::new().description("HTML or JSON, by `Accept`"),
+            ResponseBuilder::new().description("HTML or JSON, depending on `Accept`"),
         );
     }
 }
 
-/// The contract, as JSON.
-pub struct OpenApiJson(String);
+/// The `OpenAPI` document, as JSON.
+pub(crate) struct OpenApiJson(String);
 
 impl sealed::Success for OpenApiJson {}
 
@@ -94,7 +94,7 @@ impl Success for OpenApiJson {
     }
 }
 
-/// What the path names as a code; the catalogue may not have it.
+/// A problem code from the path, which the catalogue may not contain.
 pub(crate) struct ProblemCode(String);
 
 impl FromStr for ProblemCode {
@@ -106,14 +106,14 @@ impl FromStr for ProblemCode {
 }
 
 impl PathParameter for ProblemCode {
-    const DESCRIPTION: Option<&'static str> = Some("The problem's code");
+    const DESCRIPTION: Option<&'static str> = Some("The code of the problem type");
 
     fn schema() -> RefOr<Schema> {
         <String as PathParameter>::schema()
     }
 }
 
-/// The catalogue of problems.
+/// Lists all problem types.
 #[operation(GET "/problems", public)]
 pub(crate) async fn list_problems(html: WantsHtml, shared: Shared) -> Result<HtmlOrJson, Infallible> {
     let rows: Vec<&ProblemType> = shared.catalogue.iter().collect();
@@ -138,7 +138,7 @@ pub(crate) async fn list_problems(html: WantsHtml, shared: Shared) -> Result<Htm
     ))
 }
 
-/// One problem: what it means and what to do.
+/// Explains one problem type: what it means and what to do about it.
 #[operation(GET "/problems/{code}", public)]
 pub(crate) async fn show_problem(
     html: WantsHtml,
@@ -157,25 +157,24 @@ pub(crate) async fn show_problem(
     Ok(HtmlOrJson::html(
         row.title,
         &format!(
-            "<p><code>{}</code>, status {}</p><dl><dt>What to do</dt><dd>{}</dd><dt>May it be sent again?</dt>\
-             <dd>{retry}</dd><dt>To show to a user</dt><dd>{}</dd><dt>For the person on call</dt><dd>{}</dd></dl>\
+            "<p><code>{}</code>, status {}</p><dl><dt>What to do</dt><dd>{}</dd><dt>Can it be retried?</dt>\
+             <dd>{retry}</dd><dt>Message for users</dt><dd>{}</dd></dl>\
              <p><a href=\"/problems\">All problems</a></p>",
             row.code,
             row.status.as_u16(),
             row.advice,
-            row.user_message,
-            row.runbook
+            row.user_message
         ),
     ))
 }
 
-/// The contract.
+/// Returns the `OpenAPI` document.
 #[operation(GET "/openapi.json", public)]
 pub(crate) async fn openapi_json(shared: Shared) -> Result<OpenApiJson, Infallible> {
     Ok(OpenApiJson(shared.openapi.clone()))
 }
 
-/// What runs.
+/// Returns the name, version, environment and database schema of the running service.
 #[operation(GET "/info", public)]
 pub(crate) async fn info(shared: Shared) -> Result<Json<Info>, Infallible> {
     Ok(Json(shared.info.clone()))

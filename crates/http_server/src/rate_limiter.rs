@@ -1,11 +1,11 @@
-//! Quotas: shared by all replicas where there is Redis, else of this process alone.
+//! Quotas: shared by all replicas through Redis, or counted in this process.
 
 use resilience::{Quota, RateLimit};
 use runtime::RequestContext;
 
 use crate::RateLimitSettings;
 
-/// Limits each caller to `per_second` on average and `burst` at the same time.
+/// Limits each subject, or each address without a valid token, to an average rate with bursts.
 #[derive(Debug)]
 pub struct RateLimiter {
     #[cfg(feature = "cache")]
@@ -15,9 +15,14 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// A limiter with the quotas of the configuration, counted in this process.
+    /// A limiter with the configured quotas, counted in this process.
     pub fn new(settings: &RateLimitSettings) -> Self {
-        let share = |value: u32| ((value as f32 * settings.local_share) as u32).max(1);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a fraction of a u32 is a u32"
+        )]
+        let share = |value: u32| ((f64::from(value) * f64::from(settings.fallback_ratio)) as u32).max(1);
         Self {
             #[cfg(feature = "cache")]
             shared: None,
@@ -26,14 +31,18 @@ impl RateLimiter {
         }
     }
 
-    /// Counts in Redis instead, for as long as it answers.
+    /// Counts subjects in Redis instead, as long as Redis is available.
     #[cfg(feature = "cache")]
     pub fn shared(mut self, quota: cache::SharedQuota) -> Self {
         self.shared = Some(quota);
         self
     }
 
-    /// Charges one request to a subject, given by its hash.
+    /// Charges one request to a subject, identified by its hash.
+    #[cfg_attr(
+        not(feature = "cache"),
+        expect(clippy::unused_async, reason = "only the shared quota waits")
+    )]
     pub async fn charge_subject(&self, context: &RequestContext, subject: &str) -> Quota {
         #[cfg(feature = "cache")]
         if let Some(shared) = &self.shared
@@ -45,7 +54,7 @@ impl RateLimiter {
         self.local.charge(subject.to_owned())
     }
 
-    /// Charges one request without a valid token to its address, in this process alone.
+    /// Charges one request without a valid token to its address, counted in this process.
     pub fn charge_address(&self, address: &str) -> Quota {
         self.anonymous.charge(address.to_owned())
     }

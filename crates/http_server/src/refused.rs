@@ -1,4 +1,4 @@
-//! From a refusal to bytes on the wire.
+//! Refusals as problem responses.
 
 use std::fmt;
 
@@ -16,16 +16,16 @@ use outcome::{Problem, Refusal, common};
 use super::body::RequestBody;
 
 /// The media type of RFC 9457.
-pub const PROBLEM_JSON: &str = "application/problem+json";
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// A refusal on its way out: an error of the web framework that carries a problem. Only the outermost layer knows ids and
+/// A refusal as an error of the web framework that carries a problem. Only the outermost layer knows the ids and
 /// headers; it [renders](Self::render) the response.
 #[derive(Debug)]
-pub struct Refused(Problem);
+pub(crate) struct Refused(Problem);
 
-/// What every answer carries, and the request body that must not be dropped before it is written.
+/// What every response carries, and the request body, which must not be dropped before the response is written.
 #[derive(Debug)]
-pub(super) struct Complete {
+pub(super) struct ResponseParts {
     pub(super) request_id: String,
     pub(super) trace_id: String,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
@@ -34,18 +34,18 @@ pub(super) struct Complete {
 }
 
 /// Turns a refusal into the framework's error.
-pub fn refuse(refusal: impl Refusal) -> actix_web::Error {
+pub(crate) fn refuse(refusal: impl Refusal) -> actix_web::Error {
     Refused(refusal.into_problem()).into()
 }
 
 impl Refused {
-    /// The problem to answer with.
-    pub fn problem(&self) -> &Problem {
+    /// The problem to respond with.
+    pub(crate) fn problem(&self) -> &Problem {
         &self.0
     }
 
-    /// The response, as an error that needs nothing else: where the request is gone, the framework renders it.
-    pub(super) fn render(&self, complete: Complete) -> Rendered {
+    /// The complete response, as an error that the framework can render after the request has been dropped.
+    pub(super) fn render(&self, parts: ResponseParts) -> Rendered {
         let problem = &self.0;
         let mut headers = vec![
             (header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON)),
@@ -57,14 +57,14 @@ impl Refused {
             let value = HeaderValue::try_from(value.as_str());
             headers.extend(value.ok().map(|value| (HeaderName::from_static(name), value)));
         }
-        headers.extend(complete.headers);
-        let body = problem.body(&complete.request_id, &complete.trace_id);
+        headers.extend(parts.headers);
+        let body = problem.body(&parts.request_id, &parts.trace_id);
         Rendered {
             status: self.status_code(),
             headers,
-            body: serde_json::to_vec(&body).expect("problems serialize").into(),
-            close: complete.close,
-            unread: complete.unread,
+            body: serde_json::to_vec(&body).expect("a problem serializes").into(),
+            close: parts.close,
+            unread: parts.unread,
         }
     }
 }
@@ -77,10 +77,10 @@ impl fmt::Display for Refused {
 
 impl ResponseError for Refused {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.0.problem_type.status.as_u16()).expect("400 to 599 is a status")
+        StatusCode::from_u16(self.0.problem_type.status.as_u16()).expect("an error status is a valid status")
     }
 
-    /// Never sent: the outermost layer puts the rendered response in its place.
+    /// Never sent: the outermost layer replaces it with the rendered response.
     fn error_response(&self) -> HttpResponse<BoxBody> {
         HttpResponse::new(self.status_code())
     }
@@ -116,26 +116,28 @@ impl ResponseError for Rendered {
             response.force_close();
         }
         let body = BoxBody::new(self.body.clone());
-        response.body(RequestBody::held_by(self.unread.clone(), body))
+        response.body(RequestBody::guarded(self.unread.clone(), body))
     }
 }
 
-/// The answer to a bug.
-pub(super) fn bug(cause: impl Into<outcome::Cause>) -> actix_web::Error {
+/// The error for a bug: `internal` (500).
+pub(super) fn internal(cause: impl Into<outcome::Cause>) -> actix_web::Error {
     let detail = "an unexpected error; it has been logged with this trace id";
     Refused(Problem::new(&common::INTERNAL, detail).caused_by(cause)).into()
 }
 
-/// What an error is that did not come from a [`Refusal`]: a handler used the framework's own extractors
-/// or answered with a bare status.
-pub(super) fn undesigned(status: StatusCode, error: Option<&actix_web::Error>) -> actix_web::Error {
+/// The problem for an error that did not come from a [`Refusal`], because a handler used the framework's own extractors
+/// or returned a bare status.
+pub(super) fn unexpected(status: StatusCode, error: Option<&actix_web::Error>) -> actix_web::Error {
     let problem = match status {
-        StatusCode::NOT_FOUND => Problem::new(&common::ROUTE_NOT_FOUND, "there is nothing at this address"),
+        StatusCode::NOT_FOUND => Problem::new(&common::ROUTE_NOT_FOUND, "no route matches this path"),
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(&common::CONTENT_TOO_LARGE, "the body is too large"),
         StatusCode::BAD_REQUEST => Problem::new(&common::INVALID_REQUEST, "the request cannot be read"),
         _ => {
             let description = error.map(ToString::to_string).unwrap_or_default();
-            return bug(format!("an answer that is not a problem: {status} {description}"));
+            return internal(format!(
+                "a response that is not a problem: {status} {description}"
+            ));
         }
     };
     Refused(problem).into()

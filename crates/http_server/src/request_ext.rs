@@ -1,16 +1,16 @@
-//! The one way to what the layers of a request share.
+//! Access to what the layers of a request share.
 
 use actix_web::{HttpMessage, HttpRequest, dev::ServiceRequest, web::Data};
 use runtime::RequestContext;
 
 use crate::Shared;
 
-/// What every layer and every extractor may ask a request for.
+/// What every layer and every extractor can get from a request.
 pub(crate) trait RequestExt {
-    /// What the layers share.
+    /// The state that the layers share.
     fn shared(&self) -> &Data<Shared>;
 
-    /// The context of this request.
+    /// The context of the request.
     fn context(&self) -> RequestContext;
 }
 
@@ -18,12 +18,13 @@ macro_rules! request_ext {
     ($request:ty) => {
         impl RequestExt for $request {
             fn shared(&self) -> &Data<Shared> {
-                self.app_data().expect("set by the server")
+                self.app_data()
+                    .expect("the server registers the shared state")
             }
 
             fn context(&self) -> RequestContext {
                 let context = self.extensions().get::<RequestContext>().cloned();
-                context.expect("set by the first layer")
+                context.expect("the first layer inserts the context")
             }
         }
     };

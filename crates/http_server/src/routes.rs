@@ -1,4 +1,4 @@
-//! Which operation serves a request: found by path and method together, as the framework does.
+//! Finds the operation that serves a request by path and method together, as the framework does.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,11 @@ use actix_web::{HttpMessage, dev::ResourceDef, dev::ServiceRequest, http::Method
 
 use crate::{Access, operations::Endpoint};
 
-/// The label of requests that no operation serves.
-pub const UNMATCHED: &str = "unmatched";
-/// Where the pages of the docs are, as the framework registers them.
+/// The route label of requests that match no path.
+pub(crate) const UNMATCHED: &str = "unmatched";
+/// The path of the Swagger UI, as the framework registers it.
 pub(crate) const DOCS: &str = "/docs/{_:.*}";
-/// The redirect to them.
+/// The path that redirects to the Swagger UI.
 pub(crate) const DOCS_REDIRECT: &str = "/docs";
 
 #[derive(Clone, Debug)]
@@ -24,12 +24,12 @@ struct Route {
 #[derive(Clone, Debug, Default)]
 pub struct Routes(Vec<Route>);
 
-/// What serves a request, as the first layer found it.
+/// The operation that serves a request, as the first layer found it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Served {
-    /// The path in the contract, or a label of its own.
+    /// The route label: the path in the `OpenAPI` document, a path of the Swagger UI, or [`UNMATCHED`].
     pub(crate) template: &'static str,
-    /// The operation, where there is one.
+    /// The operation, if any.
     pub(crate) endpoint: Option<Endpoint>,
 }
 
@@ -37,7 +37,7 @@ impl Routes {
     /// Adds an operation.
     ///
     /// # Panics
-    /// When an earlier operation takes all its requests, or has its name.
+    /// When an earlier operation takes all of its requests, or has the same name.
     pub(crate) fn add(&mut self, endpoint: &Endpoint) {
         let Endpoint { method, path, id, .. } = endpoint;
         for earlier in &self.0 {
@@ -56,7 +56,7 @@ impl Routes {
         });
     }
 
-    /// Every path that is a label.
+    /// Every value of the route label.
     pub fn templates(&self) -> impl Iterator<Item = &'static str> {
         let operations = self.0.iter().map(|route| route.endpoint.path);
         let others = [DOCS, DOCS_REDIRECT, UNMATCHED];
@@ -64,7 +64,7 @@ impl Routes {
         templates.into_iter()
     }
 
-    /// What serves this request. A path with other methods keeps its label.
+    /// The operation that serves this request. A path that does not support the method keeps its label.
     pub(crate) fn served(&self, request: &ServiceRequest) -> Served {
         let path = request.match_info().as_str();
         let mut at_path = self
@@ -85,7 +85,7 @@ impl Routes {
         }
     }
 
-    /// Every scope that an operation needs.
+    /// Every scope that an operation requires.
     pub fn scopes(&self) -> BTreeSet<&'static str> {
         let scopes = self.0.iter().map(|route| match route.endpoint.access {
             Access::Scope(scope) => Some(scope),
@@ -94,7 +94,7 @@ impl Routes {
         scopes.flatten().collect()
     }
 
-    /// The methods that a path has, for `Allow`; none where there is no such path.
+    /// The methods that a path supports, for the header `Allow`; `None` if nothing is at the path.
     pub(crate) fn allowed(&self, path: &str) -> Option<String> {
         let at_path = self.0.iter().filter(|route| route.pattern.is_match(path));
         let operations = at_path.map(|route| route.endpoint.method);
@@ -103,7 +103,7 @@ impl Routes {
     }
 }
 
-/// The label of a page of the docs.
+/// The route label of a page of the Swagger UI.
 fn docs(path: &str) -> Option<&'static str> {
     let rest = path.strip_prefix(DOCS_REDIRECT)?;
     match rest {
@@ -113,13 +113,13 @@ fn docs(path: &str) -> Option<&'static str> {
 }
 
 impl Served {
-    /// What the first layer found.
+    /// The operation that the first layer found.
     ///
     /// # Panics
-    /// When it has not run.
+    /// When the first layer has not run.
     pub(crate) fn of(request: &impl HttpMessage) -> Self {
         let served = request.extensions().get::<Self>().copied();
-        served.expect("found by the first layer")
+        served.expect("the first layer inserts the operation")
     }
 }
 
@@ -129,9 +129,9 @@ mod tests {
 
     use super::*;
 
-    /// Without actix-web's `unicode` feature every match runs in `regex-lite`: a tenth of a request's time.
+    /// Without actix-web's `unicode` feature, `regex-lite` matches routes and takes a tenth of a request's time.
     #[test]
-    fn routes_are_matched_by_the_fast_engine() {
+    fn routes_are_matched_by_the_fast_regex_engine() {
         let route = ResourceDef::new(r"/{letters:\p{L}+}");
         assert!(route.is_match("/\u{e4}"));
     }
@@ -148,7 +148,7 @@ mod tests {
         }
     }
 
-    /// One path may match the template of another: the method decides which of the two serves.
+    /// A path can match several templates: the method decides which operation serves the request.
     #[test]
     fn an_operation_is_found_by_path_and_method() {
         let mut routes = Routes::default();
@@ -181,7 +181,7 @@ mod tests {
     #[should_panic(
         expected = "`GET /things/new` is never reached: `GET /things/{id}` is registered before it"
     )]
-    fn an_operation_that_is_never_reached_is_a_bug() {
+    fn registering_an_unreachable_operation_panics() {
         let mut routes = Routes::default();
         routes.add(&endpoint("GET", "/things/{id}", Access::Public));
         routes.add(&endpoint("GET", "/things/new", Access::Public));

@@ -1,4 +1,4 @@
-//! The public server. Start-up, router and state are the same for the binary and the tests.
+//! The public server, with the same start-up, router and state in the binary and in tests.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -7,7 +7,7 @@ use std::{
 
 use actix_web::{
     App, HttpServer,
-    dev::{Server, ServerHandle},
+    dev::{self, ServerHandle},
     middleware::from_fn,
     web::{self, Data},
 };
@@ -21,38 +21,39 @@ use utoipa::openapi::{
 use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
 use super::{
-    admit::admit,
     deadline::deadline,
-    drill::strike,
+    fallback::fallback,
+    fault_injection::inject,
     identify::identify,
-    observe::observe,
+    load_shedding::shed_load,
     openapi, pages,
+    request_log::log_request,
     routes::{DOCS, DOCS_REDIRECT},
-    routing::unrouted,
 };
 use crate::{Operations, Shared};
 
-/// A slow head is answered by the HTTP library itself, with a bare 408.
+/// Time for the request line and headers to arrive; after that, the HTTP library responds with a bare 408.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Registers a service's operations.
 pub type Configure = fn(&mut Operations);
 
-/// A server that runs.
+/// A running server.
 #[derive(Debug)]
-pub struct Running {
-    /// Where it listens.
+pub struct Server {
+    /// The address that the server listens on.
     pub address: SocketAddr,
     handle: ServerHandle,
     task: JoinHandle<std::io::Result<()>>,
 }
 
-impl Running {
-    /// Runs `server`, which listens on `address`.
+impl Server {
+    /// Runs `server`, which listens on `address`, in a task of its own.
     ///
     /// # Panics
-    /// Outside a Tokio runtime.
-    pub fn new(address: SocketAddr, server: Server) -> Self {
+    /// When called outside a Tokio runtime.
+    #[expect(clippy::disallowed_methods, reason = "`stop` waits for it")]
+    pub fn new(address: SocketAddr, server: dev::Server) -> Self {
         Self {
             address,
             handle: server.handle(),
@@ -60,26 +61,26 @@ impl Running {
         }
     }
 
-    /// Stops accepting and finishes what was accepted, within the limit it was started with.
+    /// Stops accepting connections and finishes the accepted requests, within the shutdown timeout of the server.
     pub async fn stop(self) {
         self.handle.stop(true).await;
         let _ = self.task.await;
     }
 }
 
-/// What the contract of a service is made of.
+/// The contract of a service: its operations and its `OpenAPI` document.
 #[derive(Clone, Copy, Debug)]
 pub struct Contract {
-    /// Registers its own operations.
+    /// Registers the service's own operations.
     pub register: Configure,
-    /// Its version.
+    /// The version of the service.
     pub version: &'static str,
-    /// Whether it has jobs, and so `GET /v1/jobs/{id}`.
+    /// Whether the service has jobs, and therefore `GET /v1/jobs/{id}`.
     pub jobs: bool,
 }
 
 impl Contract {
-    /// The contract as a document: the service's own operations, the pages every service has, and all problems.
+    /// The `OpenAPI` document: the service's own operations, the pages that every service has, and all problems.
     pub fn document(&self) -> OpenApi {
         let mut document = self.operations().document();
         document.info = Info::new("API", self.version);
@@ -97,7 +98,7 @@ impl Contract {
         document
     }
 
-    /// Every operation, in the order in which they are tried.
+    /// Every operation, in the order in which they are matched.
     pub fn operations(&self) -> Operations {
         let mut operations = Operations::default();
         operations
@@ -117,12 +118,12 @@ impl Contract {
 /// Serves the public API.
 ///
 /// # Errors
-/// When the port cannot be listened on.
+/// When the server cannot listen on its port.
 pub fn listen_public<S: Send + Sync + 'static>(
     shared: Data<Shared>,
     state: Data<S>,
     shutdown: &ShutdownSettings,
-) -> anyhow::Result<Running> {
+) -> anyhow::Result<Server> {
     let http = shared.settings.clone();
     let listener = bind(SocketAddr::new(http.host, http.port), "http.port")?;
     let address = listener.local_addr()?;
@@ -134,12 +135,12 @@ pub fn listen_public<S: Send + Sync + 'static>(
             .configure(|service| operations.configure(service))
             .service(web::redirect(DOCS_REDIRECT, "/docs/"))
             .service(SwaggerUi::new(DOCS).config(SwaggerConfig::from("/openapi.json")))
-            .default_service(web::to(unrouted))
-            .wrap(from_fn(strike))
+            .default_service(web::to(fallback))
+            .wrap(from_fn(inject))
             .wrap(from_fn(identify))
             .wrap(from_fn(deadline))
-            .wrap(from_fn(admit))
-            .wrap(from_fn(observe))
+            .wrap(from_fn(shed_load))
+            .wrap(from_fn(log_request))
     });
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if http.workers == 0 { cores } else { http.workers };
@@ -148,14 +149,16 @@ pub fn listen_public<S: Send + Sync + 'static>(
         .max_connections(http.max_connections.div_ceil(threads))
         .keep_alive(http.keep_alive)
         .client_request_timeout(HEAD_TIMEOUT)
-        .shutdown_timeout(shutdown.drain.as_secs_f64().ceil() as u64)
+        .shutdown_timeout(
+            shutdown.drain_timeout.as_secs() + u64::from(shutdown.drain_timeout.subsec_nanos() > 0),
+        )
         .disable_signals()
         .listen(listener)?
         .run();
-    Ok(Running::new(address, server))
+    Ok(Server::new(address, server))
 }
 
-/// A listener on `address`, which the setting `key` decides about.
+/// A listener on `address`. The error names `key`, the configuration key of the port.
 ///
 /// # Errors
 /// When the address cannot be listened on.

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use ipnet::IpNet;
 use settings::Errors;
 
-use crate::drill::Fault;
+use crate::fault_injection::InjectedFault;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -13,58 +13,65 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 #[derive(Clone, Debug, settings::Settings)]
 #[settings(check = Settings::check)]
 pub struct Settings {
-    /// Address that both servers listen on.
+    /// IP address that the public and the management server listen on.
     #[setting(default = [127, 0, 0, 1].into())]
     pub host: IpAddr,
-    /// Port of the public API; 0 takes a free one.
+    /// Port of the public API; 0 picks a free port.
     #[setting(default = 8080)]
     pub port: u16,
-    /// Port for probes and metrics; 0 takes a free one.
+    /// Port of the management server (probes, metrics, fault injection); 0 picks a free port.
     #[setting(default = 8081)]
     pub management_port: u16,
-    /// Worker threads; 0 is one per core.
+    /// Worker threads of the public server; 0 means one per CPU core.
     #[setting(default = 0)]
     pub workers: usize,
-    /// Time for an answer, counted from the arrival of the whole request.
+    /// Time limit for a request, counted from the arrival of the complete request, unless the client sets its own with
+    /// `X-Request-Timeout-Ms`. A request that exceeds it gets 504 `deadline-exceeded`.
     #[setting(default = Duration::from_secs(3), min = MILLISECOND)]
     pub deadline: Duration,
-    /// The least that a caller's `X-Request-Timeout-Ms` counts for; less would only cut connections off.
+    /// Shortest time limit that a client can set with `X-Request-Timeout-Ms`. Shorter values are raised to it, because
+    /// they would only break connections.
     #[setting(default = Duration::from_millis(50), min = MILLISECOND)]
     pub min_deadline: Duration,
-    /// The most that a caller may ask for with `X-Request-Timeout-Ms`.
+    /// Longest time limit that a client can set with `X-Request-Timeout-Ms`. Longer values are lowered to it.
     #[setting(default = Duration::from_secs(10))]
     pub max_deadline: Duration,
-    /// What the ingress in front allows; not used, but `api check` proves that it exceeds `http.max_deadline`.
+    /// Request timeout of the ingress in front of the service. Not applied here; `api check` verifies that it exceeds
+    /// `http.max_deadline`.
     #[setting(default = Duration::from_secs(15))]
     pub ingress_timeout: Duration,
-    /// What callers allow; not used, but `api check` proves that it exceeds `http.ingress_timeout`.
+    /// Request timeout of the clients. Not applied here; `api check` verifies that it exceeds `http.ingress_timeout`.
     #[setting(default = Duration::from_secs(20))]
     pub client_timeout: Duration,
-    /// Requests in flight at once; the excess gets 503 `overloaded`.
+    /// Maximum number of requests in flight, of which at most half may still be receiving their bodies. The excess gets
+    /// 503 `overloaded`.
     #[setting(default = 256, min = 1)]
     pub max_in_flight: usize,
-    /// Open connections at the same time; further ones wait to be accepted. Keep it below the limit of open files.
+    /// Maximum number of open connections; further ones wait in the accept queue. Keep it below the limit on open
+    /// files.
     #[setting(default = 800, min = 1)]
     pub max_connections: usize,
-    /// Time that an idle connection is kept. It must be longer than the ingress keeps its own, or a request meets a
-    /// connection that is being closed and gets a 502 from the ingress.
+    /// Time that an idle connection stays open. It must be longer than the ingress keeps idle connections open:
+    /// otherwise the ingress may send a request on a connection that is being closed, and respond with 502.
     #[setting(default = Duration::from_secs(75), min = MILLISECOND)]
     pub keep_alive: Duration,
-    /// Largest request body.
+    /// Maximum size of a request body in bytes; a larger one gets 413 `content-too-large`.
     #[setting(default = 65_536, min = 1)]
     pub max_body_bytes: usize,
-    /// Largest request head, below the 128 KiB at which the HTTP library answers by itself.
+    /// Maximum size of the request line and headers in bytes; larger ones get 431 `head-too-large`. Keep it below
+    /// 131072 (128 KiB), at which the HTTP library responds by itself.
     #[setting(default = 16_384, min = 1)]
     pub max_head_bytes: usize,
-    /// Time for a body to arrive.
+    /// Time limit for the arrival of a request body; a slower one gets 408 `request-timeout`.
     #[setting(default = Duration::from_secs(10), min = MILLISECOND)]
     pub body_timeout: Duration,
-    /// Peers whose `X-Forwarded-For` is believed, as addresses or networks.
+    /// Proxies whose `X-Forwarded-For` is trusted, as IP addresses or networks such as `10.0.0.0/8`. The header gives
+    /// the client address for the quotas of requests without a valid token.
     pub trusted_proxies: Vec<IpNet>,
 }
 
 impl Settings {
-    /// The outer layer must outlast the inner one, or the inner one's answer is never seen:
+    /// An outer timeout must outlast the inner one, or the response to the inner one is never seen:
     /// client > ingress > largest deadline ≥ deadline.
     fn check(&self, errors: &mut Errors) {
         errors.outlasts(
@@ -90,42 +97,46 @@ impl Settings {
     }
 }
 
-/// Quotas.
+/// Quotas of subjects, and of addresses without a valid token.
 #[derive(Clone, Debug, settings::Settings)]
 pub struct RateLimitSettings {
-    /// Requests per second of one subject.
+    /// Average number of requests per second that one subject may send; the excess gets 429 `quota-exceeded`.
     #[setting(default = 100, min = 1)]
     pub per_second: u32,
-    /// Requests that one subject may send at once.
+    /// Number of requests that one subject may send in a burst.
     #[setting(default = 200, min = 1)]
     pub burst: u32,
-    /// Requests per second without a valid token, of one address, counted in this process.
+    /// Average number of requests per second without a valid token from one IPv4 address or IPv6 /64 network, counted
+    /// in each process; the excess gets 429 `quota-exceeded`.
     #[setting(default = 50, min = 1)]
     pub anonymous_per_second: u32,
-    /// Requests without a valid token that one address may send at once.
+    /// Number of requests without a valid token in a burst from one IPv4 address or IPv6 /64 network, counted in each
+    /// process.
     #[setting(default = 100, min = 1)]
     pub anonymous_burst: u32,
-    /// Without Redis each process allows this fraction of a subject's quota: one over the number of replicas.
+    /// Fraction of a subject's quota that each process allows without Redis. Set it to 1 divided by the number of
+    /// replicas.
     #[setting(default = 1.0, above = 0.0, max = 1.0)]
-    pub local_share: f32,
+    pub fallback_ratio: f32,
 }
 
-/// Faults for drills.
+/// Fault injection.
 #[derive(Clone, Debug, settings::Settings)]
 #[settings(check = FaultSettings::check)]
 pub struct FaultSettings {
-    /// Whether `PUT /faults` on the management port may make this process sick; production refuses it.
+    /// Whether faults can be injected into this process, with `PUT /faults` on the management port or with
+    /// `faults.at_startup`. Not allowed in production.
     #[setting(default = false)]
     pub enabled: bool,
-    /// A fault that is there from the start, as `PUT /faults` takes it, such as {"kind": "latency", "ms": 400}:
-    /// how an image is made sick for a drill. Needs `faults.enabled`.
-    pub start: Option<Fault>,
+    /// Fault to inject from the start, for drills with a faulty release, in the format of `PUT /faults`, such as
+    /// {"kind": "latency", "ms": 400}. Requires `faults.enabled`.
+    pub at_startup: Option<InjectedFault>,
 }
 
 impl FaultSettings {
     fn check(&self, errors: &mut Errors) {
-        if self.start.is_some() && !self.enabled {
-            errors.add("start", "needs faults.enabled");
+        if self.at_startup.is_some() && !self.enabled {
+            errors.add("at_startup", "needs faults.enabled");
         }
     }
 }

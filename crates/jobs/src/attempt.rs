@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use database::{Fault, Transaction, TransactionError, UnitOfWork};
+use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
 use outcome::ProblemType;
 use serde_json::Value;
 use uuid::Uuid;
@@ -33,7 +33,7 @@ pub(super) struct Start {
 pub(super) enum Found {
     /// A run that starts.
     Started(Started),
-    /// A run out of attempts whose last one never told how it ended; it is dead from now on.
+    /// A run out of attempts whose last one never reported a result; it is dead from now on.
     Dead { kind: String, attempt: i32 },
     /// Nothing to do: it has ended, or was delivered anew.
     Nothing,
@@ -42,9 +42,9 @@ pub(super) enum Found {
 impl UnitOfWork for Start {
     const NAME: &'static str = "start_job";
     type Output = Found;
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Found, TransactionError<Fault>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Found, TransactionError<DatabaseError>> {
         let started = sqlx::query_as!(
             Started,
             "/* start_job */
@@ -62,7 +62,7 @@ impl UnitOfWork for Start {
             "/* bury_job */
             UPDATE job_runs
             SET status = 'dead', finished_at = now(),
-                last_error = COALESCE(last_error || '; ', '') || 'the last attempt never told how it ended'
+                last_error = COALESCE(last_error || '; ', '') || 'the last attempt never reported a result'
             WHERE id = $1 AND delivery = $2 AND status IN ('queued', 'running') AND attempt >= attempts_allowed
             RETURNING kind, attempt",
             self.id,
@@ -80,12 +80,12 @@ impl UnitOfWork for Start {
 #[derive(Debug)]
 pub(super) enum Unfinished {
     Fenced,
-    Fault(Fault),
+    DatabaseError(DatabaseError),
 }
 
-impl From<Fault> for Unfinished {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+impl From<DatabaseError> for Unfinished {
+    fn from(fault: DatabaseError) -> Self {
+        Self::DatabaseError(fault)
     }
 }
 

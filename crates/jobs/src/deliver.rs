@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use database::{Database, Fault};
+use database::{Database, DatabaseError};
 use futures_util::FutureExt;
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use outcome::{Cause, Refusal};
@@ -33,7 +33,7 @@ const BOOKKEEPING: Duration = Duration::from_secs(5);
 const ABORT_LIMIT: Duration = Duration::from_secs(1);
 /// The first wait after a failure is random up to twice this, each further one up to twice as much.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(15 * 60);
+const LONGEST_BACKOFF: Duration = Duration::from_mins(15);
 /// Characters of an error that are kept.
 const LONGEST_ERROR: usize = 2_000;
 /// The metrics' word for a kind that is not built in.
@@ -90,7 +90,7 @@ impl TaskHandler for Delivery {
 enum Ended {
     Done(Done),
     Failed(JobError),
-    Leaving,
+    Terminating,
 }
 
 enum Recorded {
@@ -108,14 +108,14 @@ impl Deliveries {
         // A start that is counted twice, since its answer was lost, costs the job an attempt and nothing else.
         let started = self
             .database
-            .one_statement(&start, Deadline::after(BOOKKEEPING), || ())
+            .run_idempotent(&start, Deadline::after(BOOKKEEPING), || ())
             .await;
         let started = started.map_err(|fault| fault.problem_type().code.to_owned())?;
         let started = match started {
             Found::Started(started) => started,
             Found::Dead { kind, attempt } => {
                 let name = self.kind(&kind).map_or(UNKNOWN, |kind| kind.name);
-                tracing::error!(job = kind, run = %named.run, attempt, "dead: the last attempt never told how it ended");
+                tracing::error!(job = kind, run = %named.run, attempt, "job is dead: its last attempt never reported a result");
                 self.metrics.buried(name);
                 return Ok(());
             }
@@ -153,18 +153,20 @@ impl Deliveries {
                 let context = context_of(&started, left + BOOKKEEPING);
                 let succeed = database.transaction(Succeed { id, attempt, done }, &context);
                 match AssertUnwindSafe(succeed).catch_unwind().await {
-                    Err(panic) => Recorded::Not(JobError::retry(panic_text(panic))),
+                    Err(panic) => Recorded::Not(JobError::retry(panic_text(&*panic))),
                     // The effect itself was refused by the database: that is how this attempt ended.
-                    Ok(Err(Unfinished::Fault(fault))) if !matches!(fault, Fault::OutcomeUnknown(_)) => {
+                    Ok(Err(Unfinished::DatabaseError(fault)))
+                        if !matches!(fault, DatabaseError::OutcomeUnknown(_)) =>
+                    {
                         Recorded::Not(JobError::retry(fault.into_cause()))
                     }
                     Ok(recorded) => Recorded::As("succeeded", recorded),
                 }
             }
-            Ended::Leaving => {
+            Ended::Terminating => {
                 let context = context_of(&started, BOOKKEEPING);
                 let put_back = self.put_back(&started, Duration::ZERO, None, &context);
-                Recorded::As("handed_back", put_back.await)
+                Recorded::As("released", put_back.await)
             }
             Ended::Failed(failure) => Recorded::Not(failure),
         };
@@ -179,7 +181,7 @@ impl Deliveries {
             }
             Recorded::Not(JobError::Fail(problem, cause)) => {
                 let (code, error) = (problem.code, chain(&cause));
-                tracing::warn!(job = name, run = %id, attempt, problem = code, error, "failed for good");
+                tracing::warn!(job = name, run = %id, attempt, problem = code, error, "job failed permanently");
                 let problem = Some(problem);
                 let end = End {
                     id,
@@ -191,7 +193,7 @@ impl Deliveries {
             }
             Recorded::Not(JobError::Retry(cause)) if attempt >= started.attempts_allowed => {
                 let error = chain(&cause);
-                tracing::error!(job = name, run = %id, attempt, error, "dead: out of attempts");
+                tracing::error!(job = name, run = %id, attempt, error, "job is dead: no attempts left");
                 let end = End {
                     id,
                     attempt,
@@ -202,7 +204,7 @@ impl Deliveries {
             }
             Recorded::Not(JobError::Retry(cause)) => {
                 let (delay, error) = (backoff(attempt), chain(&cause));
-                tracing::warn!(job = name, run = %id, attempt, error, ?delay, "failed; it is tried again");
+                tracing::warn!(job = name, run = %id, attempt, error, ?delay, "job failed; retrying");
                 (
                     "retried",
                     self.put_back(&started, delay, Some(error), &context).await,
@@ -212,12 +214,12 @@ impl Deliveries {
         let outcome = match &recorded {
             Ok(()) => outcome,
             Err(Unfinished::Fenced) => "fenced",
-            Err(Unfinished::Fault(_)) => "unrecorded",
+            Err(Unfinished::DatabaseError(_)) => "unpersisted",
         };
         metrics.finished(name, outcome, began.elapsed());
         let span = tracing::Span::current();
         span.record("outcome", outcome);
-        if !["succeeded", "handed_back", "postponed"].contains(&outcome) {
+        if !["succeeded", "released", "postponed"].contains(&outcome) {
             telemetry::failed(&span, outcome);
         }
         tracing::info!(job = name, run = %id, attempt, outcome, duration_ms = began.elapsed().as_secs_f64() * 1e3, about = of_the_work.about(), "job ended");
@@ -269,7 +271,7 @@ impl Deliveries {
             () = tokio::time::sleep(kind.timeout) => {
                 Ended::Failed(JobError::retry(format!("no end after {:?}", kind.timeout)))
             }
-            () = self.out_of_time_to_leave() => Ended::Leaving,
+            () = self.out_of_time_to_leave() => Ended::Terminating,
         };
         abort(task, kind.name).await;
         ended
@@ -281,19 +283,23 @@ impl Deliveries {
 async fn abort(task: AbortOnDropHandle<Result<Done, JobError>>, job: &str) {
     task.abort();
     if tokio::time::timeout(ABORT_LIMIT, task).await.is_err() {
-        tracing::error!(job, "does not yield and cannot be aborted; the process ends");
+        tracing::error!(job, "job does not yield and cannot be aborted; exiting");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "nothing else ends a task that does not yield"
+        )]
         std::process::exit(EX_SOFTWARE);
     }
 }
 
 fn panic_of(error: tokio::task::JoinError) -> String {
     match error.try_into_panic() {
-        Ok(panic) => panic_text(panic),
+        Ok(panic) => panic_text(&*panic),
         Err(error) => error.to_string(),
     }
 }
 
-fn panic_text(panic: Box<dyn Any + Send>) -> String {
+fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     format!("panicked: {}", text.unwrap_or_else(|| "(no message)".to_owned()))
@@ -334,7 +340,7 @@ fn span_of(started: &Started) -> tracing::Span {
 
 /// Full jitter, so that what failed together does not come back together.
 fn backoff(attempt: i32) -> Duration {
-    let ceiling = FIRST_BACKOFF * 2u32.saturating_pow(attempt.clamp(0, 20) as u32);
+    let ceiling = FIRST_BACKOFF * 2u32.saturating_pow(attempt.clamp(0, 20).unsigned_abs());
     ceiling.min(LONGEST_BACKOFF).mul_f64(fastrand::f64())
 }
 

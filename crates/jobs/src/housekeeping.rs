@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use database::{Fault, Transaction, TransactionError, UnitOfWork, idempotency};
+use database::{DatabaseError, Transaction, TransactionError, UnitOfWork, idempotency};
 use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -15,15 +15,16 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// The jobs of this crate itself, which every worker runs. Ten thousand keys and runs at a time: more than that many
 /// writes in a minute need a shorter period.
-pub const HOUSEKEEPING: &[JobKind<Settings>] = &[JobKind::of::<ClearAway>().every(idempotency::CLEAR_EVERY)];
+pub const MAINTENANCE_JOBS: &[JobKind<Settings>] =
+    &[JobKind::of::<ClearAway>().every(idempotency::CLEAR_EVERY)];
 
 /// Deletes idempotency keys and runs that nobody asks for any more.
 #[derive(Serialize, Deserialize)]
-pub struct ClearAway {}
+pub(crate) struct ClearAway {}
 
 /// How much went.
 #[derive(Serialize)]
-pub struct Cleared {
+pub(crate) struct Cleared {
     keep_runs_seconds: f64,
 }
 
@@ -66,9 +67,9 @@ struct Enqueue {
 impl UnitOfWork for Enqueue {
     const NAME: &'static str = "enqueue_by_clock";
     type Output = ();
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Fault>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<DatabaseError>> {
         // The unique slot decides which of all workers enqueues.
         let statement = sqlx::query(
             "/* enqueue_by_clock */
@@ -98,14 +99,14 @@ pub(super) async fn schedule(deliveries: Deliveries) {
         kinds.filter_map(|kind| Some((kind, kind.every?))).collect();
     loop {
         for (kind, period) in by_the_clock.iter().copied() {
-            let slot = Utc::now().timestamp() / period.as_secs().max(1) as i64;
+            let slot = Utc::now().timestamp() / period.as_secs().max(1).cast_signed();
             let context = RequestContext::new("clock".into(), String::new(), tracing::Span::none(), LOOK);
             let enqueue = Enqueue {
                 kind: kind.clone(),
                 slot,
             };
             if let Err(fault) = deliveries.database.transaction(enqueue, &context).await {
-                tracing::debug!(?fault, job = kind.name, "not enqueued by the clock");
+                tracing::debug!(%fault, job = kind.name, "periodic job was not enqueued");
             }
         }
         tokio::time::sleep(LOOK).await;

@@ -1,6 +1,4 @@
-//! Work that leaves the request. Our own row in `job_runs` is the truth; `graphile_worker` only delivers its id,
-//! at least once. A job is enqueued in the caller's transaction, runs again until it succeeds or is out of
-//! attempts, and its effect in Postgres commits together with its success.
+#![doc = include_str!("../README.md")]
 
 mod attempt;
 mod deliver;
@@ -18,7 +16,7 @@ mod worker;
 
 pub use self::settings::Settings;
 pub use error::JobError;
-pub use housekeeping::HOUSEKEEPING;
+pub use housekeeping::MAINTENANCE_JOBS;
 pub use kind::{BoundKind, JobKind, Run};
 pub use metrics::JobMetrics;
 pub use payloads::{Payloads, payloads, unreadable};

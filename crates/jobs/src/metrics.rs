@@ -16,9 +16,9 @@ const OUTCOMES: [&str; 8] = [
     "failed",
     "dead",
     "postponed",
-    "handed_back",
+    "released",
     "fenced",
-    "unrecorded",
+    "unpersisted",
 ];
 
 /// Bucket bounds in seconds: jobs take longer than requests may.

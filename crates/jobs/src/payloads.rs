@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{HOUSEKEEPING, Job, JobKind};
+use super::{Job, JobKind, MAINTENANCE_JOBS};
 
 /// What jobs are queued with, by their kind.
 pub type Payloads = BTreeMap<String, Vec<Value>>;
 
 /// Samples of what these jobs and the platform's own are queued with.
 pub fn payloads<S>(jobs: &[JobKind<S>]) -> Payloads {
-    let own = HOUSEKEEPING
+    let own = MAINTENANCE_JOBS
         .iter()
         .map(|kind| (kind.name.to_owned(), queued(kind)));
     let jobs = jobs.iter().map(|kind| (kind.name.to_owned(), queued(kind)));
@@ -27,7 +27,7 @@ fn queued<S>(kind: &JobKind<S>) -> Vec<Value> {
 /// Which of `payloads` these jobs and the platform's own cannot read, and why. A kind that is not known here is left
 /// out: it waits for a newer worker.
 pub fn unreadable<S>(jobs: &[JobKind<S>], payloads: &Payloads) -> Vec<String> {
-    let own = HOUSEKEEPING.iter().map(|kind| (kind.name, kind.reads));
+    let own = MAINTENANCE_JOBS.iter().map(|kind| (kind.name, kind.reads));
     let jobs = jobs.iter().map(|kind| (kind.name, kind.reads));
     let mut unreadable = Vec::new();
     for (name, reads) in jobs.chain(own) {

@@ -23,7 +23,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Refusal)]
 pub enum QueueRefusal {
     /// 503: as many jobs as allowed are waiting.
-    #[problem(common::OVERLOADED, "too much work is waiting")]
+    #[problem(common::OVERLOADED, "too many jobs are queued")]
     Full,
 }
 
@@ -39,7 +39,7 @@ impl Queue {
     pub fn new(limit: usize) -> Self {
         Self {
             depth: Arc::default(),
-            limit: limit as i64,
+            limit: i64::try_from(limit).unwrap_or(i64::MAX),
         }
     }
 
@@ -68,7 +68,7 @@ impl Queue {
                 }
                 Err(fault) if known => {
                     known = false;
-                    tracing::warn!(?fault, "jobs cannot be counted; their gauges stand still");
+                    tracing::warn!(%fault, "jobs cannot be counted; their gauges are stale");
                 }
                 Err(_) => {}
             }

@@ -15,13 +15,13 @@ pub struct Settings {
     #[setting(
         default = Duration::from_secs(30),
         min = Duration::from_millis(1),
-        max = Duration::from_secs(24 * 24 * 60 * 60)
+        max = Duration::from_hours(576)
     )]
     pub statement_timeout: Duration,
     /// Jobs that may wait; beyond that, requests that would add one get 503 `overloaded`.
     #[setting(default = 100_000, min = 1)]
-    pub queue_limit: usize,
+    pub max_queued: usize,
     /// How long finished runs are kept; dead ones stay.
-    #[setting(default = Duration::from_secs(7 * 24 * 60 * 60))]
+    #[setting(default = Duration::from_hours(168))]
     pub retention: Duration,
 }

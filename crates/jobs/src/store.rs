@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use database::{Database, Fault, Transaction, TransactionError, UnitOfWork};
+use database::{Database, DatabaseError, Transaction, TransactionError, UnitOfWork};
 use resilience::Deadline;
 use serde::Serialize;
 use serde_json::Value;
@@ -53,12 +53,12 @@ pub fn find(id: Uuid, subject: &str) -> FindJob {
 impl UnitOfWork for FindJob {
     const NAME: &'static str = "find_job";
     type Output = Option<JobView>;
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
     async fn run(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<Option<JobView>, TransactionError<Fault>> {
+    ) -> Result<Option<JobView>, TransactionError<DatabaseError>> {
         let view = sqlx::query_as!(
             JobView,
             "/* find_job */
@@ -104,12 +104,12 @@ struct ListRuns {
 impl UnitOfWork for ListRuns {
     const NAME: &'static str = "list_runs";
     type Output = Vec<RunSummary>;
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
     async fn run(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<Vec<RunSummary>, TransactionError<Fault>> {
+    ) -> Result<Vec<RunSummary>, TransactionError<DatabaseError>> {
         let rows = sqlx::query_as!(
             RunSummary,
             "/* list_runs */
@@ -129,22 +129,24 @@ impl UnitOfWork for ListRuns {
 ///
 /// # Errors
 /// When the database gives no answer.
-pub async fn list(database: &Database, dead_only: bool) -> Result<Vec<RunSummary>, Fault> {
+pub async fn list(database: &Database, dead_only: bool) -> Result<Vec<RunSummary>, DatabaseError> {
     let work = ListRuns { id: None, dead_only };
-    database.one_statement(&work, Deadline::after(LIMIT), || ()).await
+    database
+        .run_idempotent(&work, Deadline::after(LIMIT), || ())
+        .await
 }
 
 /// One run.
 ///
 /// # Errors
 /// When the database gives no answer.
-pub async fn show(database: &Database, id: Uuid) -> Result<Option<RunSummary>, Fault> {
+pub async fn show(database: &Database, id: Uuid) -> Result<Option<RunSummary>, DatabaseError> {
     let work = ListRuns {
         id: Some(id),
         dead_only: false,
     };
     Ok(database
-        .one_statement(&work, Deadline::after(LIMIT), || ())
+        .run_idempotent(&work, Deadline::after(LIMIT), || ())
         .await?
         .pop())
 }
@@ -154,9 +156,9 @@ struct Retry(Uuid);
 impl UnitOfWork for Retry {
     const NAME: &'static str = "retry_job";
     type Output = bool;
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<bool, TransactionError<Fault>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<bool, TransactionError<DatabaseError>> {
         let statement = sqlx::query(
             "/* retry_job */
             WITH run AS (
@@ -180,9 +182,9 @@ impl UnitOfWork for Retry {
 ///
 /// # Errors
 /// When the database gives no answer.
-pub async fn retry(database: &Database, id: Uuid) -> Result<bool, Fault> {
+pub async fn retry(database: &Database, id: Uuid) -> Result<bool, DatabaseError> {
     database
-        .transaction_until(&Retry(id), Deadline::after(LIMIT))
+        .transaction_cancellable(&Retry(id), Deadline::after(LIMIT))
         .await
 }
 
@@ -191,9 +193,9 @@ struct Discard(Uuid);
 impl UnitOfWork for Discard {
     const NAME: &'static str = "discard_job";
     type Output = bool;
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<bool, TransactionError<Fault>> {
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<bool, TransactionError<DatabaseError>> {
         let deleted = sqlx::query!(
             "/* discard_job */ DELETE FROM job_runs WHERE id = $1 AND status IN ('dead', 'failed', 'queued')",
             self.0
@@ -206,9 +208,9 @@ impl UnitOfWork for Discard {
 ///
 /// # Errors
 /// When the database gives no answer.
-pub async fn discard(database: &Database, id: Uuid) -> Result<bool, Fault> {
+pub async fn discard(database: &Database, id: Uuid) -> Result<bool, DatabaseError> {
     database
-        .transaction_until(&Discard(id), Deadline::after(LIMIT))
+        .transaction_cancellable(&Discard(id), Deadline::after(LIMIT))
         .await
 }
 
@@ -224,9 +226,12 @@ struct Count;
 impl UnitOfWork for Count {
     const NAME: &'static str = "count_jobs";
     type Output = Counts;
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Counts, TransactionError<Fault>> {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Counts, TransactionError<DatabaseError>> {
         let row = sqlx::query!(
             r#"/* count_jobs */
             SELECT count(*) FILTER (WHERE status = 'queued') AS "queued!",
@@ -244,8 +249,8 @@ impl UnitOfWork for Count {
     }
 }
 
-pub(super) async fn counts(database: &Database) -> Result<Counts, Fault> {
+pub(super) async fn counts(database: &Database) -> Result<Counts, DatabaseError> {
     database
-        .one_statement(&Count, Deadline::after(LIMIT), || ())
+        .run_idempotent(&Count, Deadline::after(LIMIT), || ())
         .await
 }

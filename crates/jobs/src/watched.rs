@@ -60,7 +60,8 @@ impl Health {
         let now = Instant::now();
         let mut last = self.last_beat.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(gap) = last.map(|last| now - last).filter(|gap| *gap > LEASE) {
-            tracing::error!(?gap, lease = ?LEASE, "this process stood still for longer than its lease; it ends");
+            tracing::error!(?gap, lease = ?LEASE, "this process was suspended for longer than its lease; exiting");
+            #[expect(clippy::disallowed_methods, reason = "its jobs belong to another process")]
             std::process::exit(EX_TEMPFAIL);
         }
         *last = Some(now);
@@ -118,7 +119,7 @@ impl DatabaseDriver for Watched {
         &self.inner
     }
 
-    fn begin<'a>(&'a self) -> BoxFuture<'a, Result<DbTransaction, DbError>> {
+    fn begin(&self) -> BoxFuture<'_, Result<DbTransaction, DbError>> {
         DatabaseDriver::begin(&self.inner)
     }
 

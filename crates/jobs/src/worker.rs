@@ -120,6 +120,7 @@ impl Worker {
             leaving: leaving.clone(),
         };
         let options = connect_options(&parts.connection)?;
+        #[expect(clippy::disallowed_methods, reason = "`stop` waits for it")]
         let task = tokio::spawn(supervise(parts, deliveries, options, leaving.clone()));
         Ok(Self {
             leaving,
@@ -161,9 +162,9 @@ async fn supervise(
                 return;
             }
             match ended {
-                Ok(()) => tracing::warn!("a query of the worker failed; it is built anew"),
+                Ok(()) => tracing::warn!("worker query failed; restarting worker"),
                 Err(error) => {
-                    tracing::warn!(error = format!("{error:#}"), "the worker ended; it is built anew")
+                    tracing::warn!(error = format!("{error:#}"), "worker stopped; restarting it");
                 }
             }
             if began.elapsed() > LEASE {
@@ -181,7 +182,7 @@ async fn supervise(
         () = work => {}
         () = scheduler => {}
         () = async { leaving.cancelled().await; tokio::time::sleep(drain).await } => {
-            tracing::warn!("the worker did not end in time");
+            tracing::warn!("worker did not stop in time");
         }
     }
     working.store(false, Ordering::Release);
@@ -237,6 +238,7 @@ async fn work_once(
     };
     let worker = Arc::new(built?);
     let running = worker.clone();
+    #[expect(clippy::disallowed_methods, reason = "awaited below")]
     let mut run = tokio::spawn(async move { running.run().await });
     working.store(true, Ordering::Release);
     tracing::info!(concurrency, "working");
@@ -246,19 +248,17 @@ async fn work_once(
         () = health.broken() => None,
     };
     working.store(false, Ordering::Release);
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            worker.request_shutdown();
-            // Without a database the library would try for minutes to give its jobs back; the lease does it too.
-            match tokio::time::timeout(drain, &mut run).await {
-                Ok(ended) => ended,
-                Err(_) => {
-                    // Its heartbeat would keep the lease on what it has locked.
-                    run.abort();
-                    return Ok(());
-                }
-            }
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        worker.request_shutdown();
+        // Without a database the library would try for minutes to give its jobs back; the lease does it too.
+        if let Ok(ended) = tokio::time::timeout(drain, &mut run).await {
+            ended
+        } else {
+            // Its heartbeat would keep the lease on what it has locked.
+            run.abort();
+            return Ok(());
         }
     };
     Ok(ended??)

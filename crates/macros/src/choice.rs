@@ -6,37 +6,37 @@ use syn::{Data, DeriveInput, Error, Fields, LitStr, Result};
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let Data::Enum(data) = &input.data else {
-        return Err(Error::new_spanned(input, "`Choice` is derived for enums"));
+        return Err(Error::new_spanned(input, "`Choice` is only for enums"));
     };
     let mut variants = Vec::new();
-    let mut words = Vec::new();
+    let mut names = Vec::new();
     for variant in &data.variants {
         if !matches!(variant.fields, Fields::Unit) {
-            return Err(Error::new_spanned(variant, "a choice has no fields"));
+            return Err(Error::new_spanned(variant, "a choice cannot have fields"));
         }
-        let named = variant
+        let renamed = variant
             .attrs
             .iter()
             .find(|attribute| attribute.path().is_ident("choice"));
-        words.push(match named {
+        names.push(match renamed {
             Some(attribute) => attribute.parse_args::<LitStr>()?.value(),
             None => variant.ident.to_string().to_lowercase(),
         });
         variants.push(&variant.ident);
     }
-    let (name, expected) = (&input.ident, format!("expected one of: {}", words.join(", ")));
+    let (name, expected) = (&input.ident, format!("expected one of: {}", names.join(", ")));
     Ok(quote! {
         impl #name {
-            /// The word as it is written in the configuration.
+            /// The value as it is written in the configuration.
             pub fn as_str(self) -> &'static str {
-                match self { #( Self::#variants => #words, )* }
+                match self { #( Self::#variants => #names, )* }
             }
         }
 
         impl ::settings::Setting for #name {
             fn parse(text: &str) -> ::core::result::Result<Self, ::std::string::String> {
                 match text {
-                    #( #words => Ok(Self::#variants), )*
+                    #( #names => Ok(Self::#variants), )*
                     _ => Err(::std::string::String::from(#expected)),
                 }
             }
@@ -46,7 +46,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             }
 
             fn schema() -> ::settings::Schema {
-                ::settings::Schema::words(&[#( #words ),*])
+                ::settings::Schema::words(&[#( #names ),*])
             }
         }
     })

@@ -7,10 +7,10 @@ pub(crate) fn text(attributes: &[Attribute]) -> String {
     lines(attributes).collect::<Vec<_>>().join(" ").trim().to_owned()
 }
 
-/// The first paragraph of the doc comment on one line, and the rest as it is.
+/// The first paragraph of the doc comment on one line, and the rest with its line breaks.
 pub(crate) fn summary_and_rest(attributes: &[Attribute]) -> (String, String) {
     let lines: Vec<String> = lines(attributes).collect();
-    let mut paragraphs = lines.splitn(2, |line| line.is_empty());
+    let mut paragraphs = lines.splitn(2, std::string::String::is_empty);
     let summary = paragraphs.next().unwrap_or_default().join(" ");
     let rest = paragraphs.next().unwrap_or_default().join("\n");
     (summary, rest.trim().to_owned())

@@ -1,4 +1,5 @@
-//! The derives and the attribute of this workspace. Each is documented with the trait that it implements, and re-exported beside it.
+//! The derive and attribute macros of this workspace. Each is documented with the trait that it implements, and
+//! re-exported beside that trait.
 
 mod choice;
 mod docs;
@@ -9,7 +10,7 @@ mod settings;
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
-/// Implements `settings::Settings`: see there.
+/// Implements `settings::Settings`, whose documentation lists the attributes.
 #[proc_macro_derive(Settings, attributes(settings, setting))]
 pub fn derive_settings(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -18,7 +19,7 @@ pub fn derive_settings(input: TokenStream) -> TokenStream {
         .into()
 }
 
-/// Implements `settings::Setting` for an enum of words: see there.
+/// Implements `settings::Setting` for an enum whose variants have no fields; see that trait.
 #[proc_macro_derive(Choice, attributes(choice))]
 pub fn derive_choice(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -27,13 +28,13 @@ pub fn derive_choice(input: TokenStream) -> TokenStream {
         .into()
 }
 
-/// Implements `outcome::Refusal` for an enum: each variant is a refusal with its row and its words, or takes in all
-/// refusals of something that is called.
+/// Implements `outcome::Refusal` for an enum: each variant is a refusal with its own row and detail, or includes all
+/// refusals of something that the operation calls.
 ///
-/// - `#[problem(ROW, "what happened")]`: the row of the catalogue, and a sentence that leaks nothing internal. The
-///   variant may carry one value that `outcome::Attach`es to the problem, such as the errors of fields.
-/// - `#[refusal(transparent)]` on a variant with one value: every refusal of that type, and the `From` that lets `?`
-///   carry it over. There is no other conversion, so a `?` cannot turn a known failure into an `internal`.
+/// - `#[problem(ROW, "what happened")]`: the row of the catalogue, and a detail that reveals nothing internal. The
+///   variant may carry one value that implements `outcome::Attach`, such as field errors.
+/// - `#[refusal(transparent)]` on a variant with one value: all refusals of that type, and the `From` that lets `?`
+///   convert them. There is no other conversion, so `?` cannot turn a known failure into an `internal` problem.
 ///
 /// ```
 /// use macros::Refusal;
@@ -42,15 +43,15 @@ pub fn derive_choice(input: TokenStream) -> TokenStream {
 /// /// How reading the body can be refused.
 /// #[derive(Debug, Refusal)]
 /// enum BodyRefusal {
-///     /// 400: it is invalid.
-///     #[problem(common::INVALID_REQUEST, "the body breaks rules")]
+///     /// 400: the body is invalid.
+///     #[problem(common::INVALID_REQUEST, "the body failed validation")]
 ///     Invalid(Vec<FieldError>),
 /// }
 ///
 /// /// How an operation can be refused.
 /// #[derive(Debug, Refusal)]
 /// enum BrewRefusal {
-///     /// 503: too many brew at the same time.
+///     /// 503: too many brews at the same time.
 ///     #[problem(common::OVERLOADED, "all kettles are in use")]
 ///     Busy,
 ///     /// Everything in [`BodyRefusal`].
@@ -78,11 +79,11 @@ pub fn derive_refusal(input: TokenStream) -> TokenStream {
         .into()
 }
 
-/// Makes an operation of a handler: see `http_server::Operations`.
+/// Turns a handler into an operation; see `http_server::Operations`.
 ///
-/// `#[operation(POST "/v1/invoices", scope = InvoicesWrite)]`; in place of the scope `authenticated` takes any valid token,
-/// and `public` needs none. `tag = "…"` groups it in the contract; without it the tag is the first segment of the path
-/// after the version.
+/// `#[operation(POST "/v1/invoices", scope = InvoicesWrite)]` requires a token with that scope. Instead of the scope,
+/// `authenticated` accepts any valid token, and `public` needs none. `tag = "…"` groups the operation in the contract;
+/// the default is the first segment of the path after the version.
 #[proc_macro_attribute]
 pub fn operation(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let arguments = parse_macro_input!(arguments as operation::Arguments);

@@ -20,7 +20,7 @@ enum Access {
     Scope(Path),
 }
 
-/// `POST "/v1/invoices", scope = InvoicesWrite, tag = "invoices"`
+/// The arguments of the attribute: `POST "/v1/invoices", scope = InvoicesWrite, tag = "invoices"`.
 pub(crate) struct Arguments {
     method: Ident,
     path: LitStr,
@@ -75,31 +75,31 @@ impl Parse for Arguments {
     }
 }
 
-/// A path begins with `/`; its values stand in braces, each a whole segment without a pattern.
+/// Checks that a path starts with `/` and that each parameter is a whole segment in braces, without a pattern.
 fn check_path(path: &LitStr) -> Result<()> {
     let value = path.value();
     if !value.starts_with('/') {
         return Err(Error::new_spanned(path, "a path starts with `/`"));
     }
-    let is_value = |segment: &str| {
+    let is_parameter = |segment: &str| {
         let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         name.is_some_and(|name| syn::parse_str::<Ident>(name).is_ok())
     };
-    let wrong = value
+    let invalid = value
         .split('/')
-        .find(|segment| segment.contains(['{', '}']) && !is_value(segment));
-    match wrong {
+        .find(|segment| segment.contains(['{', '}']) && !is_parameter(segment));
+    match invalid {
         None => Ok(()),
         Some(segment) => {
             let message = format!(
-                "`{segment}`: a path value is a whole segment, such as `{{id}}`; its type is its pattern"
+                "`{segment}`: a path parameter is a whole segment such as `{{id}}`; its type validates it"
             );
             Err(Error::new_spanned(path, message))
         }
     }
 }
 
-/// `/v1/invoices/{id}` belongs to `invoices`; what has no version, to the service itself.
+/// The default tag: `invoices` for `/v1/invoices/{id}`, `service` for a path without a version.
 fn tag_of(path: &str) -> String {
     let mut segments = path.split('/').skip(1);
     let version = segments.next().unwrap_or_default();
@@ -120,18 +120,18 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
     if function.sig.asyncness.is_none() {
         return Err(Error::new_spanned(
             function.sig.fn_token,
-            "an operation is an `async fn`",
+            "an operation must be an `async fn`",
         ));
     }
     if !function.sig.generics.params.is_empty() {
-        let message = "an operation is not generic";
+        let message = "an operation cannot be generic";
         return Err(Error::new_spanned(&function.sig.generics, message));
     }
     let (name, visibility) = (&function.sig.ident, &function.vis);
     let (method, id) = (method.to_string(), name.unraw().to_string());
     let (summary, description) = docs::summary_and_rest(&function.attrs);
     if summary.is_empty() {
-        let message = "an operation needs a doc comment: it is its summary in the contract";
+        let message = "an operation needs a doc comment, which becomes its summary in the contract";
         return Err(Error::new_spanned(name, message));
     }
     let access = match access {
@@ -152,9 +152,9 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
             }
         }
     };
-    // A function may have the name of a variable here: hygiene keeps the two separate.
+    // Hygiene separates this variable from a handler of the same name.
     let operations = Ident::new("operations", Span::mixed_site());
-    // Of the result's span, so that what is wrong with it or with the arguments is reported there.
+    // With the span of the return type, so that errors in it or in the arguments are reported there.
     let register = quote_spanned!(function.sig.output.span()=> #operations.add(#endpoint, #name));
     let conditions: Vec<&Attribute> = function
         .attrs
@@ -166,7 +166,7 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
 
         #( #conditions )*
         #[doc = ::core::concat!("The operation [`", #id, "`](fn@", #id, ").")]
-        #[allow(non_camel_case_types, reason = "named like its function, to be registered by that name")]
+        #[allow(non_camel_case_types, reason = "named like its handler, to be registered by that name")]
         #visibility enum #name {}
 
         #( #conditions )*

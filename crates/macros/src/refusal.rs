@@ -8,7 +8,7 @@ use syn::{
     spanned::Spanned,
 };
 
-/// `#[problem(ROW, "detail")]`
+/// The arguments of `#[problem(ROW, "detail")]`.
 struct Row {
     problem_type: Expr,
     detail: LitStr,
@@ -24,11 +24,11 @@ impl Parse for Row {
     }
 }
 
-/// What a variant is.
+/// The kind of a variant.
 enum Kind<'v> {
-    /// A refusal of its own, with what it attaches to the problem.
+    /// A refusal with its own row, and the type of the value that it attaches to the problem.
     Own(Row, Option<&'v Type>),
-    /// All refusals of something that is called.
+    /// All refusals of something that the operation calls.
     Nested(&'v Type),
 }
 
@@ -40,7 +40,7 @@ impl<'v> Kind<'v> {
             _ => {
                 return Err(Error::new_spanned(
                     variant,
-                    "a refusal carries one value at most: what it attaches to the problem",
+                    "a refusal carries at most one value, which it attaches to the problem",
                 ));
             }
         };
@@ -74,10 +74,10 @@ fn named<'v>(variant: &'v Variant, name: &str) -> Vec<&'v Attribute> {
 
 pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let Data::Enum(data) = &input.data else {
-        return Err(Error::new_spanned(input, "`Refusal` is derived for enums"));
+        return Err(Error::new_spanned(input, "`Refusal` is only for enums"));
     };
     if !input.generics.params.is_empty() {
-        return Err(Error::new_spanned(&input.generics, "a refusal is not generic"));
+        return Err(Error::new_spanned(&input.generics, "a refusal cannot be generic"));
     }
     let (mut types, mut rows, mut problems, mut conversions) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());

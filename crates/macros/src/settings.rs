@@ -9,7 +9,7 @@ use syn::{
 
 use crate::docs;
 
-/// What `#[setting(…)]` says of a field.
+/// The arguments of `#[setting(…)]` on a field.
 #[derive(Default)]
 struct Attributes {
     section: bool,
@@ -34,7 +34,7 @@ impl Attributes {
         if !is_key && has_value || attributes.section && attributes.flatten {
             return Err(Error::new_spanned(
                 field,
-                "a field is a key, or a `section`, or it is put in with `flatten`",
+                "`section` and `flatten` cannot be combined with another argument",
             ));
         }
         Ok(attributes)
@@ -67,12 +67,12 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     let fields = match &input.data {
         Data::Struct(data) => match &data.fields {
             Fields::Named(fields) => &fields.named,
-            _ => return Err(Error::new_spanned(input, "settings have named fields")),
+            _ => return Err(Error::new_spanned(input, "settings must have named fields")),
         },
-        _ => return Err(Error::new_spanned(input, "`Settings` is derived for structs")),
+        _ => return Err(Error::new_spanned(input, "`Settings` is only for structs")),
     };
     if !input.generics.params.is_empty() {
-        return Err(Error::new_spanned(&input.generics, "settings take no parameters"));
+        return Err(Error::new_spanned(&input.generics, "settings cannot be generic"));
     }
     let mut check = None;
     for attribute in named(&input.attrs, "settings") {
@@ -125,19 +125,20 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     })
 }
 
-/// One key, as `settings::Key`.
+/// The expression that makes the `settings::Key` of a field.
 fn key_of(field: &Field, key: &str, kind: &Type, attributes: &Attributes) -> Result<TokenStream> {
     let doc = docs::text(&field.attrs);
     if doc.is_empty() {
         return Err(Error::new_spanned(
             field,
-            "a key needs a doc comment: it is its documentation",
+            "a key needs a doc comment, which becomes its documentation",
         ));
     }
-    // The span of the default, so that one of another type is reported there.
-    let default = match &attributes.default {
-        Some(default) => quote_spanned!(default.span()=> { let default: #kind = #default; default }),
-        None => quote!(::core::default::Default::default()),
+    // With the span of the default, so that a default of the wrong type is reported there.
+    let default = if let Some(default) = &attributes.default {
+        quote_spanned!(default.span()=> { let default: #kind = #default; default })
+    } else {
+        quote!(::core::default::Default::default())
     };
     let bounds = [
         ("min", &attributes.min),

@@ -1,4 +1,4 @@
-//! What the service needs, as the management port reports it.
+//! The dependencies of the service, as the management port reports them.
 
 use futures_util::future::BoxFuture;
 use resilience::BreakerState;
@@ -7,31 +7,31 @@ use serde_json::{Value, json};
 type Ping = Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 type Breaker = Box<dyn Fn() -> BreakerState + Send + Sync>;
 
-/// Something that the service needs, as `/dependencies` shows it and `/readyz` may ask for it.
+/// A dependency of the service, reported by `/dependencies` and, if `readiness.require` names it, checked by `/readyz`.
 pub struct Dependency {
-    /// Its name, as in metrics.
+    /// The name of the dependency, as in metrics.
     pub name: &'static str,
-    /// Whether requests fail without it.
+    /// Whether requests fail without the dependency.
     pub required: bool,
-    /// Whether it answers; none where only its breaker is known.
+    /// Checks whether the dependency is up; `None` if only its circuit breaker is known.
     pub ping: Option<Ping>,
-    /// The state of its breaker.
+    /// Reads the state of the circuit breaker, if there is one.
     pub breaker: Option<Breaker>,
 }
 
 impl Dependency {
-    pub(crate) async fn shown(&self) -> (String, Value) {
-        let mut shown = json!({ "required": self.required });
+    pub(crate) async fn report(&self) -> (String, Value) {
+        let mut report = json!({ "required": self.required });
         if let Some(ping) = &self.ping {
-            shown["state"] = json!(if ping().await { "reached" } else { "away" });
+            report["state"] = json!(if ping().await { "up" } else { "down" });
         }
         if let Some(breaker) = &self.breaker {
-            shown["breaker"] = json!(format!("{:?}", breaker()));
+            report["breaker"] = json!(format!("{:?}", breaker()));
         }
-        (self.name.to_owned(), shown)
+        (self.name.to_owned(), report)
     }
 
-    pub(crate) async fn answers(&self) -> bool {
+    pub(crate) async fn is_up(&self) -> bool {
         match &self.ping {
             Some(ping) => ping().await,
             None => true,

@@ -1,5 +1,5 @@
-//! The management server: probes, metrics, dependencies and fault injection, on a port of its own that is never public
-//! and never limited.
+//! The management server: probes, metrics, dependencies and fault injection, on a separate port that is never public
+//! and has no limits.
 
 mod dependency;
 mod faults;

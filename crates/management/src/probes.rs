@@ -6,19 +6,19 @@ use std::sync::{
 };
 
 use actix_web::{HttpResponse, get, web::Data};
-use http_server::drill::FaultKind;
+use http_server::fault_injection::FaultKind;
 use runtime::Phase;
 use serde_json::json;
 
 use crate::Management;
 
-/// The event loop turns; nothing else.
+/// Succeeds while the event loop runs; checks nothing else.
 #[get("/livez")]
 pub(crate) async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "live" }))
 }
 
-/// Configuration valid, database reached, schema new enough.
+/// Succeeds once the configuration is valid, the database has been reached and its schema is new enough.
 #[get("/startupz")]
 pub(crate) async fn startupz(management: Data<Management>) -> HttpResponse {
     probe(if management.lifecycle.is_started() {
@@ -28,31 +28,35 @@ pub(crate) async fn startupz(management: Data<Management>) -> HttpResponse {
     })
 }
 
-/// Started, not leaving, and whatever `readiness.require` adds.
+/// Succeeds between start-up and shutdown while the worker, if there is one, and the dependencies in
+/// `readiness.require` are available.
 #[get("/readyz")]
 pub(crate) async fn readyz(management: Data<Management>) -> HttpResponse {
     probe(readiness(&management).await)
 }
 
 async fn readiness(management: &Management) -> Result<(), String> {
-    let working = |working: &Arc<AtomicBool>| working.load(Ordering::Acquire);
+    let is_set = |flag: &Arc<AtomicBool>| flag.load(Ordering::Acquire);
     let reasons = [
-        (management.lifecycle.phase() > Phase::Serving, "leaving"),
+        (management.lifecycle.phase() > Phase::Serving, "terminating"),
         (!management.lifecycle.is_started(), "starting"),
-        (management.drill.is(FaultKind::NotReady), "a drill"),
         (
-            !management.working.as_ref().is_none_or(working),
-            "the worker does not work",
+            management.fault_injection.is(FaultKind::NotReady),
+            "fault_injected",
+        ),
+        (
+            !management.working.as_ref().is_none_or(is_set),
+            "worker_unhealthy",
         ),
     ];
-    if let Some((_, reason)) = reasons.iter().find(|(holds, _)| *holds) {
+    if let Some((_, reason)) = reasons.iter().find(|(applies, _)| *applies) {
         return Err((*reason).to_owned());
     }
     for requirement in &management.require {
         let name = requirement.as_str();
-        let mut named = management.dependencies.iter();
-        if let Some(dependency) = named.find(|dependency| dependency.name == name)
-            && !dependency.answers().await
+        let mut dependencies = management.dependencies.iter();
+        if let Some(dependency) = dependencies.find(|dependency| dependency.name == name)
+            && !dependency.is_up().await
         {
             return Err(format!("{name} is unavailable"));
         }

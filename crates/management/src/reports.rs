@@ -1,4 +1,4 @@
-//! `/metrics`, `/dependencies` and `/status`.
+//! `/metrics`, `/dependencies`, `/status` and `/problems`.
 
 use actix_web::{HttpResponse, get, web::Data};
 use futures_util::future::join_all;
@@ -7,7 +7,7 @@ use telemetry::metrics::OPEN_METRICS;
 
 use crate::{Dependency, Management};
 
-/// What Prometheus scrapes.
+/// Returns all metrics in the `OpenMetrics` format, for Prometheus.
 #[get("/metrics")]
 pub(crate) async fn metrics(management: Data<Management>) -> HttpResponse {
     (management.before_scrape)();
@@ -16,14 +16,15 @@ pub(crate) async fn metrics(management: Data<Management>) -> HttpResponse {
         .body(management.metrics.encode())
 }
 
-/// What this service needs, asked now. Other services are not asked: their breakers tell what the calls found.
+/// Returns the state of the dependencies. Postgres and Redis are checked now; other services are not called, and the
+/// state of their circuit breakers reflects the latest calls.
 #[get("/dependencies")]
 pub(crate) async fn dependencies(management: Data<Management>) -> HttpResponse {
-    let shown = join_all(management.dependencies.iter().map(Dependency::shown)).await;
-    HttpResponse::Ok().json(shown.into_iter().collect::<Map<_, _>>())
+    let reports = join_all(management.dependencies.iter().map(Dependency::report)).await;
+    HttpResponse::Ok().json(reports.into_iter().collect::<Map<_, _>>())
 }
 
-/// Where this process is on its way.
+/// Returns the phase of this process and its requests in flight.
 #[get("/status")]
 pub(crate) async fn status(management: Data<Management>) -> HttpResponse {
     HttpResponse::Ok().json(json!({
@@ -33,4 +34,15 @@ pub(crate) async fn status(management: Data<Management>) -> HttpResponse {
         "started": management.lifecycle.is_started(),
         "in_flight": management.in_flight.in_flight(),
     }))
+}
+
+/// Returns the problem types with their hints for operators.
+#[get("/problems")]
+pub(crate) async fn problems(management: Data<Management>) -> HttpResponse {
+    let rows = management.catalogue.iter().map(|row| {
+        let mut row_with_hint = json!(row);
+        row_with_hint["operator_hint"] = json!(row.operator_hint);
+        row_with_hint
+    });
+    HttpResponse::Ok().json(rows.collect::<Vec<_>>())
 }

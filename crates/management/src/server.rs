@@ -1,4 +1,4 @@
-//! The server of the management port.
+//! The management server.
 
 use std::{
     fmt,
@@ -10,34 +10,37 @@ use actix_web::{
     App, HttpServer,
     web::{Data, ServiceConfig},
 };
-use http_server::{Info, Running, Settings, bind, drill::Drill};
+use http_server::{Info, Server, Settings, bind, fault_injection::FaultInjection};
+use outcome::Catalogue;
 use resilience::ConcurrencyLimit;
 use runtime::Lifecycle;
 use telemetry::metrics::Metrics;
 
 use crate::{Dependency, Requirement, faults, probes, reports};
 
-/// What the management port shows and switches.
+/// The state of the management server: what it reports and switches.
 pub struct Management {
-    /// What runs.
+    /// The running service.
     pub info: Info,
-    /// The phases of this process.
+    /// All problem types.
+    pub catalogue: Catalogue,
+    /// The lifecycle of this process.
     pub lifecycle: Lifecycle,
     /// All metrics.
     pub metrics: Arc<Metrics>,
-    /// Brings gauges up to date before a scrape.
+    /// Updates gauges before a scrape.
     pub before_scrape: Box<dyn Fn() + Send + Sync>,
-    /// What the service needs.
+    /// The dependencies of the service.
     pub dependencies: Vec<Dependency>,
-    /// What readiness depends on besides this process.
+    /// The dependencies that readiness requires.
     pub require: Vec<Requirement>,
-    /// Whether the worker of this process works, where it has one.
+    /// Whether the worker of this process is healthy; `None` if the process has no worker.
     pub working: Option<Arc<AtomicBool>>,
-    /// Requests in flight.
+    /// The limit on requests in flight.
     pub in_flight: ConcurrencyLimit,
-    /// The fault of a drill.
-    pub drill: Drill,
-    /// Whether a fault may be switched on.
+    /// The injected fault.
+    pub fault_injection: FaultInjection,
+    /// Whether faults may be switched on (`faults.enabled`).
     pub faults_enabled: bool,
 }
 
@@ -55,16 +58,17 @@ fn configure(service: &mut ServiceConfig) {
         .service(reports::metrics)
         .service(reports::dependencies)
         .service(reports::status)
-        .service(faults::shown)
-        .service(faults::switched_on)
-        .service(faults::switched_off);
+        .service(reports::problems)
+        .service(faults::get_fault)
+        .service(faults::switch_on)
+        .service(faults::switch_off);
 }
 
-/// Serves probes, metrics and fault injection.
+/// Serves probes, reports and fault injection.
 ///
 /// # Errors
-/// When the port cannot be listened on.
-pub fn listen(settings: &Settings, management: Data<Management>) -> anyhow::Result<Running> {
+/// When the server cannot listen on its port.
+pub fn listen(settings: &Settings, management: Data<Management>) -> anyhow::Result<Server> {
     let address = SocketAddr::new(settings.host, settings.management_port);
     let listener = bind(address, "http.management_port")?;
     let address = listener.local_addr()?;
@@ -74,5 +78,5 @@ pub fn listen(settings: &Settings, management: Data<Management>) -> anyhow::Resu
         .disable_signals()
         .listen(listener)?
         .run();
-    Ok(Running::new(address, server))
+    Ok(Server::new(address, server))
 }

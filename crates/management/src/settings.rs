@@ -2,18 +2,19 @@
 
 use settings::Choice;
 
-/// Something readiness can depend on.
+/// A dependency that readiness can require.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Choice)]
 pub enum Requirement {
-    /// Not ready while the database cannot be reached.
+    /// `/readyz` returns 503 while the database is unavailable.
     Postgres,
-    /// Not ready while Redis cannot be reached.
+    /// `/readyz` returns 503 while Redis is unavailable.
     Redis,
 }
 
-/// What `/readyz` depends on besides this process.
+/// The conditions of `/readyz` besides the state of the process.
 #[derive(Clone, Debug, settings::Settings)]
 pub struct ReadinessSettings {
-    /// `postgres`, `redis`, both or none. A shared fault that unreadies every replica turns typed 503s into connection errors.
+    /// Dependencies without which `/readyz` returns 503: `postgres`, `redis`, both or none. A failure of a shared
+    /// dependency makes every replica unready, and clients see connection errors instead of 503 problem responses.
     pub require: Vec<Requirement>,
 }

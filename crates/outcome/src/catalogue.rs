@@ -1,18 +1,18 @@
-//! All problem types of a service.
+//! The catalogue of a service's problem types.
 
 use crate::ProblemType;
 
-/// All problem types of a service: the common rows and its own.
+/// All problem types of a service: the common ones and those that the service declares.
 #[derive(Clone, Copy, Debug)]
 pub struct Catalogue(&'static [&'static [&'static ProblemType]]);
 
 impl Catalogue {
-    /// Joins tables of rows. Two rows with one code are a programming error that a test finds.
+    /// Concatenates tables of rows. Codes must be unique; a test checks it.
     pub const fn new(tables: &'static [&'static [&'static ProblemType]]) -> Self {
         Self(tables)
     }
 
-    /// Every row, in the order of declaration.
+    /// All rows, in order of declaration.
     pub fn iter(&self) -> impl Iterator<Item = &'static ProblemType> + use<> {
         self.0.iter().flat_map(|table| table.iter().copied())
     }

@@ -1,10 +1,10 @@
-//! The catalogue as the client's enum.
+//! Generates a client's enum of problem codes.
 
 use std::fmt::Write;
 
 use crate::Catalogue;
 
-/// Renders the catalogue as the `ProblemCode` of a client, to be formatted.
+/// Renders the catalogue as the Rust source of a client's `ProblemCode`, not yet formatted.
 pub fn catalogue_as_rust(catalogue: Catalogue) -> String {
     let (mut variants, mut names, mut parse, mut messages) = Default::default();
     for row in catalogue.iter() {
@@ -71,12 +71,12 @@ f.write_str(self.as_str())
     )
 }
 
-/// Writing to a String cannot fail.
+/// Appends a line. Writing to a `String` cannot fail.
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     let _ = writeln!(text, "{line}");
 }
 
-/// `order-gone` is `OrderGone`.
+/// The variant of a code: `order-gone` becomes `OrderGone`.
 fn variant(code: &str) -> String {
     let words = code
         .split('-')

@@ -1,13 +1,13 @@
-//! Input faults, field by field.
+//! Input errors, field by field.
 
 use std::borrow::Cow;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-/// Where in the request a fault is.
+/// The location of an input error in the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// In the JSON body: a JSON pointer (RFC 6901), `""` for the whole document.
+    /// A value in the JSON body: a JSON pointer (RFC 6901), `""` for the whole document.
     Pointer(String),
     /// A query or path parameter.
     Parameter(String),
@@ -15,7 +15,7 @@ pub enum Location {
     Header(&'static str),
 }
 
-/// One fault in the caller's input. It names the place and the rule, never the rejected value.
+/// One error in the caller's input: the location and the violated rule, never the rejected value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     location: Location,
@@ -24,8 +24,8 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// A fault at `location` that breaks the rule `code` (`type`, `missing`, `unknown-field`, `range`, …);
-    /// `detail` says in words what is expected there.
+    /// An error at `location` that violates the rule `code` (`type`, `missing`, `unknown-field`, `range`, …);
+    /// `detail` describes what is expected there.
     pub fn new(
         location: Location,
         code: impl Into<Cow<'static, str>>,

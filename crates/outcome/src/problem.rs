@@ -6,26 +6,26 @@ use serde::Serialize;
 
 use crate::{FieldError, ProblemType};
 
-/// The error behind a problem. It goes to the log, never to the caller.
+/// The error that caused a problem. It is logged and never sent to the caller.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
-/// Seconds to wait where nothing better is known; the upper end is the jitter.
+/// The default for `Retry-After`, in seconds; the range is the jitter.
 const DEFAULT_RETRY_SECONDS: std::ops::RangeInclusive<u64> = 1..=3;
 
-/// A refused request: its type, what can be told to the caller, and the cause that cannot.
+/// A refused request: its problem type, what the caller sees, and the cause, which only the log shows.
 #[derive(Debug)]
 pub struct Problem {
     /// The row of the catalogue.
     pub problem_type: &'static ProblemType,
-    /// What happened this time, in words that leak nothing internal.
+    /// What happened this time. Sent to the caller, so it must not reveal internals.
     pub detail: Cow<'static, str>,
-    /// The faults in the caller's input.
+    /// The errors in the caller's input.
     pub errors: Vec<FieldError>,
-    /// The effect may or may not have happened: the connection was lost after COMMIT was sent.
+    /// Whether the request may have taken effect: the connection was lost after COMMIT was sent.
     pub outcome_unknown: bool,
-    /// For the log.
+    /// The underlying error, for the log.
     pub cause: Option<Cause>,
-    /// Headers this answer needs besides the usual ones, such as `Allow`.
+    /// Additional response headers, such as `Allow`.
     pub headers: Vec<(&'static str, String)>,
     retry_after: Option<u64>,
 }
@@ -47,12 +47,15 @@ impl Problem {
         }
     }
 
-    /// Sets when to try again: at least one second, plus up to a second of jitter so that
-    /// callers refused together do not come back together. Ignored where retrying cannot help.
+    /// Sets `Retry-After` to `wait`, at least one second, plus up to a second of jitter so that callers refused
+    /// together do not retry together. Ignored if the problem is not retryable.
     pub fn retry_after(mut self, wait: Duration) -> Self {
         if self.problem_type.retryable() {
-            self.retry_after =
-                Some((wait.as_secs_f64().ceil().max(1.0) as u64).saturating_add(fastrand::u64(0..=1)));
+            self.retry_after = Some(
+                (wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+                    .max(1)
+                    .saturating_add(fastrand::u64(0..=1)),
+            );
         }
         self
     }
@@ -63,7 +66,7 @@ impl Problem {
         self
     }
 
-    /// Keeps the cause for the log.
+    /// Sets the cause, for the log.
     pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
         self.cause = Some(cause.into());
         self
@@ -90,13 +93,13 @@ impl Problem {
         }
     }
 
-    /// The cause and everything behind it, outermost first, for the log.
+    /// The cause and the chain of its sources, outermost first, for the log.
     pub fn cause_chain(&self) -> Option<String> {
         let mut error: &dyn Error = self.cause.as_deref()?;
         let mut chain = error.to_string();
         while let Some(source) = error.source() {
             let text = source.to_string();
-            // Many put their source into their own words as well.
+            // Many errors repeat their source in their own message.
             if !chain.ends_with(&text) {
                 chain.push_str(": ");
                 chain.push_str(&text);

@@ -1,13 +1,16 @@
-//! The row of the catalogue.
+//! Problem types: the rows of the catalogue.
 
 use serde::Serialize;
 
-/// An HTTP status that can only be an error. A 2xx does not compile where the row is a constant.
+/// An HTTP status from 400 to 599. In a `const` or `static`, any other does not compile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ErrorStatus(u16);
 
 impl ErrorStatus {
-    /// Takes 400 to 599 and panics otherwise; in a `const` the panic is a compile error.
+    /// An error status.
+    ///
+    /// # Panics
+    /// Unless `status` is 400 to 599; in a `const` or `static` the panic is a compile error.
     pub const fn new(status: u16) -> Self {
         assert!(
             status >= 400 && status <= 599,
@@ -22,47 +25,47 @@ impl ErrorStatus {
     }
 }
 
-/// Who has to act before the same call can succeed.
+/// What caused a problem, and therefore who must act before the same call can succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Actor {
-    /// The caller changes the request.
-    Caller,
-    /// Nobody in person: there is more load than room for it.
+pub enum Origin {
+    /// The request: the client must change it.
+    Client,
+    /// Load: it subsides, or operators add capacity.
     Capacity,
-    /// The operators of something this service needs.
+    /// A dependency of this service: its operators must act.
     Dependency,
-    /// The developers: a bug.
-    Bug,
+    /// A bug in this service: its developers must act.
+    Service,
 }
 
 /// Whether the call may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Retry {
-    /// It would fail again.
+    /// No: the call would fail again.
     Never,
     /// The same request, after the delay in `Retry-After`.
     After,
-    /// Reads likewise; writes only with the same idempotency key, since the first may have worked.
+    /// Reads as with `After`; writes only with the same idempotency key, since the first one may have succeeded.
     SameKey,
 }
 
-/// One way in which a request can fail, described once for bodies, OpenAPI, pages, metrics and tests.
+/// One way in which a request can fail, described once for problem bodies, `OpenAPI`, pages, metrics and tests.
 ///
 /// ```
-/// use outcome::{Actor, ErrorStatus, ProblemType, Retry};
+/// use outcome::{Origin, ErrorStatus, ProblemType, Retry};
 ///
 /// /// The kettle cannot brew coffee.
 /// pub static TEAPOT: ProblemType = ProblemType {
 ///     code: "i-am-a-teapot",
 ///     status: ErrorStatus::new(418),
 ///     title: "This is a teapot",
-///     actor: Actor::Caller,
+///     origin: Origin::Client,
 ///     retry: Retry::Never,
 ///     advice: "Ask a coffee machine.",
 ///     user_message: "There is no coffee here.",
-///     runbook: "Nothing to do.",
+///     operator_hint: "Nothing to do.",
 /// };
 /// ```
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -71,27 +74,28 @@ pub struct ProblemType {
     pub code: &'static str,
     /// The HTTP status, always the one in the body.
     pub status: ErrorStatus,
-    /// What happened, in a few words that never change.
+    /// A short description of what happened, the same for every occurrence.
     pub title: &'static str,
-    /// Who has to act.
-    pub actor: Actor,
-    /// Whether the caller may try again.
+    /// What caused the problem.
+    pub origin: Origin,
+    /// Whether the caller may retry.
     pub retry: Retry,
     /// For the caller's developers: what to do.
     pub advice: &'static str,
     /// For the caller's end users: a sentence to show.
     pub user_message: &'static str,
-    /// For the person on call: where to look first.
-    pub runbook: &'static str,
+    /// For operators: where to look first. Not serialized, since the public port must not reveal it.
+    #[serde(skip)]
+    pub operator_hint: &'static str,
 }
 
 impl ProblemType {
-    /// Whether sending the call again can help. `Retry-After` is present exactly when this is true.
+    /// Whether a retry can succeed. `Retry-After` is present exactly when this is true.
     pub const fn retryable(&self) -> bool {
         !matches!(self.retry, Retry::Never)
     }
 
-    /// The `type` member of RFC 9457: the address of the page that explains this problem.
+    /// The `type` member of RFC 9457: the URI of the page that explains this problem type.
     pub fn uri(&self) -> String {
         format!("/problems/{}", self.code)
     }

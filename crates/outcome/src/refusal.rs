@@ -1,4 +1,4 @@
-//! The enum of an operation's refusals.
+//! The trait of refusals.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -11,22 +11,22 @@ use crate::{Cause, FieldError, Problem, ProblemType};
     note = "derive `Refusal` for an enum with a variant for each way in which this operation can be refused"
 )]
 pub trait Refusal: Sized {
-    /// The problem types that can come out of this, for OpenAPI and for the tests that loop over them.
+    /// The problem types of all variants, for `OpenAPI` and for the tests that loop over them.
     fn problem_types() -> Vec<&'static ProblemType>;
 
-    /// The row of this refusal, without building its problem.
+    /// The problem type of this refusal, without building its problem.
     fn problem_type(&self) -> &'static ProblemType;
 
-    /// The problem to answer with.
+    /// The problem to respond with.
     fn into_problem(self) -> Problem;
 
-    /// What happened, for a log or for the error of a job.
+    /// The refusal as an error, for a log or for a failed job.
     fn into_cause(self) -> Cause {
         self.into_problem().to_string().into()
     }
 }
 
-/// What is never refused.
+/// The refusal of an operation that is never refused.
 impl Refusal for Infallible {
     fn problem_types() -> Vec<&'static ProblemType> {
         Vec::new()
@@ -41,9 +41,9 @@ impl Refusal for Infallible {
     }
 }
 
-/// What a refusal's variant carries and adds to its problem.
+/// A value that a variant of a refusal carries and adds to its problem.
 pub trait Attach {
-    /// Adds itself to the problem.
+    /// Adds this value to the problem.
     fn attach(self, problem: Problem) -> Problem;
 }
 

@@ -1,4 +1,4 @@
-//! The smallest service: one operation, neither Redis nor jobs, and neither of their crates in the build.
+//! The smallest service: one operation, without Redis or jobs, and without their crates in the build.
 //!
 //! ```sh
 //! export APP__DATABASE__URL=postgres://…
@@ -12,7 +12,7 @@ use http_server::{Json, Operations, operation};
 use outcome::{Catalogue, common};
 use platform::{Platform, Service, Settings};
 
-/// Greets.
+/// Returns a greeting.
 #[operation(GET "/v1/hello", public)]
 async fn hello() -> Result<Json<String>, Infallible> {
     Ok(Json("hello".to_owned()))

@@ -1,75 +1,77 @@
-//! From start to end of a process, the same for the binary and the tests.
+//! Start-up and shutdown of a process, the same in the binary and in tests.
 
 use std::{sync::Arc, time::Duration};
 
 use actix_web::web::Data;
 use auth::Authenticator;
 use database::{SchemaState, idempotency};
-use http_server::{RateLimiter, Running, Shared, drill::Drill, listen_public};
+use http_server::{RateLimiter, Server, Shared, fault_injection::FaultInjection, listen_public};
 use management::Management;
 use resilience::Deadline;
 use runtime::Phase;
 
-use crate::{Definition, Platform, Service, Settings};
+use crate::{Platform, Service, ServiceDefinition, Settings};
 
-/// How often a start that waits for its database looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// The interval at which a starting process checks its database again.
+const STARTUP_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What a process does.
+/// The role of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Serves the API.
     Api,
-    /// Works off jobs.
+    /// Runs jobs.
     #[cfg(feature = "jobs")]
     Worker,
-    /// Both, for development.
+    /// Serves the API and runs jobs, for development.
     #[cfg(feature = "jobs")]
-    Both,
+    All,
 }
 
 impl Role {
     fn serves(self) -> bool {
-        self == Self::Api || self.is_both()
+        self == Self::Api || self.is_all()
     }
 
     #[cfg(feature = "jobs")]
-    fn is_both(self) -> bool {
-        self == Self::Both
+    fn is_all(self) -> bool {
+        self == Self::All
     }
 
     #[cfg(not(feature = "jobs"))]
-    fn is_both(self) -> bool {
+    #[expect(clippy::unused_self, reason = "as with jobs")]
+    fn is_all(self) -> bool {
         false
     }
 }
 
-/// A service that runs, with its state `S`.
+/// A running service with the state `S`.
 #[derive(Debug)]
 pub struct App<S> {
-    /// The public API, where this process serves it.
-    pub public: Option<Running>,
-    /// Probes and metrics.
-    pub management: Running,
-    /// The parts of this process.
+    /// The public server; `None` if this process only runs jobs.
+    pub public: Option<Server>,
+    /// The management server.
+    pub management: Server,
+    /// The parts of this process that do not depend on the service's types.
     pub platform: Arc<Platform>,
-    /// What the layers of a request share.
+    /// The state that the layers of a request share.
     pub shared: Arc<Shared>,
-    /// What handlers and jobs work with.
+    /// The state that handlers and jobs use.
     pub state: Arc<S>,
     #[cfg(feature = "jobs")]
     worker: Option<jobs::Worker>,
 }
 
 impl<S: Send + Sync + 'static> App<S> {
-    /// Starts at once; `/startupz` follows when the database is there and its schema new enough.
+    /// Starts the process without waiting for the database; `/startupz` succeeds once the database is available and its
+    /// schema is new enough.
     ///
     /// # Errors
-    /// When a setting cannot be used, the state cannot be made, a port is taken, or the role needs jobs that the service
-    /// does not have.
+    /// When a setting cannot be used, the state cannot be built, a port is taken, or the role needs jobs and the
+    /// service has none.
     ///
     /// # Panics
-    /// Outside a Tokio runtime.
+    /// When called outside a Tokio runtime.
     pub fn start<C: AsRef<Settings>>(
         settings: &C,
         service: &Service<C, S>,
@@ -80,13 +82,14 @@ impl<S: Send + Sync + 'static> App<S> {
         let settings = settings.as_ref();
         let shared = Arc::new(shared(&platform, &service.definition)?);
         shared.announce();
-        if let Some(fault) = settings.faults.start.clone() {
-            shared.drill.switch_on(fault);
+        if let Some(fault) = settings.faults.at_startup.clone() {
+            shared.fault_injection.switch_on(fault);
         }
         #[cfg(feature = "jobs")]
         let working: Working = (role != Role::Api).then(Arc::default);
         let management = Management {
             info: platform.info.clone(),
+            catalogue: service.definition.catalogue,
             lifecycle: platform.lifecycle.clone(),
             metrics: platform.metrics.clone(),
             before_scrape: {
@@ -100,35 +103,36 @@ impl<S: Send + Sync + 'static> App<S> {
             #[cfg(not(feature = "jobs"))]
             working: None,
             in_flight: shared.in_flight.clone(),
-            drill: shared.drill.clone(),
+            fault_injection: shared.fault_injection.clone(),
             faults_enabled: settings.faults.enabled,
         };
         let management = management::listen(&settings.http, Data::new(management))?;
         let serve = || listen_public(shared.clone().into(), state.clone().into(), &settings.shutdown);
         let public = role.serves().then(serve).transpose()?;
-        // Only now: a process that cannot listen must not claim a job first.
+        // Last, because a process that cannot listen must not claim a job first.
         #[cfg(feature = "jobs")]
-        let worker = worker(&platform, service, state.clone(), working)?;
+        let worker = worker(&platform, service, &state, working)?;
+        #[expect(clippy::disallowed_methods, reason = "it loses nothing when the process ends")]
         tokio::spawn(run_in_background(platform.clone(), service.definition));
         Ok(Self {
             public,
             management,
+            platform,
             shared,
             state,
-            platform,
             #[cfg(feature = "jobs")]
             worker,
         })
     }
 
-    /// Leaves without failing a request that was accepted: not ready → wait for the balancers → stop
-    /// accepting → finish requests, commit sections and jobs → close pools. Each step is bounded.
-    pub async fn shut_down(self) {
+    /// Shuts down gracefully, without failing an accepted request: withdraw readiness → wait for load balancers → stop
+    /// accepting → finish requests, critical sections and jobs → close pools. Each step has a time limit.
+    pub async fn shutdown(self) {
         let (lifecycle, limits) = (&self.platform.lifecycle, self.platform.settings.shutdown.clone());
-        tracing::info!("leaving: not ready any more");
-        lifecycle.advance(Phase::Leaving);
-        // One limit for all that was accepted: `api check` adds it up once.
-        let drain = Deadline::after(limits.readiness_wait + limits.drain);
+        tracing::info!("shutting down: readiness withdrawn");
+        lifecycle.advance(Phase::Terminating);
+        // One limit for everything that was accepted: `api check` counts it once.
+        let drain = Deadline::after(limits.deregistration_delay + limits.drain_timeout);
         let stop_worker = async {
             #[cfg(feature = "jobs")]
             if let Some(worker) = self.worker {
@@ -137,17 +141,17 @@ impl<S: Send + Sync + 'static> App<S> {
         };
         let stop_serving = async {
             if let Some(public) = self.public {
-                tokio::time::sleep(limits.readiness_wait).await;
-                tracing::info!(at_most = ?limits.drain, "draining: finishing what was accepted");
+                tokio::time::sleep(limits.deregistration_delay).await;
+                tracing::info!(at_most = ?limits.drain_timeout, "draining: finishing accepted requests");
                 lifecycle.advance(Phase::Draining);
-                if drain.bound(public.stop()).await.is_err() {
+                if drain.timeout(public.stop()).await.is_err() {
                     tracing::warn!("some requests did not finish in time");
                 }
             }
         };
         tokio::join!(stop_worker, stop_serving);
-        if !lifecycle.finish_commit_sections(drain.remaining()).await {
-            tracing::warn!("some commit sections did not finish in time");
+        if !lifecycle.drain(drain.remaining()).await {
+            tracing::warn!("some critical sections did not finish in time");
         }
         self.platform.close();
         self.management.stop().await;
@@ -155,8 +159,8 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 }
 
-/// What the layers of a request share.
-fn shared(platform: &Platform, definition: &Definition) -> anyhow::Result<Shared> {
+/// The state that the layers of a request share.
+fn shared(platform: &Platform, definition: &ServiceDefinition) -> anyhow::Result<Shared> {
     let settings = &platform.settings;
     let contract = definition.contract();
     let [in_flight, uploads] = Shared::permits(&settings.http);
@@ -187,7 +191,7 @@ fn shared(platform: &Platform, definition: &Definition) -> anyhow::Result<Shared
         authenticator: Authenticator::new(&settings.auth)?,
         in_flight,
         uploads,
-        drill: Drill::default(),
+        fault_injection: FaultInjection::default(),
         #[cfg(feature = "jobs")]
         jobs: definition.jobs.then(|| platform.database.clone()),
     })
@@ -196,33 +200,37 @@ fn shared(platform: &Platform, definition: &Definition) -> anyhow::Result<Shared
 #[cfg(feature = "jobs")]
 type Working = Option<Arc<std::sync::atomic::AtomicBool>>;
 
-/// The worker of this process; none where it only serves.
+/// The worker of this process; `None` if the process only serves the API.
 #[cfg(feature = "jobs")]
 fn worker<C, S: Send + Sync + 'static>(
     platform: &Platform,
     service: &Service<C, S>,
-    state: Arc<S>,
+    state: &Arc<S>,
     working: Working,
 ) -> anyhow::Result<Option<jobs::Worker>> {
     if !service.definition.jobs {
-        anyhow::ensure!(working.is_none(), "this service has no jobs, and so no worker");
+        anyhow::ensure!(
+            working.is_none(),
+            "this service has no jobs and therefore no worker"
+        );
         return Ok(None);
     }
     let settings = &platform.settings;
-    let own = jobs::HOUSEKEEPING
+    let maintenance = jobs::MAINTENANCE_JOBS
         .iter()
         .map(|kind| kind.bind(Arc::new(settings.jobs.clone())));
     let kinds: Vec<jobs::BoundKind> = service
         .kinds
         .iter()
         .map(|kind| kind.bind(state.clone()))
-        .chain(own)
+        .chain(maintenance)
         .collect();
-    kinds
-        .iter()
-        .for_each(|kind| platform.job_metrics.announce(kind.name()));
-    let counting = platform.queue.clone();
-    tokio::spawn(counting.keep_counting(platform.checks.clone(), platform.job_metrics.clone()));
+    for kind in &kinds {
+        platform.job_metrics.announce(kind.name());
+    }
+    let queue = platform.queue.clone();
+    #[expect(clippy::disallowed_methods, reason = "it loses nothing when the process ends")]
+    tokio::spawn(queue.keep_counting(platform.checks.clone(), platform.job_metrics.clone()));
     let Some(working) = working else {
         return Ok(None);
     };
@@ -233,39 +241,39 @@ fn worker<C, S: Send + Sync + 'static>(
         checks: platform.checks.clone(),
         schema: service.definition.schema,
         kinds,
-        drain: settings.shutdown.drain,
+        drain: settings.shutdown.drain_timeout,
         metrics: platform.job_metrics.clone(),
         working,
     })?;
     Ok(Some(worker))
 }
 
-async fn run_in_background(platform: Arc<Platform>, definition: Definition) {
+async fn run_in_background(platform: Arc<Platform>, definition: ServiceDefinition) {
     complete_start(&platform).await;
-    // Where there are jobs, one of them does it.
+    // In a service with jobs, a maintenance job does this.
     if !definition.jobs {
-        idempotency::keep_clearing(&platform.checks).await;
+        idempotency::purge_periodically(&platform.checks).await;
     }
 }
 
-/// Waits until the schema is new enough; says why when the reason changes.
+/// Waits until the schema is new enough, and logs the reason for waiting whenever it changes.
 async fn complete_start(platform: &Platform) {
     let mut last_reason = String::new();
     loop {
         let reason = match platform.schema_state().await {
             Ok(SchemaState::NewEnough) => break,
             Ok(SchemaState::TooOld(behind)) => format!("the schema is too old: {behind}"),
-            Err(fault) => format!("the database is not there yet: {fault:?}"),
+            Err(error) => format!("the database is not available yet: {error}"),
         };
         if reason != last_reason {
             tracing::warn!(reason, "not started yet");
             last_reason = reason;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(STARTUP_CHECK_INTERVAL).await;
     }
-    // The first request finds a connection, however long it takes to open one.
-    while platform.database.ping(LOOK_AGAIN).await.is_err() {
-        tokio::time::sleep(LOOK_AGAIN).await;
+    // Opens a connection before the first request needs one, however long that takes.
+    while platform.database.ping(STARTUP_CHECK_INTERVAL).await.is_err() {
+        tokio::time::sleep(STARTUP_CHECK_INTERVAL).await;
     }
     platform.lifecycle.set_started();
     tracing::info!("started");

@@ -1,4 +1,4 @@
-//! What the management port shows of what the service needs.
+//! The dependencies that the management port reports.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use futures_util::FutureExt;
 use management::Dependency;
 use upstream::Upstream;
 
-/// A probe's patience with a dependency; probes themselves time out after a second by default.
-const CHECK_LIMIT: Duration = Duration::from_millis(800);
+/// Timeout for one check of a dependency: below the default timeout of Kubernetes probes, one second.
+const CHECK_TIMEOUT: Duration = Duration::from_millis(800);
 
 pub(crate) fn postgres(checks: &Database) -> Dependency {
     let checks = checks.clone();
     let ping = move || {
         let checks = checks.clone();
-        async move { checks.ping(CHECK_LIMIT).await.is_ok() }.boxed()
+        async move { checks.ping(CHECK_TIMEOUT).await.is_ok() }.boxed()
     };
     Dependency {
         name: "postgres",
@@ -39,7 +39,7 @@ pub(crate) fn redis(redis: &cache::Redis) -> Dependency {
     }
 }
 
-/// Other services are not asked: their breakers tell what the calls found.
+/// Other services are not called; the state of their circuit breakers reflects the latest calls.
 pub(crate) fn upstream(upstream: &Upstream) -> Dependency {
     let (name, upstream) = (upstream.name(), upstream.clone());
     Dependency {

@@ -1,10 +1,10 @@
-//! Puts the parts together: a [`Service`] says what it is made of, and gets a process with probes, telemetry, graceful
-//! shutdown and commands.
+//! Assembles a service: a [`Service`] declares its parts and gets a process with probes, telemetry, graceful shutdown
+//! and commands.
 
 mod app;
 mod commands;
 mod dependencies;
-mod parts;
+mod platform;
 mod process;
 mod rules;
 mod service;
@@ -15,6 +15,6 @@ mod tests;
 pub use self::settings::Settings;
 pub use app::{App, Role};
 pub use commands::main;
-pub use parts::Platform;
+pub use platform::Platform;
 pub use process::run;
-pub use service::{Definition, Service, ServiceBuilder};
+pub use service::{Service, ServiceBuilder, ServiceDefinition};

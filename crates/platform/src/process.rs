@@ -1,4 +1,4 @@
-//! A process from its first line to its last.
+//! Runs a process: telemetry, the Tokio runtime, signals and graceful shutdown.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{App, Role, Service, Settings};
 
-/// Runs until SIGTERM or Ctrl-C, then leaves without failing what was accepted; flushes telemetry on every way out.
+/// Runs until SIGTERM or Ctrl-C, then shuts down gracefully. Telemetry is flushed in any case, even after an error.
 ///
 /// # Errors
-/// When it cannot start, or is interrupted a second time while it leaves.
+/// When the service cannot start, or Ctrl-C interrupts the shutdown.
 pub fn run<C, S>(settings: &C, service: &Service<C, S>, role: Role) -> anyhow::Result<()>
 where
     C: AsRef<Settings>,
@@ -23,11 +23,11 @@ where
         &common.telemetry,
         std::io::stderr,
     )?;
-    let flush = common.shutdown.flush;
+    let flush = common.shutdown.flush_timeout;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(until_signal(settings, service, role));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    telemetry.shut_down_within(flush);
+    telemetry.shutdown_within(flush);
     result
 }
 
@@ -49,7 +49,7 @@ where
         _ = interrupt.recv() => {}
     }
     tokio::select! {
-        () = app.shut_down() => Ok(()),
-        _ = interrupt.recv() => anyhow::bail!("interrupted again while shutting down"),
+        () = app.shutdown() => Ok(()),
+        _ = interrupt.recv() => anyhow::bail!("second signal during shutdown; exiting"),
     }
 }

@@ -1,4 +1,4 @@
-//! Rules between the sections of different crates: secrets, drills, and timeouts that must line up.
+//! Rules across the sections of different crates: secrets, fault injection, and the order of timeouts.
 
 use runtime::Environment;
 use settings::Errors;
@@ -7,7 +7,7 @@ use crate::Settings;
 
 pub(crate) fn check(settings: &Settings, errors: &mut Errors) {
     secrets(settings, errors);
-    drills(settings, errors);
+    fault_injection(settings, errors);
     timeouts(settings, errors);
 }
 
@@ -15,18 +15,18 @@ fn secrets(settings: &Settings, errors: &mut Errors) {
     if settings.auth.has_development_secret() && settings.service.environment != Environment::Development {
         errors.add(
             "auth.secret",
-            "is the public development secret; set APP__AUTH__SECRET to one of your own (`openssl rand -base64 32`)",
+            "is the public development secret; set APP__AUTH__SECRET to your own (`openssl rand -base64 32`)",
         );
     }
 }
 
-fn drills(settings: &Settings, errors: &mut Errors) {
+fn fault_injection(settings: &Settings, errors: &mut Errors) {
     if settings.faults.enabled && settings.service.environment == Environment::Production {
-        errors.add("faults.enabled", "is for drills; production refuses it");
+        errors.add("faults.enabled", "is not allowed in production");
     }
 }
 
-/// The outer layer must outlast the inner one, or the inner one's answer is never seen:
+/// An outer timeout must outlast the inner ones, or the response to an inner one is never seen:
 /// deadline ≥ attempts × (acquire + statement) + backoff.
 fn timeouts(settings: &Settings, errors: &mut Errors) {
     let (http, database, shutdown) = (&settings.http, &settings.database, &settings.shutdown);
@@ -37,7 +37,7 @@ fn timeouts(settings: &Settings, errors: &mut Errors) {
         "http.deadline",
         (http.deadline, http.deadline >= statements),
         (
-            "retry.attempts × (database.acquire_timeout + database.statement_timeout) + backoff",
+            "retry.max_attempts × (database.acquire_timeout + database.statement_timeout) + backoff",
             statements,
         ),
     );
@@ -45,12 +45,12 @@ fn timeouts(settings: &Settings, errors: &mut Errors) {
     errors.outlasts(
         "http.deadline",
         (http.deadline, http.deadline >= calls),
-        ("retry.attempts × upstream.attempt_timeout + backoff", calls),
+        ("retry.max_attempts × upstream.attempt_timeout + backoff", calls),
     );
     let requests = http.body_timeout + http.deadline;
     errors.outlasts(
-        "shutdown.drain",
-        (shutdown.drain, shutdown.drain >= requests),
+        "shutdown.drain_timeout",
+        (shutdown.drain_timeout, shutdown.drain_timeout >= requests),
         ("http.body_timeout + http.deadline", requests),
     );
 }

@@ -1,4 +1,4 @@
-//! What a service is made of.
+//! The definition of a service.
 
 use std::{fmt, path::Path};
 
@@ -10,25 +10,25 @@ use settings::{Errors, Loaded};
 
 use crate::{Platform, Settings};
 
-/// What is known of a service without the types of its settings and its state.
+/// The part of a service that does not depend on the types of its settings and its state.
 #[derive(Clone, Copy, Debug)]
-pub struct Definition {
-    /// Its version.
+pub struct ServiceDefinition {
+    /// The version of the service.
     pub version: &'static str,
-    /// All its problem types.
+    /// All problem types of the service.
     pub catalogue: Catalogue,
-    /// The schema that it needs.
+    /// The database schema that the service needs.
     pub schema: Schema,
-    /// Registers its operations.
+    /// Registers the operations of the service.
     pub operations: Configure,
-    /// Whether it has Redis.
+    /// Whether the service uses Redis.
     pub redis: bool,
-    /// Whether it has jobs.
+    /// Whether the service has jobs.
     pub jobs: bool,
 }
 
-impl Definition {
-    /// What its contract is made of.
+impl ServiceDefinition {
+    /// The contract of the service.
     pub fn contract(&self) -> Contract {
         Contract {
             register: self.operations,
@@ -38,9 +38,9 @@ impl Definition {
     }
 }
 
-/// A service with settings of the type `C` and a state of the type `S`: what its handlers and jobs work with.
+/// A service with settings of type `C` and a state of type `S`, which its handlers and jobs use.
 pub struct Service<C: 'static, S: 'static> {
-    pub(crate) definition: Definition,
+    pub(crate) definition: ServiceDefinition,
     default_toml: &'static str,
     pub(crate) config_folder: &'static str,
     migrations: Option<&'static MigrationSet>,
@@ -65,13 +65,13 @@ impl<C, S> fmt::Debug for Service<C, S> {
     }
 }
 
-/// Puts a [`Service`] together.
+/// Builds a [`Service`].
 #[derive(Debug)]
 pub struct ServiceBuilder<C: 'static, S: 'static>(Service<C, S>);
 
 impl<C, S> Service<C, S> {
-    /// A service of this version, with these problem types and operations, and a `state` that is made once in each
-    /// process.
+    /// Starts the definition of a service with this version and these problem types and operations. `state` builds its
+    /// state, once per process.
     pub const fn builder(
         version: &'static str,
         catalogue: Catalogue,
@@ -79,7 +79,7 @@ impl<C, S> Service<C, S> {
         state: fn(&C, &Platform) -> anyhow::Result<S>,
     ) -> ServiceBuilder<C, S> {
         ServiceBuilder(Self {
-            definition: Definition {
+            definition: ServiceDefinition {
                 version,
                 catalogue,
                 schema: Schema::new(),
@@ -96,12 +96,12 @@ impl<C, S> Service<C, S> {
         })
     }
 
-    /// What is known of it without its types.
-    pub const fn definition(&self) -> &Definition {
+    /// The part of the service that does not depend on its types.
+    pub const fn definition(&self) -> &ServiceDefinition {
         &self.definition
     }
 
-    /// Its kinds of jobs.
+    /// The kinds of jobs of the service.
     #[cfg(feature = "jobs")]
     pub const fn kinds(&self) -> &'static [jobs::JobKind<S>] {
         self.kinds
@@ -109,12 +109,13 @@ impl<C, S> Service<C, S> {
 }
 
 impl<C: settings::Settings + AsRef<Settings>, S> Service<C, S> {
-    /// Reads its configuration from its own defaults, `{environment}.toml` in this folder, and the environment.
+    /// Reads the configuration from the service's defaults, `{environment}.toml` in this folder, and environment
+    /// variables.
     pub fn load(&self, folder: &Path) -> Loaded<C> {
         self.checked(settings::load(self.default_toml, folder))
     }
 
-    /// As [`load`](Self::load), with the environment variables given and no folder.
+    /// Like [`load`](Self::load), but with these environment variables and without a folder.
     pub fn load_from(&self, variables: impl IntoIterator<Item = (String, String)>) -> Loaded<C> {
         self.checked(settings::load_from(
             self.default_toml,
@@ -123,7 +124,7 @@ impl<C: settings::Settings + AsRef<Settings>, S> Service<C, S> {
         ))
     }
 
-    /// Adds the rules of what this service has.
+    /// Adds the errors that depend on whether the service uses Redis.
     fn checked(&self, mut loaded: Loaded<C>) -> Loaded<C> {
         let (mut errors, settings) = (Errors::default(), loaded.settings.as_ref());
         #[cfg(feature = "cache")]
@@ -142,33 +143,33 @@ impl<C: settings::Settings + AsRef<Settings>, S> Service<C, S> {
 }
 
 impl<C, S> ServiceBuilder<C, S> {
-    /// Settings that are true wherever the service runs, as TOML: `default.toml` of its folder.
+    /// The service's default settings for every environment, as TOML: the text of its `default.toml`.
     pub const fn defaults(mut self, toml: &'static str) -> Self {
         self.0.default_toml = toml;
         self
     }
 
-    /// The folder with `{environment}.toml`, from where the commands run, unless `--config` says otherwise; `config`
-    /// without it.
+    /// The default of `--config`: the folder that contains `{environment}.toml`, relative to the working directory.
+    /// `config` if not set.
     pub const fn config_folder(mut self, folder: &'static str) -> Self {
         self.0.config_folder = folder;
         self
     }
 
-    /// Its own migrations. Those of the platform's tables run before them.
+    /// The service's own migrations. They run after those of the platform's tables.
     pub const fn migrations(mut self, migrations: &'static MigrationSet) -> Self {
         self.0.migrations = Some(migrations);
         self
     }
 
-    /// It has Redis: caches, and quotas that replicas share. Without it quotas count in each process.
+    /// Adds Redis: caches, and quotas that all replicas share. Without Redis, quotas are counted in each process.
     #[cfg(feature = "cache")]
     pub const fn redis(mut self) -> Self {
         self.0.definition.redis = true;
         self
     }
 
-    /// It has jobs of these kinds, and with them a worker and their tables.
+    /// Adds jobs of these kinds, with a worker and the tables that they need.
     #[cfg(feature = "jobs")]
     pub const fn jobs(mut self, kinds: &'static [jobs::JobKind<S>]) -> Self {
         self.0.kinds = kinds;
@@ -176,7 +177,7 @@ impl<C, S> ServiceBuilder<C, S> {
         self
     }
 
-    /// The service.
+    /// Completes the service.
     pub const fn build(mut self) -> Service<C, S> {
         let schema = Schema::new();
         #[cfg(feature = "jobs")]

@@ -8,7 +8,7 @@ use telemetry::LogSettings;
 
 use crate::rules;
 
-/// The settings that every service has. A service puts its own sections beside them.
+/// The settings that every service has. A service adds its own sections beside them.
 #[derive(Clone, Debug, settings::Settings)]
 #[settings(check = rules::check)]
 pub struct Settings {
@@ -39,7 +39,7 @@ pub struct Settings {
     #[cfg(feature = "cache")]
     #[setting(section)]
     pub cache: cache::CacheSettings,
-    /// Quotas.
+    /// Request quotas.
     #[setting(section)]
     pub rate_limit: RateLimitSettings,
     /// Idempotency keys.
@@ -48,10 +48,10 @@ pub struct Settings {
     /// Bearer tokens.
     #[setting(section)]
     pub auth: auth::Settings,
-    /// What readiness depends on.
+    /// The dependencies that readiness requires.
     #[setting(section)]
     pub readiness: ReadinessSettings,
-    /// The way out after SIGTERM.
+    /// Graceful shutdown.
     #[setting(section)]
     pub shutdown: ShutdownSettings,
     /// Logs.
@@ -60,12 +60,12 @@ pub struct Settings {
     /// Traces.
     #[setting(section)]
     pub telemetry: telemetry::Settings,
-    /// Faults for drills.
+    /// Fault injection.
     #[setting(section)]
     pub faults: FaultSettings,
 }
 
-/// A service without sections of its own.
+/// For a service without its own sections.
 impl AsRef<Self> for Settings {
     fn as_ref(&self) -> &Self {
         self

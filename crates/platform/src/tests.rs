@@ -1,4 +1,4 @@
-//! The rules of a service's configuration, each broken once.
+//! Each rule of a service's configuration, violated once.
 
 use management::Requirement;
 use outcome::Catalogue;
@@ -19,16 +19,16 @@ fn load_with(variables: &[(&str, &str)]) -> Loaded<Settings> {
     load_from("[service]\nname = \"shop\"", "/nonexistent".as_ref(), all)
 }
 
-fn faulty_keys(variables: &[(&str, &str)]) -> Vec<String> {
+fn invalid_keys(variables: &[(&str, &str)]) -> Vec<String> {
     load_with(variables)
         .errors
         .into_iter()
-        .map(|fault| fault.key)
+        .map(|error| error.key)
         .collect()
 }
 
 #[test]
-fn the_defaults_are_valid_and_default_toml_is_a_layer() {
+fn the_defaults_are_valid_and_default_toml_overrides_them() {
     let loaded = load_with(&[]);
     assert_eq!(loaded.errors, []);
     assert_eq!(loaded.settings.service.name, "shop");
@@ -36,7 +36,7 @@ fn the_defaults_are_valid_and_default_toml_is_a_layer() {
 }
 
 #[test]
-fn the_environment_wins_over_the_files() {
+fn environment_variables_override_the_files() {
     let loaded = load_with(&[
         ("APP__SERVICE__NAME", "other"),
         ("APP__READINESS__REQUIRE", "postgres, redis"),
@@ -49,7 +49,7 @@ fn the_environment_wins_over_the_files() {
 }
 
 #[test]
-fn all_faults_are_listed_at_once_each_with_its_key() {
+fn all_errors_are_listed_in_one_run_each_with_its_key() {
     let variables = [
         ("APP__HTTP__PORT", "80800"),
         ("APP__HTTP__DEADLINE", "fast"),
@@ -58,7 +58,7 @@ fn all_faults_are_listed_at_once_each_with_its_key() {
         ("APP__LOG__FORMAT", "xml"),
     ];
     assert_eq!(
-        faulty_keys(&variables),
+        invalid_keys(&variables),
         [
             "http.port",
             "http.deadline",
@@ -70,7 +70,7 @@ fn all_faults_are_listed_at_once_each_with_its_key() {
 }
 
 #[test]
-fn rules_between_keys_are_checked_together() {
+fn ranges_and_rules_between_keys_are_checked_in_one_run() {
     let variables = [
         ("APP__SERVICE__NAME", "Shop!"),
         ("APP__DATABASE__URL", "mysql://localhost"),
@@ -78,37 +78,40 @@ fn rules_between_keys_are_checked_together() {
         ("APP__DATABASE__POOL_SIZE", "0"),
         ("APP__HTTP__CLIENT_TIMEOUT", "1s"),
         ("APP__HTTP__DEADLINE", "1s"),
-        ("APP__SHUTDOWN__GRACE", "20s"),
-        ("APP__RETRY__BUDGET", "1.5"),
+        ("APP__SHUTDOWN__GRACE_PERIOD", "20s"),
+        ("APP__RETRY__BUDGET_RATIO", "1.5"),
         ("APP__TELEMETRY__SAMPLE_RATIO", "-0.1"),
     ];
     // Ranges first, in the order of the keys; then the rules of each section, and those between them.
     let expected = [
         "database.pool_size",
-        "retry.budget",
+        "retry.budget_ratio",
         "telemetry.sample_ratio",
         "service.name",
         "http.client_timeout",
         "database.url",
         "redis.url",
-        "shutdown.grace",
+        "shutdown.grace_period",
         "http.deadline",
         "http.deadline",
     ];
-    assert_eq!(faulty_keys(&variables), expected);
+    assert_eq!(invalid_keys(&variables), expected);
 }
 
 #[test]
-fn the_development_secret_is_refused_elsewhere_and_no_message_repeats_a_secret() {
+fn development_settings_are_rejected_in_production_and_no_message_contains_a_secret() {
     let loaded = load_with(&[("APP__SERVICE__ENVIRONMENT", "production")]);
     assert_eq!(loaded.errors[0].key, "auth.secret");
-    let drill = [
+    let fault_injection = [
         ("APP__SERVICE__ENVIRONMENT", "production"),
         ("APP__FAULTS__ENABLED", "true"),
     ];
-    assert_eq!(faulty_keys(&drill), ["auth.secret", "faults.enabled"]);
+    assert_eq!(invalid_keys(&fault_injection), ["auth.secret", "faults.enabled"]);
     for fault in [r#"{"kind": "crash"}"#, r#"{"kind": "flu"}"#] {
-        assert_eq!(faulty_keys(&[("APP__FAULTS__START", fault)]), ["faults.start"]);
+        assert_eq!(
+            invalid_keys(&[("APP__FAULTS__AT_STARTUP", fault)]),
+            ["faults.at_startup"]
+        );
     }
     let message = load_with(&[("APP__AUTH__SECRET", "hunter2")])
         .valid()
@@ -121,7 +124,7 @@ fn the_development_secret_is_refused_elsewhere_and_no_message_repeats_a_secret()
 }
 
 #[test]
-fn a_service_with_redis_needs_its_address() {
+fn a_service_with_redis_needs_its_url() {
     static SERVICE: Service<Settings, ()> = Service::builder(
         "0.1.0",
         Catalogue::new(&[outcome::common::ALL]),
@@ -139,9 +142,9 @@ fn a_service_with_redis_needs_its_address() {
 }
 
 #[test]
-fn a_public_key_that_is_none_is_a_fault() {
+fn a_malformed_public_key_is_an_error() {
     assert_eq!(
-        faulty_keys(&[
+        invalid_keys(&[
             ("APP__AUTH__ALGORITHM", "ES256"),
             ("APP__AUTH__PUBLIC_KEY", "nonsense")
         ]),
@@ -150,23 +153,23 @@ fn a_public_key_that_is_none_is_a_fault() {
 }
 
 #[test]
-fn limits_that_postgres_or_redis_would_take_for_something_else_are_faults() {
+fn limits_that_postgres_or_redis_would_misinterpret_are_errors() {
     let variables = [
         ("APP__JOBS__STATEMENT_TIMEOUT", "0s"),
-        ("APP__CACHE__FRESH", "0s"),
-        ("APP__CACHE__STALE", "0s"),
-        ("APP__CACHE__LAST_KNOWN", "0s"),
+        ("APP__CACHE__FRESH_TTL", "0s"),
+        ("APP__CACHE__MAX_STALE", "0s"),
+        ("APP__CACHE__FALLBACK_TTL", "0s"),
         ("APP__DATABASE__IDLE_IN_TRANSACTION_TIMEOUT", "30days"),
     ];
     assert_eq!(
-        faulty_keys(&variables),
+        invalid_keys(&variables),
         [
             "database.idle_in_transaction_timeout",
             "jobs.statement_timeout",
-            "cache.stale",
-            "cache.last_known",
+            "cache.max_stale",
+            "cache.fallback_ttl",
         ]
     );
     let endpoint = [("APP__TELEMETRY__ENDPOINT", "https://gate.example/?key=1")];
-    assert_eq!(faulty_keys(&endpoint), ["telemetry.endpoint"]);
+    assert_eq!(invalid_keys(&endpoint), ["telemetry.endpoint"]);
 }

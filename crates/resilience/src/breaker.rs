@@ -11,51 +11,51 @@ use tokio::time::Instant;
 
 use crate::window::Window;
 
-/// Replicas that opened together must not probe together: each opening draws its own time within this share.
+/// The jitter of the open duration, as a fraction: replicas whose breakers opened together must not probe together.
 const OPEN_JITTER: f64 = 0.2;
 
 /// What opens a breaker.
 #[derive(Clone, Copy, Debug)]
-pub enum Trip {
-    /// So many failures in a row.
-    Consecutive(usize),
-    /// A share of recent calls.
-    Share {
-        /// From 0 to 1.
-        failures: f32,
-        /// Among at least so many calls.
-        of_at_least: usize,
-        /// In this time.
-        within: Duration,
+pub enum TripPolicy {
+    /// This number of failures in a row.
+    ConsecutiveFailures(usize),
+    /// A fraction of recent calls.
+    FailureRate {
+        /// The fraction of failed calls, 0.0 to 1.0.
+        threshold: f32,
+        /// The number of calls below which the fraction is ignored.
+        min_calls: usize,
+        /// The period over which calls are counted.
+        window: Duration,
     },
 }
 
 /// When the breaker opens and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct BreakerSettings {
-    /// What opens it.
-    pub trip: Trip,
-    /// Then calls are refused for this long, give or take a fifth, before one probe is let through.
-    pub open_for: Duration,
+    /// What opens the breaker.
+    pub trip: TripPolicy,
+    /// How long calls are refused before one probe is let through, with a jitter of ±20 %.
+    pub open_duration: Duration,
 }
 
-/// The state for a gauge.
+/// The state of a breaker, for a gauge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
     /// Calls go through.
     Closed,
-    /// One probe is in flight or awaited.
+    /// A probe is in flight, or the next call is one.
     HalfOpen,
     /// Calls are refused.
     Open,
 }
 
-/// Why a call through the breaker gave no result.
+/// Why a call through a breaker failed.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Broken<E> {
-    /// Refused without a try.
+pub enum BreakerError<E> {
+    /// The breaker refused the call without an attempt.
     Open,
-    /// Tried, and failed.
+    /// The call itself failed.
     Failed(E),
 }
 
@@ -70,12 +70,12 @@ enum Mode {
 enum Record {
     Consecutive {
         failures: usize,
-        allowed: usize,
+        limit: usize,
     },
-    Share {
+    FailureRate {
         window: Window,
-        failures: f32,
-        of_at_least: usize,
+        threshold: f32,
+        min_calls: usize,
     },
 }
 
@@ -83,14 +83,14 @@ enum Record {
 struct Inner {
     mode: Mode,
     record: Record,
-    open_for: Duration,
-    /// How often it has opened.
+    open_duration: Duration,
+    /// How many times the breaker has opened.
     openings: u64,
 }
 
-/// A breaker around calls that return a `Result`; every `Err` counts as a failure. Clones share its state.
+/// A circuit breaker around calls that return a `Result`; every `Err` counts as a failure. Clones share the state.
 ///
-/// Timeouts belong *inside* the call: one that is dropped from outside is not counted.
+/// Timeouts belong *inside* the call: a call that is dropped from outside is not counted.
 #[derive(Clone, Debug)]
 pub struct Breaker(Arc<Mutex<Inner>>);
 
@@ -98,21 +98,21 @@ impl Breaker {
     /// A closed breaker.
     pub fn new(settings: BreakerSettings) -> Self {
         let record = match settings.trip {
-            Trip::Consecutive(allowed) => Record::Consecutive { failures: 0, allowed },
-            Trip::Share {
-                failures,
-                of_at_least,
-                within,
-            } => Record::Share {
-                window: Window::new(within),
-                failures,
-                of_at_least,
+            TripPolicy::ConsecutiveFailures(limit) => Record::Consecutive { failures: 0, limit },
+            TripPolicy::FailureRate {
+                threshold,
+                min_calls,
+                window,
+            } => Record::FailureRate {
+                window: Window::new(window),
+                threshold,
+                min_calls,
             },
         };
         Self(Arc::new(Mutex::new(Inner {
             mode: Mode::Closed,
             record,
-            open_for: settings.open_for,
+            open_duration: settings.open_duration,
             openings: 0,
         })))
     }
@@ -120,17 +120,17 @@ impl Breaker {
     /// Runs `call` unless the breaker is open.
     ///
     /// # Errors
-    /// [`Broken::Open`] when it was not tried, [`Broken::Failed`] with the call's own error.
-    pub async fn call<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, Broken<E>> {
+    /// [`BreakerError::Open`] if `call` was not attempted, [`BreakerError::Failed`] with the error of `call`.
+    pub async fn call<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, BreakerError<E>> {
         let Some(admitted) = self.admit() else {
-            return Err(Broken::Open);
+            return Err(BreakerError::Open);
         };
         let result = call.await;
-        admitted.ended(result.is_err());
-        result.map_err(Broken::Failed)
+        admitted.finish(result.is_err());
+        result.map_err(BreakerError::Failed)
     }
 
-    /// The state right now.
+    /// The current state.
     pub fn state(&self) -> BreakerState {
         match self.inner().mode {
             Mode::Closed => BreakerState::Closed,
@@ -165,7 +165,7 @@ impl Breaker {
 impl Inner {
     fn open(&mut self) {
         let jitter = 1.0 + OPEN_JITTER * (2.0 * fastrand::f64() - 1.0);
-        let until = Instant::now() + self.open_for.mul_f64(jitter);
+        let until = Instant::now() + self.open_duration.mul_f64(jitter);
         self.mode = Mode::Open { until };
         self.openings += 1;
     }
@@ -174,39 +174,39 @@ impl Inner {
         self.mode = Mode::Closed;
         match &mut self.record {
             Record::Consecutive { failures, .. } => *failures = 0,
-            Record::Share { window, .. } => window.clear(),
+            Record::FailureRate { window, .. } => window.clear(),
         }
     }
 
-    /// Counts a call; returns whether there were too many failures.
+    /// Counts a call; returns whether the breaker must open.
     fn count(&mut self, failed: bool) -> bool {
         match &mut self.record {
-            Record::Consecutive { failures, allowed } => {
+            Record::Consecutive { failures, limit } => {
                 *failures = if failed { *failures + 1 } else { 0 };
-                *failures >= *allowed
+                *failures >= *limit
             }
-            Record::Share {
+            Record::FailureRate {
                 window,
-                failures,
-                of_at_least,
+                threshold,
+                min_calls,
             } => {
                 let counted = window.count(failed, Instant::now());
-                counted.calls >= *of_at_least && counted.share() >= *failures
+                counted.calls >= *min_calls && counted.failure_rate() >= *threshold
             }
         }
     }
 }
 
-/// A call that was let through. A call that is dropped before its end does not count, and another probe may follow.
+/// A call that was let through. If dropped before it ends, the call is not counted, and a probe makes way for another.
 struct Admitted<'b> {
     breaker: &'b Breaker,
     probe: bool,
-    /// How often the breaker had opened by then.
+    /// How many times the breaker had opened when the call was admitted.
     openings: u64,
 }
 
 impl Admitted<'_> {
-    fn ended(mut self, failed: bool) {
+    fn finish(mut self, failed: bool) {
         let mut inner = self.breaker.inner();
         if std::mem::take(&mut self.probe) {
             if failed {
@@ -215,7 +215,7 @@ impl Admitted<'_> {
                 inner.close();
             }
         } else if inner.openings == self.openings && inner.count(failed) {
-            // A call that was admitted before the breaker opened says nothing of the time after.
+            // A call that was admitted before the breaker opened says nothing about the time after it.
             inner.open();
         }
     }
@@ -230,43 +230,44 @@ impl Drop for Admitted<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test ends with its tasks")]
 mod tests {
     use super::*;
 
-    const OPEN_FOR: Duration = Duration::from_secs(5);
+    const OPEN_DURATION: Duration = Duration::from_secs(5);
     const LONGEST_OPEN: Duration = Duration::from_secs(6);
 
-    fn breaker(trip: Trip) -> Breaker {
+    fn breaker(trip: TripPolicy) -> Breaker {
         Breaker::new(BreakerSettings {
             trip,
-            open_for: OPEN_FOR,
+            open_duration: OPEN_DURATION,
         })
     }
 
-    async fn call(breaker: &Breaker, result: Result<(), ()>) -> Result<(), Broken<()>> {
+    async fn call(breaker: &Breaker, result: Result<(), ()>) -> Result<(), BreakerError<()>> {
         breaker.call(async move { result }).await
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_opens_after_failures_in_a_row_and_one_probe_closes_it() {
-        let breaker = breaker(Trip::Consecutive(5));
+    async fn opens_after_consecutive_failures_and_closes_after_one_probe() {
+        let breaker = breaker(TripPolicy::ConsecutiveFailures(5));
         for _ in 0..4 {
-            assert_eq!(call(&breaker, Err(())).await, Err(Broken::Failed(())));
+            assert_eq!(call(&breaker, Err(())).await, Err(BreakerError::Failed(())));
         }
         assert_eq!(call(&breaker, Ok(())).await, Ok(()));
         for _ in 0..5 {
-            assert_eq!(call(&breaker, Err(())).await, Err(Broken::Failed(())));
+            assert_eq!(call(&breaker, Err(())).await, Err(BreakerError::Failed(())));
         }
         assert_eq!(breaker.state(), BreakerState::Open);
         tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(call(&breaker, Ok(())).await, Err(Broken::Open));
+        assert_eq!(call(&breaker, Ok(())).await, Err(BreakerError::Open));
         tokio::time::advance(LONGEST_OPEN).await;
 
         let probe = breaker.call(async {
             assert_eq!(breaker.state(), BreakerState::HalfOpen);
             assert_eq!(
                 call(&breaker, Ok(())).await,
-                Err(Broken::Open),
+                Err(BreakerError::Open),
                 "one probe at a time"
             );
             Ok::<_, ()>(())
@@ -275,41 +276,45 @@ mod tests {
         assert_eq!(breaker.state(), BreakerState::Closed);
         assert_eq!(
             call(&breaker, Err(())).await,
-            Err(Broken::Failed(())),
-            "it counts from the start"
+            Err(BreakerError::Failed(())),
+            "the count starts over"
         );
         assert_eq!(breaker.state(), BreakerState::Closed);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_probe_that_fails_opens_it_and_one_that_is_dropped_lets_another_through() {
-        let breaker = breaker(Trip::Consecutive(1));
+    async fn a_failed_probe_reopens_and_a_dropped_probe_allows_another() {
+        let breaker = breaker(TripPolicy::ConsecutiveFailures(1));
         call(&breaker, Err(())).await.expect_err("it fails");
         tokio::time::advance(LONGEST_OPEN).await;
-        assert_eq!(call(&breaker, Err(())).await, Err(Broken::Failed(())), "a probe");
+        assert_eq!(
+            call(&breaker, Err(())).await,
+            Err(BreakerError::Failed(())),
+            "a probe"
+        );
         assert_eq!(
             call(&breaker, Ok(())).await,
-            Err(Broken::Open),
-            "open for as long again"
+            Err(BreakerError::Open),
+            "open for the full duration again"
         );
         tokio::time::advance(LONGEST_OPEN).await;
-        let endless = breaker.call(std::future::pending::<Result<(), ()>>());
-        let dropped = tokio::time::timeout(Duration::from_secs(1), endless).await;
+        let hanging = breaker.call(std::future::pending::<Result<(), ()>>());
+        let dropped = tokio::time::timeout(Duration::from_secs(1), hanging).await;
         dropped.expect_err("it never ends");
         assert_eq!(call(&breaker, Ok(())).await, Ok(()));
         assert_eq!(breaker.state(), BreakerState::Closed);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn half_of_ten_calls_open_it_and_nine_do_not() {
-        let breaker = breaker(Trip::Share {
-            failures: 0.5,
-            of_at_least: 10,
-            within: Duration::from_secs(30),
+    async fn opens_at_the_failure_rate_but_only_from_min_calls() {
+        let breaker = breaker(TripPolicy::FailureRate {
+            threshold: 0.5,
+            min_calls: 10,
+            window: Duration::from_secs(30),
         });
         for call_number in 0..9 {
             let result = if call_number % 2 == 0 { Err(()) } else { Ok(()) };
-            assert_ne!(call(&breaker, result).await, Err(Broken::Open));
+            assert_ne!(call(&breaker, result).await, Err(BreakerError::Open));
         }
         assert_eq!(breaker.state(), BreakerState::Closed);
         assert_eq!(call(&breaker, Ok(())).await, Ok(()));
@@ -317,19 +322,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_from_before_it_opened_counts_neither_while_it_is_open_nor_afterwards() {
-        let breaker = breaker(Trip::Consecutive(1));
-        let late = |after: Duration| {
+    async fn calls_admitted_before_opening_are_not_counted_after_it() {
+        let breaker = breaker(TripPolicy::ConsecutiveFailures(1));
+        let fail_after = |delay: Duration| {
             let breaker = breaker.clone();
             tokio::spawn(async move {
                 let failing = async {
-                    tokio::time::sleep(after).await;
+                    tokio::time::sleep(delay).await;
                     Err::<(), _>(())
                 };
                 breaker.call(failing).await
             })
         };
-        let (while_open, afterwards) = (late(OPEN_FOR / 5), late(LONGEST_OPEN * 2));
+        let (while_open, afterwards) = (fail_after(OPEN_DURATION / 5), fail_after(LONGEST_OPEN * 2));
         tokio::task::yield_now().await;
         call(&breaker, Err(())).await.expect_err("it opens");
         while_open.await.expect("it ends").expect_err("it fails");
@@ -341,11 +346,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_share_is_counted_anew_after_it_was_open() {
-        let breaker = breaker(Trip::Share {
-            failures: 0.5,
-            of_at_least: 2,
-            within: Duration::from_secs(3600),
+    async fn the_failure_rate_starts_over_after_closing() {
+        let breaker = breaker(TripPolicy::FailureRate {
+            threshold: 0.5,
+            min_calls: 2,
+            window: Duration::from_hours(1),
         });
         for _ in 0..2 {
             call(&breaker, Err(())).await.expect_err("it fails");
@@ -359,26 +364,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn breakers_that_opened_together_do_not_probe_together() {
-        let mut states = Vec::new();
+        let mut breakers = Vec::new();
         for _ in 0..100 {
-            let breaker = breaker(Trip::Consecutive(1));
+            let breaker = breaker(TripPolicy::ConsecutiveFailures(1));
             call(&breaker, Err(())).await.expect_err("it opens");
-            states.push(breaker);
+            breakers.push(breaker);
         }
-        tokio::time::advance(OPEN_FOR).await;
+        tokio::time::advance(OPEN_DURATION).await;
         let mut probes = 0;
-        for breaker in &states {
+        for breaker in &breakers {
             probes += usize::from(call(breaker, Ok(())).await.is_ok());
         }
         assert!((1..100).contains(&probes), "{probes} of 100");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_older_than_the_window_does_not_count() {
-        let breaker = breaker(Trip::Share {
-            failures: 0.5,
-            of_at_least: 4,
-            within: Duration::from_secs(30),
+    async fn calls_older_than_the_window_are_not_counted() {
+        let breaker = breaker(TripPolicy::FailureRate {
+            threshold: 0.5,
+            min_calls: 4,
+            window: Duration::from_secs(30),
         });
         for _ in 0..3 {
             call(&breaker, Err(())).await.expect_err("it fails");
@@ -390,6 +395,6 @@ mod tests {
             call(&breaker, Err(())).await.expect_err("it fails");
             tokio::time::advance(Duration::from_secs(5)).await;
         }
-        assert_eq!(breaker.state(), BreakerState::Open, "four in it");
+        assert_eq!(breaker.state(), BreakerState::Open, "four calls in the window");
     }
 }

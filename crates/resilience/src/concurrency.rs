@@ -1,23 +1,23 @@
-//! A bound on how much runs at once.
+//! A limit on concurrency.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bounds how much runs at once and refuses the excess at once, without a queue:
-/// under overload a queue only makes every answer late.
+/// Limits how many operations run at the same time and refuses the excess immediately, without a queue: under overload,
+/// a queue only delays every response.
 #[derive(Clone, Debug)]
 pub struct ConcurrencyLimit {
     semaphore: Arc<Semaphore>,
     limit: usize,
 }
 
-/// A place inside the limit; given back on drop.
+/// A permit to run one operation; released on drop.
 #[derive(Debug)]
-pub struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub struct Permit(#[expect(dead_code, reason = "releases the permit on drop")] OwnedSemaphorePermit);
 
 impl ConcurrencyLimit {
-    /// At most `limit` at once.
+    /// A limit of `limit` permits.
     pub fn new(limit: usize) -> Self {
         Self {
             semaphore: Arc::new(Semaphore::new(limit)),
@@ -25,12 +25,12 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// A place, or nothing when all are taken.
-    pub fn try_enter(&self) -> Option<Permit> {
+    /// A permit, or `None` if all are in use.
+    pub fn try_acquire(&self) -> Option<Permit> {
         self.semaphore.clone().try_acquire_owned().ok().map(Permit)
     }
 
-    /// How many places are taken.
+    /// The number of permits in use.
     pub fn in_flight(&self) -> usize {
         self.limit - self.semaphore.available_permits()
     }
@@ -41,12 +41,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_excess_is_refused_until_a_place_is_given_back() {
+    fn the_excess_is_refused_until_a_permit_is_released() {
         let limit = ConcurrencyLimit::new(1);
-        let place = limit.try_enter().expect("the first place is free");
+        let permit = limit.try_acquire().expect("the first permit is free");
         assert_eq!(limit.in_flight(), 1);
-        assert!(limit.try_enter().is_none());
-        drop(place);
-        assert!(limit.try_enter().is_some());
+        assert!(limit.try_acquire().is_none());
+        drop(permit);
+        assert!(limit.try_acquire().is_some());
     }
 }

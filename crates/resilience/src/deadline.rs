@@ -1,14 +1,14 @@
-//! The moment by which an answer is due.
+//! The moment by which a response is due.
 
 use std::{fmt, future::Future, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-/// The moment by which an answer is due. Everything a request does spends what remains of it.
+/// The moment by which a response is due. All work for a request shares the remaining time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
-/// The deadline passed first.
+/// The error of work that the deadline cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeadlineExceeded;
 
@@ -21,28 +21,31 @@ impl fmt::Display for DeadlineExceeded {
 impl std::error::Error for DeadlineExceeded {}
 
 impl Deadline {
-    /// The moment `budget` from now.
+    /// A deadline `budget` from now.
     pub fn after(budget: Duration) -> Self {
         Self(Instant::now() + budget)
     }
 
-    /// The moment itself.
+    /// The deadline as an `Instant`.
     pub fn instant(self) -> Instant {
         self.0
     }
 
-    /// How much is left; zero once it has passed.
+    /// The remaining time; zero once the deadline has passed.
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// The earlier of this and `limit` from now.
-    pub fn at_most(self, limit: Duration) -> Self {
+    /// The earlier of this deadline and one `limit` from now.
+    pub fn capped_at(self, limit: Duration) -> Self {
         self.min(Self::after(limit))
     }
 
-    /// Runs `future` until the deadline and drops it there.
-    pub async fn bound<F: Future>(self, future: F) -> Result<F::Output, DeadlineExceeded> {
+    /// Runs `future`, which is dropped at the deadline.
+    ///
+    /// # Errors
+    /// [`DeadlineExceeded`] if the deadline passed first.
+    pub async fn timeout<F: Future>(self, future: F) -> Result<F::Output, DeadlineExceeded> {
         timeout_at(self.0, future).await.map_err(|_| DeadlineExceeded)
     }
 }
@@ -55,7 +58,7 @@ mod tests {
     async fn a_future_is_dropped_at_the_deadline() {
         let deadline = Deadline::after(Duration::from_secs(1));
         assert_eq!(
-            deadline.bound(std::future::pending::<()>()).await,
+            deadline.timeout(std::future::pending::<()>()).await,
             Err(DeadlineExceeded)
         );
         assert_eq!(deadline.remaining(), Duration::ZERO);
@@ -65,11 +68,11 @@ mod tests {
     async fn the_earlier_limit_wins() {
         let deadline = Deadline::after(Duration::from_secs(3));
         assert_eq!(
-            deadline.at_most(Duration::from_secs(1)).remaining(),
+            deadline.capped_at(Duration::from_secs(1)).remaining(),
             Duration::from_secs(1)
         );
         assert_eq!(
-            deadline.at_most(Duration::from_secs(9)).remaining(),
+            deadline.capped_at(Duration::from_secs(9)).remaining(),
             Duration::from_secs(3)
         );
     }

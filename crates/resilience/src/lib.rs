@@ -1,5 +1,5 @@
-//! Ways to stay up when something else is not: deadline, retry with a budget, breaker,
-//! concurrency and rate limits, single flight. No web framework, no particular dependency.
+//! Resilience patterns: deadline, retry with a budget, circuit breaker, concurrency and rate limits, single flight.
+//! They are independent of any web framework and of any particular dependency.
 
 mod breaker;
 mod concurrency;
@@ -9,7 +9,7 @@ mod retry;
 mod single_flight;
 mod window;
 
-pub use breaker::{Breaker, BreakerSettings, BreakerState, Broken, Trip};
+pub use breaker::{Breaker, BreakerError, BreakerSettings, BreakerState, TripPolicy};
 pub use concurrency::{ConcurrencyLimit, Permit};
 pub use deadline::{Deadline, DeadlineExceeded};
 pub use rate_limit::{Quota, RateLimit};

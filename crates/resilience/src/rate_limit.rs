@@ -1,4 +1,4 @@
-//! A rate limit by key: the generic cell rate algorithm.
+//! A rate limit per key: the generic cell rate algorithm (GCRA).
 
 use std::{
     num::NonZeroU32,
@@ -13,7 +13,7 @@ use governor::{
     state::keyed::DefaultKeyedStateStore,
 };
 
-/// Keys at rest are forgotten this often.
+/// The interval at which idle keys are removed.
 const SWEEP_EVERY_SECONDS: u64 = 1;
 
 type Keyed = RateLimiter<String, DefaultKeyedStateStore<String>, DefaultClock, StateInformationMiddleware>;
@@ -22,15 +22,15 @@ type Keyed = RateLimiter<String, DefaultKeyedStateStore<String>, DefaultClock, S
 /// (draft-ietf-httpapi-ratelimit-headers).
 #[derive(Clone, Copy, Debug)]
 pub struct Quota {
-    /// Requests allowed at the same time.
+    /// The number of requests allowed in one burst.
     pub burst: u32,
-    /// Time in which the whole burst is earned back.
+    /// The time in which an exhausted burst is replenished.
     pub window: Duration,
-    /// Requests left right now.
+    /// The number of requests left.
     pub remaining: u32,
-    /// Time until all are back.
+    /// The time until the whole burst is available again.
     pub reset: Duration,
-    /// Time to wait where the request exceeds the quota.
+    /// The time to wait, if the request exceeds the quota.
     pub wait: Option<Duration>,
 }
 
@@ -45,7 +45,7 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// `per_second` on average and `burst` at the same time, at least 1 each.
+    /// A limit of `per_second` requests on average and `burst` in one burst; zero counts as 1.
     pub fn new(per_second: u32, burst: u32) -> Self {
         let at_least_one = |value| NonZeroU32::new(value).unwrap_or(NonZeroU32::MIN);
         let (per_second, burst) = (at_least_one(per_second), at_least_one(burst));
@@ -60,7 +60,7 @@ impl RateLimit {
         }
     }
 
-    /// Forgets the keys whose whole quota is back; one call in a second pays for it.
+    /// Removes the keys whose whole burst is available again; at most one call per second does it.
     fn sweep(&self) {
         let now = self.started.elapsed().as_secs();
         let last = self.swept.load(Ordering::Relaxed);
@@ -75,7 +75,7 @@ impl RateLimit {
         }
     }
 
-    /// Charges one to a key.
+    /// Charges one request to `key`.
     pub fn charge(&self, key: String) -> Quota {
         self.sweep();
         let (remaining, wait) = match self.governor.check_key(&key) {

@@ -1,4 +1,4 @@
-//! Trying again: only what is safe, only what may pass, and never so much that it makes things worse.
+//! Retries of transient errors, limited by attempts, a deadline and a budget.
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
@@ -7,43 +7,43 @@ use tower::retry::budget::{Budget, TpsBudget};
 
 use crate::Deadline;
 
-/// How long a success keeps paying for retries.
+/// How long a success counts toward the budget.
 const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 
-/// Full-jitter exponential backoff inside a deadline, paid from a budget.
+/// Retries with full-jitter exponential backoff, within a deadline and a retry budget.
 ///
-/// The budget grows by a share of successes plus a small rate, so at total failure the load on
-/// the dependency hardly rises. Clones share it.
+/// The budget grows by a fraction of successes plus a small constant rate, so that in a total outage retries hardly
+/// add to the load on the dependency. Clones share the budget.
 #[derive(Clone)]
 pub struct RetryPolicy {
     attempts: u32,
-    first_backoff: Duration,
+    initial_backoff: Duration,
     budget: Arc<TpsBudget>,
 }
 
-/// What happened between two attempts.
+/// What happened after an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryEvent {
-    /// Another attempt follows, because of this.
+    /// A retry follows, for this reason.
     Retrying(&'static str),
-    /// Another attempt would have been right, but the budget is spent.
+    /// A retry could have helped, but the budget is exhausted.
     BudgetExhausted,
 }
 
-/// Why trying again may help, and how long to wait first at least.
+/// Why a retry can help, and the minimum wait before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transient {
-    /// The metric's word for it.
+    /// The reason, as a metric label.
     pub reason: &'static str,
-    /// As the other side asks, for example with `Retry-After`; the backoff comes on top.
-    pub not_before: Duration,
+    /// The wait that the other side asks for, for example with `Retry-After`; the backoff is added to it.
+    pub retry_after: Duration,
 }
 
 impl From<&'static str> for Transient {
     fn from(reason: &'static str) -> Self {
         Self {
             reason,
-            not_before: Duration::ZERO,
+            retry_after: Duration::ZERO,
         }
     }
 }
@@ -52,31 +52,34 @@ impl fmt::Debug for RetryPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryPolicy")
             .field("attempts", &self.attempts)
-            .field("first_backoff", &self.first_backoff)
+            .field("initial_backoff", &self.initial_backoff)
             .finish_non_exhaustive()
     }
 }
 
 impl RetryPolicy {
-    /// At most `attempts` in all. The wait before attempt n+1 is random between zero and
-    /// `first_backoff` · 2ⁿ⁻¹. Retries are at most `share` of successes plus one per second,
-    /// over ten seconds.
-    pub fn new(attempts: u32, first_backoff: Duration, share: f32) -> Self {
-        let budget = Arc::new(TpsBudget::new(BUDGET_WINDOW, 1, share));
+    /// A policy of at most `attempts` attempts, including the first. The wait before attempt n+1 is random between zero
+    /// and `initial_backoff` · 2ⁿ⁻¹. Over ten seconds, retries are at most the fraction `budget_ratio` of successes,
+    /// plus one per second.
+    pub fn new(attempts: u32, initial_backoff: Duration, budget_ratio: f32) -> Self {
+        let budget = Arc::new(TpsBudget::new(BUDGET_WINDOW, 1, budget_ratio));
         Self {
             attempts,
-            first_backoff,
+            initial_backoff,
             budget,
         }
     }
 
-    /// The longest that all waits of one call can take together.
-    pub fn longest_backoff(attempts: u32, first_backoff: Duration) -> Duration {
-        first_backoff * (2u32.pow(attempts.saturating_sub(1)) - 1)
+    /// The longest total backoff of one call.
+    pub fn longest_backoff(attempts: u32, initial_backoff: Duration) -> Duration {
+        initial_backoff * (2u32.pow(attempts.saturating_sub(1)) - 1)
     }
 
-    /// Calls `attempt` until it succeeds, fails for good, or nothing is left of attempts, time or budget;
-    /// returns the last result. `transient` names the reason of an error that may pass.
+    /// Calls `attempt` until it succeeds, fails permanently, or attempts, time or budget are exhausted; returns the
+    /// last result. `transient` returns the reason to retry after an error, or `None` if the error is permanent.
+    ///
+    /// # Errors
+    /// The error of the last attempt.
     pub async fn run<T, E, F, R>(
         &self,
         deadline: Deadline,
@@ -88,7 +91,7 @@ impl RetryPolicy {
         F: Future<Output = Result<T, E>>,
         R: Into<Transient>,
     {
-        let mut ceiling = self.first_backoff;
+        let mut ceiling = self.initial_backoff;
         for left in (0..self.attempts).rev() {
             let error = match attempt().await {
                 Ok(value) => {
@@ -100,8 +103,8 @@ impl RetryPolicy {
             let Some(transient) = transient(&error) else {
                 return Err(error);
             };
-            let Transient { reason, not_before } = transient.into();
-            let backoff = not_before + ceiling.mul_f64(fastrand::f64());
+            let Transient { reason, retry_after } = transient.into();
+            let backoff = retry_after + ceiling.mul_f64(fastrand::f64());
             if left == 0 || deadline.remaining() <= backoff {
                 return Err(error);
             }
@@ -127,7 +130,7 @@ mod tests {
         RetryPolicy::new(3, Duration::from_millis(50), 0.1)
     }
 
-    fn soon() -> Deadline {
+    fn in_three_seconds() -> Deadline {
         Deadline::after(Duration::from_secs(3))
     }
 
@@ -149,13 +152,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_transient_fault_is_tried_three_times_and_a_final_one_once() {
-        assert_eq!(attempts_of(&policy(), soon(), true).await, 3);
-        assert_eq!(attempts_of(&policy(), soon(), false).await, 1);
+    async fn a_transient_error_gets_three_attempts_and_a_permanent_one_gets_one() {
+        assert_eq!(attempts_of(&policy(), in_three_seconds(), true).await, 3);
+        assert_eq!(attempts_of(&policy(), in_three_seconds(), false).await, 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_tried_past_the_deadline() {
+    async fn there_is_no_retry_past_the_deadline() {
         assert_eq!(
             attempts_of(&policy(), Deadline::after(Duration::ZERO), true).await,
             1
@@ -163,21 +166,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn at_total_failure_the_load_rises_by_at_most_a_tenth() {
+    async fn in_a_total_outage_the_load_rises_by_at_most_a_tenth() {
         let policy = policy();
         let mut attempts = 0;
         for _ in 0..1_000 {
-            attempts += attempts_of(&policy, soon(), true).await;
+            attempts += attempts_of(&policy, in_three_seconds(), true).await;
         }
         assert!(attempts <= 1_100, "{attempts} attempts for 1000 calls");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn success_after_a_retry_is_success_and_the_reason_is_told() {
+    async fn a_retry_can_succeed_and_its_reason_is_reported() {
         let (count, events) = (Cell::new(0), Cell::new(Vec::new()));
         let result: Result<u32, ()> = policy()
             .run(
-                soon(),
+                in_three_seconds(),
                 |()| Some("flaky"),
                 |event| events.set([events.take(), vec![event]].concat()),
                 || {

@@ -1,4 +1,4 @@
-//! One load for all who ask at the same time.
+//! One load for all concurrent callers.
 
 use std::{
     collections::HashMap,
@@ -14,13 +14,13 @@ use futures_util::{
 };
 use tokio::runtime::Handle;
 
-/// Under its key, each with a mark that tells it from the one that comes after it.
+/// The running loads by key, each with an identity that distinguishes it from a later load of the same key.
 type Flights<K, V> = HashMap<K, (Arc<()>, Shared<BoxFuture<'static, Option<V>>>)>;
 
-/// Lets one load serve everybody who asks for the same key while it runs.
+/// Lets one load serve all callers that ask for the same key while it runs.
 ///
-/// The load is a task of its own: it goes on when the one who started it hangs up, and each caller
-/// waits under its own deadline.
+/// The load is a separate task: it continues if the caller that started it is dropped, and each caller waits under its
+/// own deadline.
 pub struct SingleFlight<K, V> {
     flights: Arc<Mutex<Flights<K, V>>>,
     runtime: Handle,
@@ -37,7 +37,7 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Loads run on `runtime`.
+    /// A single flight whose loads run on `runtime`.
     pub fn new(runtime: Handle) -> Self {
         Self {
             flights: Arc::default(),
@@ -45,30 +45,29 @@ where
         }
     }
 
-    /// The result of the load for `key`: the running one, or the one that `load` starts.
+    /// The result of the load for `key`: the running one if there is one, otherwise `load`.
     ///
     /// # Panics
-    /// When the load panicked, in everybody who waited for it.
+    /// If the load panics, in every caller that waits for it.
     pub async fn run<F>(&self, key: K, load: impl FnOnce() -> F) -> V
     where
         F: Future<Output = V> + Send + 'static,
     {
         let flight = {
             let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
-            match flights.get(&key) {
-                Some((_, flight)) => flight.clone(),
-                None => {
-                    let mark = Arc::default();
-                    let flight = self.start(key.clone(), Arc::clone(&mark), load());
-                    flights.insert(key, (mark, flight.clone()));
-                    flight
-                }
+            if let Some((_, flight)) = flights.get(&key) {
+                flight.clone()
+            } else {
+                let identity = Arc::default();
+                let flight = self.start(key.clone(), Arc::clone(&identity), load());
+                flights.insert(key, (identity, flight.clone()));
+                flight
             }
         };
-        flight.await.expect("the load that this request joined panicked")
+        flight.await.expect("the load that this caller joined panicked")
     }
 
-    /// Lets the next caller for `key` start anew; those who wait for the running load still get its result.
+    /// Makes the next caller for `key` start a new load; callers that wait for the running one still get its result.
     pub fn forget(&self, key: &K) {
         self.flights
             .lock()
@@ -79,35 +78,35 @@ where
     fn start(
         &self,
         key: K,
-        mark: Arc<()>,
+        identity: Arc<()>,
         load: impl Future<Output = V> + Send + 'static,
     ) -> Shared<BoxFuture<'static, Option<V>>> {
-        let landing = Landing {
+        let guard = RemoveOnDrop {
             key,
-            mark,
+            identity,
             flights: self.flights.clone(),
         };
         let task = self.runtime.spawn(async move {
-            let _landing = landing;
+            let _guard = guard;
             load.await
         });
         task.map(Result::ok).boxed().shared()
     }
 }
 
-/// Removes the flight when its task ends, also by panic; not another one that has taken its place.
-struct Landing<K: Eq + Hash, V> {
+/// Removes the flight when its task ends, even by a panic, unless a later flight has replaced it.
+struct RemoveOnDrop<K: Eq + Hash, V> {
     key: K,
-    mark: Arc<()>,
+    identity: Arc<()>,
     flights: Arc<Mutex<Flights<K, V>>>,
 }
 
-impl<K: Eq + Hash, V> Drop for Landing<K, V> {
+impl<K: Eq + Hash, V> Drop for RemoveOnDrop<K, V> {
     fn drop(&mut self) {
         let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
         if flights
             .get(&self.key)
-            .is_some_and(|(mark, _)| Arc::ptr_eq(mark, &self.mark))
+            .is_some_and(|(identity, _)| Arc::ptr_eq(identity, &self.identity))
         {
             flights.remove(&self.key);
         }
@@ -123,7 +122,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_hundred_callers_share_one_load_and_the_next_starts_anew() {
+    async fn concurrent_callers_share_one_load_and_a_later_one_starts_another() {
         let flights = SingleFlight::new(Handle::current());
         let (loads, gate) = (Arc::new(AtomicU32::new(0)), Arc::new(Notify::new()));
         let load = || {
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_load_that_was_forgotten_does_not_take_the_next_one_along() {
+    async fn the_end_of_a_forgotten_load_does_not_remove_its_successor() {
         let flights = SingleFlight::new(Handle::current());
         let (first_gate, second_gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let waiting = |gate: &Arc<Notify>| {
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_load_goes_on_when_the_one_who_started_it_hangs_up() {
+    async fn a_load_continues_when_its_first_caller_is_dropped() {
         let flights = SingleFlight::new(Handle::current());
         let gate = Arc::new(Notify::new());
         let wait = gate.clone();

@@ -1,70 +1,70 @@
-//! A sliding window of calls and failures, in buckets: a count costs the same however many calls there were.
+//! A sliding window of calls and failures, in buckets: counting costs the same however many calls the window holds.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// With 30 of them a window of 30 s has buckets of a second.
-const BUCKETS: usize = 30;
+/// The number of buckets; those of a 30 s window are one second wide.
+const BUCKETS: u32 = 30;
 
-/// Calls, and those among them that failed.
+/// The number of calls, and how many of them failed.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counted {
+pub(crate) struct WindowCounts {
     pub(crate) calls: usize,
     pub(crate) failures: usize,
 }
 
-impl Counted {
-    /// The share of failures.
-    pub(crate) fn share(&self) -> f32 {
-        (self.failures as f64 / self.calls as f64) as f32
+impl WindowCounts {
+    /// The fraction of calls that failed, 0.0 to 1.0.
+    pub(crate) fn failure_rate(&self) -> f32 {
+        self.failures as f32 / self.calls as f32
     }
 }
 
-/// Counts over a window of time, give or take a bucket.
+/// Counts over a period, accurate to one bucket.
 #[derive(Debug)]
 pub(crate) struct Window {
-    buckets: Box<[Counted]>,
+    buckets: Box<[WindowCounts]>,
     width: Duration,
     began: Instant,
-    /// The number of the newest bucket since it began.
+    /// The number of the newest bucket, counted from `began`.
     newest: u128,
-    all: Counted,
+    total: WindowCounts,
 }
 
 impl Window {
     pub(crate) fn new(length: Duration) -> Self {
         Self {
-            buckets: vec![Counted::default(); BUCKETS].into(),
-            // A window of nothing would divide by nothing.
-            width: (length / BUCKETS as u32).max(Duration::from_nanos(1)),
+            buckets: vec![WindowCounts::default(); BUCKETS as usize].into(),
+            // A zero width would cause a division by zero.
+            width: (length / BUCKETS).max(Duration::from_nanos(1)),
             began: Instant::now(),
             newest: 0,
-            all: Counted::default(),
+            total: WindowCounts::default(),
         }
     }
 
-    /// Counts a call that ended now; returns what the window holds.
-    pub(crate) fn count(&mut self, failed: bool, now: Instant) -> Counted {
+    /// Counts a call that ended at `now`; returns the counts of the whole window.
+    pub(crate) fn count(&mut self, failed: bool, now: Instant) -> WindowCounts {
         let number = now.duration_since(self.began).as_nanos() / self.width.as_nanos();
-        // Each bucket is emptied at most once, however long nothing was counted.
-        for passed in 1..=(number.saturating_sub(self.newest)).min(BUCKETS as u128) {
-            let bucket = &mut self.buckets[((self.newest + passed) % BUCKETS as u128) as usize];
-            self.all.calls -= bucket.calls;
-            self.all.failures -= bucket.failures;
-            *bucket = Counted::default();
+        // Each bucket is cleared at most once, however long ago the last call was.
+        for passed in 1..=(number.saturating_sub(self.newest)).min(u128::from(BUCKETS)) {
+            let bucket = &mut self.buckets[((self.newest + passed) % u128::from(BUCKETS)) as usize];
+            self.total.calls -= bucket.calls;
+            self.total.failures -= bucket.failures;
+            *bucket = WindowCounts::default();
         }
         self.newest = self.newest.max(number);
-        let bucket = &mut self.buckets[(self.newest % BUCKETS as u128) as usize];
-        for counted in [bucket, &mut self.all] {
+        let bucket = &mut self.buckets[(self.newest % u128::from(BUCKETS)) as usize];
+        for counted in [bucket, &mut self.total] {
             counted.calls += 1;
             counted.failures += usize::from(failed);
         }
-        self.all
+        self.total
     }
 
     pub(crate) fn clear(&mut self) {
-        self.buckets.fill(Counted::default());
-        self.all = Counted::default();
+        self.buckets.fill(WindowCounts::default());
+        self.total = WindowCounts::default();
     }
 }

@@ -1,4 +1,4 @@
-//! What is known about the request that is being served.
+//! The context of the request that is being served.
 
 use std::{
     fmt::Display,
@@ -13,7 +13,7 @@ use resilience::{Deadline, Quota};
 use tokio::sync::Notify;
 use tracing::Span;
 
-/// Identity, time and accounts of one request. Clones are the same request.
+/// The identity, deadline and time accounting of one request. Clones share the request.
 #[derive(Clone, Debug)]
 pub struct RequestContext(Arc<Inner>);
 
@@ -35,7 +35,7 @@ struct Inner {
 }
 
 impl RequestContext {
-    /// A request that starts now and may take `time_allowed`.
+    /// The context of a request that starts now and may take `time_allowed`.
     pub fn new(request_id: String, trace_id: String, span: Span, time_allowed: Duration) -> Self {
         Self(Arc::new(Inner {
             request_id,
@@ -54,7 +54,7 @@ impl RequestContext {
         }))
     }
 
-    /// The id that caller, logs and other services know this request by.
+    /// The request id, as known to the client, the logs and other services.
     pub fn request_id(&self) -> &str {
         &self.0.request_id
     }
@@ -64,32 +64,32 @@ impl RequestContext {
         &self.0.trace_id
     }
 
-    /// The W3C `traceparent` of the request, for work that is done later.
+    /// The W3C `traceparent` of the request, for work that runs later.
     pub fn traceparent(&self) -> Option<String> {
         telemetry::traceparent(&self.0.span)
     }
 
-    /// The request's span, for work that goes on in another task.
+    /// The request's span, for work in another task.
     pub fn span(&self) -> Span {
         self.0.span.clone()
     }
 
-    /// Time since the request arrived.
+    /// The time since the request arrived.
     pub fn elapsed(&self) -> Duration {
         self.0.started.elapsed()
     }
 
-    /// When the answer is due.
+    /// The deadline of the response.
     pub fn deadline(&self) -> Deadline {
         *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The body is awaited for up to `limit`: that is the caller's time, not ours.
+    /// Restarts the deadline, extended by `limit` for the body to arrive: that time belongs to the client.
     pub fn await_body(&self, limit: Duration) {
         self.set_deadline(Deadline::after(limit + self.0.time_allowed));
     }
 
-    /// The whole request has arrived; from here our time counts.
+    /// Restarts the deadline, without the extension, once the whole request has arrived.
     pub fn body_arrived(&self) {
         self.set_deadline(Deadline::after(self.0.time_allowed));
     }
@@ -99,23 +99,23 @@ impl RequestContext {
         self.0.deadline_moved.notify_one();
     }
 
-    /// Waits until the deadline is another one; a change since the last call counts. For one waiter.
+    /// Waits until the deadline has changed; a change since the last call counts. For a single waiter.
     pub async fn deadline_moved(&self) {
         self.0.deadline_moved.notified().await;
     }
 
-    /// Counts one attempt at a dependency.
+    /// Counts one attempt of a call to a dependency.
     pub fn count_attempt(&self) {
         self.0.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Attempts at dependencies so far.
+    /// The number of attempts of calls to dependencies so far.
     pub fn attempts(&self) -> u32 {
         self.0.attempts.load(Ordering::Relaxed)
     }
 
-    /// Counts time spent on the database, until the timer is dropped: the wait for a connection, statements, retries and
-    /// the pauses between them.
+    /// Starts a timer for time spent on the database, which runs until it is dropped. That time includes the wait for a
+    /// connection, statements, retries and backoff.
     pub fn time_database(&self) -> DatabaseTimer {
         DatabaseTimer {
             context: self.clone(),
@@ -124,25 +124,23 @@ impl RequestContext {
         }
     }
 
-    /// Time spent on the database so far. Calls at the same time count each, so it can be more than the request took.
+    /// The time spent on the database so far. Concurrent calls add up, so it can exceed the duration of the request.
     pub fn database_time(&self) -> Duration {
         Duration::from_micros(self.0.database_micros.load(Ordering::Relaxed))
     }
 
-    /// What is left of `allowance` for Redis in this request; zero where Redis must not be called any more.
-    pub fn redis_time_left(&self, allowance: Duration) -> Duration {
-        allowance.saturating_sub(Duration::from_micros(self.0.redis_micros.load(Ordering::Relaxed)))
+    /// The rest of the request's `time_budget` for Redis; zero when Redis must not be called again.
+    pub fn redis_time_left(&self, time_budget: Duration) -> Duration {
+        time_budget.saturating_sub(Duration::from_micros(self.0.redis_micros.load(Ordering::Relaxed)))
     }
 
-    /// Charges time spent on Redis.
+    /// Records time spent on Redis.
     pub fn spent_on_redis(&self, spent: Duration) {
-        self.0
-            .redis_micros
-            .fetch_add(spent.as_micros() as u64, Ordering::Relaxed);
+        self.0.redis_micros.fetch_add(micros(spent), Ordering::Relaxed);
     }
 
-    /// Says what this request is about, so that its log line and its span are found by it: an id, under a key such as
-    /// `order.id`. Never personal data. Call it once for a key: a second id of the same key stands beside the first.
+    /// Adds an id, under a key such as `order.id`, to the request's log line and span, so that both can be found by it.
+    /// Never personal data. Call it once per key: a second id does not replace the first.
     pub fn annotate(&self, key: &'static str, id: impl Display) {
         let id = id.to_string();
         telemetry::annotate(&self.0.span, key, &id);
@@ -150,27 +148,27 @@ impl RequestContext {
         annotations.push((key, id));
     }
 
-    /// What was annotated, as `key=id`; none where nothing was.
+    /// The annotations as `key=id`, separated by spaces; `None` if there are none.
     pub fn about(&self) -> Option<String> {
         let annotations = self.0.annotations.lock().unwrap_or_else(PoisonError::into_inner);
-        let words: Vec<String> = annotations
+        let pairs: Vec<String> = annotations
             .iter()
             .map(|(key, id)| format!("{key}={id}"))
             .collect();
-        (!words.is_empty()).then(|| words.join(" "))
+        (!pairs.is_empty()).then(|| pairs.join(" "))
     }
 
-    /// Remembers who calls, hashed, for the log. The first call decides.
+    /// Sets the hashed subject of the caller, for the log. Only the first call has an effect.
     pub fn set_subject(&self, hashed: String) {
         let _ = self.0.subject.set(hashed);
     }
 
-    /// Who calls, hashed.
+    /// The hashed subject of the caller.
     pub fn subject(&self) -> Option<&str> {
         self.0.subject.get().map(String::as_str)
     }
 
-    /// Remembers the state of the caller's quota, which every response carries. The first call decides.
+    /// Sets the state of the caller's quota, which every response carries. Only the first call has an effect.
     pub fn set_quota(&self, quota: Quota) {
         let _ = self.0.quota.set(quota);
     }
@@ -181,7 +179,7 @@ impl RequestContext {
     }
 }
 
-/// Adds the time until it is dropped to the database time of its request.
+/// A timer that adds the time until it is dropped to the database time of its request.
 #[derive(Debug)]
 pub struct DatabaseTimer {
     context: RequestContext,
@@ -190,7 +188,7 @@ pub struct DatabaseTimer {
 }
 
 impl DatabaseTimer {
-    /// Adds this time instead.
+    /// Stops the timer and adds `took` instead of the measured time.
     pub fn stopped_after(mut self, took: Duration) {
         self.took = Some(took);
     }
@@ -199,10 +197,14 @@ impl DatabaseTimer {
 impl Drop for DatabaseTimer {
     fn drop(&mut self) {
         let took = self.took.unwrap_or_else(|| self.began.elapsed());
-        let micros = took.as_micros() as u64;
+        let micros = micros(took);
         self.context
             .0
             .database_micros
             .fetch_add(micros, Ordering::Relaxed);
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

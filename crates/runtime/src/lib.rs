@@ -1,5 +1,4 @@
-//! What a request and a process are: identity, time and accounts of one request, the phases of the process, and the
-//! work that must not be cut off.
+//! The context of a request, the phases of the process, and the work that must not be interrupted.
 
 mod context;
 mod lifecycle;

@@ -1,4 +1,4 @@
-//! The phases from start to end, and the work that must not be cut off.
+//! The phases of the process, and the work that must not be interrupted.
 
 use std::{
     sync::{
@@ -11,34 +11,36 @@ use std::{
 use tokio::{runtime::Handle, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 
-/// Where the process is on its way out.
+/// The phase of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Requests are served.
     Serving = 0,
-    /// Not ready any more, so that balancers turn away; whoever still comes is served and told to close.
-    Leaving = 1,
-    /// No new requests; what was accepted is finished.
+    /// Readiness is withdrawn, so that load balancers stop sending requests. Requests are still served, with
+    /// `Connection: close`.
+    Terminating = 1,
+    /// No new requests are accepted; accepted ones are completed.
     Draining = 2,
 }
 
-/// Shared by servers, probes and the database. Clones are the same lifecycle.
+/// The lifecycle of the process, shared by servers, probes and the database. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Lifecycle {
     phase: Arc<AtomicU8>,
     started: Arc<AtomicBool>,
-    commit_sections: TaskTracker,
+    critical_sections: TaskTracker,
     background: TaskTracker,
     runtime: Handle,
 }
 
 impl Lifecycle {
-    /// Serving, not yet started. Commit sections run on `runtime`, which outlives every server thread.
+    /// A lifecycle that is serving and not yet started. Critical sections run on `runtime`, which outlives every server
+    /// thread.
     pub fn new(runtime: Handle) -> Self {
         Self {
             phase: Arc::default(),
             started: Arc::default(),
-            commit_sections: TaskTracker::new(),
+            critical_sections: TaskTracker::new(),
             background: TaskTracker::new(),
             runtime,
         }
@@ -48,17 +50,17 @@ impl Lifecycle {
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Serving,
-            1 => Phase::Leaving,
+            1 => Phase::Terminating,
             _ => Phase::Draining,
         }
     }
 
-    /// Goes on to `phase`; never back.
+    /// Advances to `phase`; never goes back.
     pub fn advance(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::AcqRel);
     }
 
-    /// Configuration valid, database reached, schema new enough: it stays so.
+    /// Marks start-up as complete for good: configuration valid, database reached, schema new enough.
     pub fn set_started(&self) {
         self.started.store(true, Ordering::Release);
     }
@@ -73,30 +75,30 @@ impl Lifecycle {
         &self.runtime
     }
 
-    /// Runs work that a client's hang-up must not cut in half. Shutdown waits for it.
-    pub fn commit_section<F>(&self, work: F) -> JoinHandle<F::Output>
+    /// Runs a critical section, which completes even if the client disconnects. Shutdown waits for it.
+    pub fn spawn_critical<F>(&self, work: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.commit_sections.spawn_on(work, &self.runtime)
+        self.critical_sections.spawn_on(work, &self.runtime)
     }
 
-    /// Runs work that nobody waits for and that may be lost, such as filling a cache.
-    pub fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
+    /// Runs background work that may be lost, such as filling a cache. Shutdown does not wait for it.
+    pub fn spawn_background(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.background.spawn_on(work, &self.runtime);
     }
 
-    /// Waits until nothing runs in the background.
+    /// Waits until no background work is running.
     pub async fn background_idle(&self) {
         self.background.close();
         self.background.wait().await;
         self.background.reopen();
     }
 
-    /// Waits until no commit section runs, at most `limit`; tells whether none was left.
-    pub async fn finish_commit_sections(&self, limit: Duration) -> bool {
-        self.commit_sections.close();
-        tokio::time::timeout(limit, self.commit_sections.wait())
+    /// Waits for at most `limit` until no critical section is running; returns whether all have ended.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        self.critical_sections.close();
+        tokio::time::timeout(limit, self.critical_sections.wait())
             .await
             .is_ok()
     }

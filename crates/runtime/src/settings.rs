@@ -5,25 +5,27 @@ use std::time::Duration;
 use resilience::RetryPolicy;
 use settings::{Choice, Errors};
 
-/// Where the service runs. Outside `development` the development secrets are refused.
+/// The environment in which the service runs. Development secrets are rejected outside `development`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Choice)]
 pub enum Environment {
-    /// A developer's machine, and the tests.
+    /// A developer's machine, or a test.
     Development,
-    /// Like production, for trying releases.
+    /// An environment like production, for trying releases.
     Staging,
-    /// The real thing.
+    /// The environment of real users.
     Production,
 }
 
-/// The service itself.
+/// The identity of the service.
 #[derive(Clone, Debug, settings::Settings)]
 #[settings(check = ServiceSettings::check)]
 pub struct ServiceSettings {
-    /// Name that keeps this service apart from others: trace resource, Redis prefix, metric label.
+    /// Name of the service in traces, in metric labels and as the prefix of Redis keys. Must be unique among the
+    /// services that share them.
     #[setting(default = "service".to_owned())]
     pub name: String,
-    /// `development`, `staging` or `production`.
+    /// Environment of the service: `development`, `staging` or `production`. Development secrets are rejected outside
+    /// `development`.
     #[setting(default = Environment::Development)]
     pub environment: Environment,
 }
@@ -35,69 +37,76 @@ impl ServiceSettings {
             && self.name.len() <= 63
             && self.name.chars().all(allowed);
         if !valid {
-            errors.add("name", "use up to 63 of a-z, 0-9, - and _, a letter first");
+            errors.add(
+                "name",
+                "use at most 63 characters from a-z, 0-9, - and _, and begin with a letter",
+            );
         }
     }
 }
 
-/// Retries of what is safe and may pass.
+/// Retries of transient errors, where repeating is safe.
 #[derive(Clone, Debug, settings::Settings)]
 pub struct RetrySettings {
-    /// Attempts in all.
+    /// Maximum attempts, including the first; 1 disables retries.
     #[setting(default = 3, min = 1, max = 10)]
-    pub attempts: u32,
-    /// The first wait is random up to this, each further one up to twice as much.
+    pub max_attempts: u32,
+    /// Upper bound of the backoff before the second attempt; it doubles with each further attempt. The actual backoff
+    /// is random between zero and the bound.
     #[setting(default = Duration::from_millis(50), min = Duration::from_millis(1))]
-    pub first_backoff: Duration,
-    /// Retries as a share of successful calls, besides one per second.
+    pub initial_backoff: Duration,
+    /// Retries allowed as a fraction of successful calls, 0 to 1, in addition to one per second, counted for each
+    /// dependency over ten seconds. Beyond that, errors are not retried.
     #[setting(default = 0.1, above = 0.0, max = 1.0)]
-    pub budget: f32,
+    pub budget_ratio: f32,
 }
 
 impl RetrySettings {
-    /// A policy with a budget of its own: what one dependency spends must not be missing for another.
+    /// A policy with its own budget, so that one dependency cannot spend the retries of another.
     pub fn policy(&self) -> RetryPolicy {
-        RetryPolicy::new(self.attempts, self.first_backoff, self.budget)
+        RetryPolicy::new(self.max_attempts, self.initial_backoff, self.budget_ratio)
     }
 
-    /// The longest that attempts of at most `attempt` each can take, with the waits between them.
+    /// The longest time that all attempts, of at most `attempt` each, and the backoff between them can take.
     pub fn longest(&self, attempt: Duration) -> Duration {
-        attempt * self.attempts + RetryPolicy::longest_backoff(self.attempts, self.first_backoff)
+        attempt * self.max_attempts + RetryPolicy::longest_backoff(self.max_attempts, self.initial_backoff)
     }
 }
 
-/// The way out after SIGTERM.
+/// Graceful shutdown on SIGTERM.
 #[derive(Clone, Debug, settings::Settings)]
 #[settings(check = ShutdownSettings::check)]
 pub struct ShutdownSettings {
-    /// From `/readyz` 503 until no more connections are accepted: time for balancers to notice.
+    /// Time between `/readyz` returning 503 and the end of accepting connections, for load balancers to notice.
     #[setting(default = Duration::from_secs(5))]
-    pub readiness_wait: Duration,
-    /// Time for requests and commit sections to finish.
+    pub deregistration_delay: Duration,
+    /// Maximum time for accepted requests and critical sections to finish; after that, they are aborted. Must be at
+    /// least `http.body_timeout` + `http.deadline`.
     #[setting(default = Duration::from_secs(15), min = Duration::from_millis(1))]
-    pub drain: Duration,
-    /// Time to hand over what telemetry holds.
+    pub drain_timeout: Duration,
+    /// Maximum time to export the remaining spans; after that, they are lost.
     #[setting(default = Duration::from_secs(5))]
-    pub flush: Duration,
-    /// The platform's grace period, not used, but `api check` proves that all of the above fits into it.
+    pub flush_timeout: Duration,
+    /// Grace period of the platform, such as `terminationGracePeriodSeconds` in Kubernetes. The service does not use
+    /// it, but `api check` verifies that it exceeds the sum of the other `shutdown` settings.
     #[setting(default = Duration::from_secs(30))]
-    pub grace: Duration,
+    pub grace_period: Duration,
 }
 
 impl ShutdownSettings {
     fn check(&self, errors: &mut Errors) {
         errors.outlasts(
-            "grace",
-            (self.grace, self.grace > self.steps()),
+            "grace_period",
+            (self.grace_period, self.grace_period > self.steps()),
             (
-                "shutdown.readiness_wait + shutdown.drain + shutdown.flush",
+                "shutdown.deregistration_delay + shutdown.drain_timeout + shutdown.flush_timeout",
                 self.steps(),
             ),
         );
     }
 
-    /// All steps one after the other.
+    /// The total time of all steps.
     fn steps(&self) -> Duration {
-        self.readiness_wait + self.drain + self.flush
+        self.deregistration_delay + self.drain_timeout + self.flush_timeout
     }
 }

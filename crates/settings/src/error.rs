@@ -1,15 +1,15 @@
-//! What is wrong with a configuration.
+//! Errors in a configuration.
 
 use std::{fmt, time::Duration};
 
 use crate::Setting;
 
-/// One thing that is wrong, with the key and what to do.
+/// One error in a configuration, with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// The key, such as `http.port`, or the name of a file.
     pub key: String,
-    /// What is wrong and what to do. Never the value of a secret.
+    /// The error and what to do about it. Never contains the value of a secret.
     pub message: String,
 }
 
@@ -19,7 +19,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Collects errors. Inside a section keys are named without it.
+/// Collects errors. Inside a section, keys are named without the name of the section.
 #[derive(Debug, Default)]
 pub struct Errors {
     prefix: String,
@@ -27,7 +27,7 @@ pub struct Errors {
 }
 
 impl Errors {
-    /// Adds an error of this key.
+    /// Adds an error for `key`.
     pub fn add(&mut self, key: &str, message: impl Into<String>) {
         self.found.push(ConfigError {
             key: self.prefixed(key),
@@ -35,14 +35,14 @@ impl Errors {
         });
     }
 
-    /// Lets `check` name the keys of a section without its name.
+    /// Runs `check` inside the section `name`.
     pub fn section(&mut self, name: &str, check: impl FnOnce(&mut Self)) {
-        let outside = self.enter(name);
+        let parent = self.enter(name);
         check(self);
-        self.leave(outside);
+        self.leave(parent);
     }
 
-    /// Adds an error of `key` unless its time is `long_enough` for what is inside of it.
+    /// Adds an error for `key` unless its duration is `long_enough` to contain the duration `inner`.
     pub fn outlasts(
         &mut self,
         key: &str,
@@ -59,14 +59,14 @@ impl Errors {
     }
 
     pub(crate) fn enter(&mut self, section: &str) -> usize {
-        let outside = self.prefix.len();
+        let parent = self.prefix.len();
         self.prefix.push_str(section);
         self.prefix.push('.');
-        outside
+        parent
     }
 
-    pub(crate) fn leave(&mut self, outside: usize) {
-        self.prefix.truncate(outside);
+    pub(crate) fn leave(&mut self, parent: usize) {
+        self.prefix.truncate(parent);
     }
 
     pub(crate) fn prefixed(&self, key: &str) -> String {

@@ -2,15 +2,15 @@
 
 use crate::{Schema, Setting};
 
-/// A bound, how it is called in a JSON schema, and whether a value keeps to it.
+/// A bound on values: its keyword in a JSON schema, its wording in messages, and its check.
 struct Bound<T> {
     keyword: &'static str,
-    words: &'static str,
+    wording: &'static str,
     value: T,
     holds: fn(&T, &T) -> bool,
 }
 
-/// A key of a section. The derive of [`Settings`](crate::Settings) makes it from a field.
+/// A key of a section. The derive of [`Settings`](crate::Settings) makes one from a field.
 pub struct Key<T> {
     pub(crate) name: &'static str,
     pub(crate) doc: &'static str,
@@ -29,7 +29,7 @@ impl<T: Setting> Key<T> {
         }
     }
 
-    /// Reads and checks a value; the error says what would be right.
+    /// Reads and checks a value; the error says what is expected.
     pub(crate) fn parse(&self, text: &str) -> Result<T, String> {
         let value = T::parse(text)?;
         match self
@@ -37,7 +37,7 @@ impl<T: Setting> Key<T> {
             .iter()
             .find(|bound| !(bound.holds)(&value, &bound.value))
         {
-            Some(bound) => Err(format!("must be {} {}", bound.words, bound.value.text())),
+            Some(bound) => Err(format!("must be {} {}", bound.wording, bound.value.text())),
             None => Ok(value),
         }
     }
@@ -52,17 +52,17 @@ impl<T: Setting> Key<T> {
 }
 
 impl<T: Setting + PartialOrd> Key<T> {
-    /// The value is at least this.
+    /// Requires a value of at least `value`.
     pub fn min(self, value: T) -> Self {
         self.bound("minimum", "at least", value, |value, bound| value >= bound)
     }
 
-    /// The value is more than this.
+    /// Requires a value above `value`.
     pub fn above(self, value: T) -> Self {
         self.bound("exclusiveMinimum", "above", value, |value, bound| value > bound)
     }
 
-    /// The value is at most this.
+    /// Requires a value of at most `value`.
     pub fn max(self, value: T) -> Self {
         self.bound("maximum", "at most", value, |value, bound| value <= bound)
     }
@@ -70,13 +70,13 @@ impl<T: Setting + PartialOrd> Key<T> {
     fn bound(
         mut self,
         keyword: &'static str,
-        words: &'static str,
+        wording: &'static str,
         value: T,
         holds: fn(&T, &T) -> bool,
     ) -> Self {
         self.bounds.push(Bound {
             keyword,
-            words,
+            wording,
             value,
             holds,
         });

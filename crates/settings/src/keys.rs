@@ -1,15 +1,15 @@
-//! The list of all keys, for documents and for finding unknown ones.
+//! The list of all keys, for the documentation and for finding unknown keys.
 
 use crate::{Key, Schema, Setting, Settings};
 
-/// One key as it is documented.
+/// The documentation of one key.
 #[derive(Clone, Debug)]
 pub struct KeyDoc {
-    /// `section.key`.
+    /// The full name, `section.key`.
     pub path: String,
-    /// The default, as it would be written in an environment variable; empty for none.
+    /// The default, as written in an environment variable; empty if there is none.
     pub default: String,
-    /// What it means.
+    /// The meaning of the key.
     pub doc: &'static str,
     /// Whether the value is a secret.
     pub secret: bool,
@@ -24,7 +24,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Every key of these settings, in the order of their declaration.
+    /// Every key of these settings, in order of declaration.
     pub fn of<S: Settings>() -> Vec<KeyDoc> {
         let mut keys = Self::default();
         S::document(&mut keys);
@@ -44,10 +44,10 @@ impl Keys {
 
     /// Adds the keys of a section.
     pub fn section(&mut self, name: &str, document: impl FnOnce(&mut Self)) {
-        let outside = self.prefix.len();
+        let parent = self.prefix.len();
         self.prefix.push_str(name);
         self.prefix.push('.');
         document(self);
-        self.prefix.truncate(outside);
+        self.prefix.truncate(parent);
     }
 }

@@ -1,4 +1,4 @@
-//! The layers, merged by `config` and read as text.
+//! The layers of the configuration, merged by the crate `config` and read as text.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,15 +12,15 @@ use crate::{ConfigError, ENVIRONMENT};
 
 const PREFIX: &str = "APP__";
 /// `APP__DATABASE__URL__FILE` names a file that holds `database.url`.
-const IN_A_FILE: &str = "__FILE";
+const FILE_SUFFIX: &str = "__FILE";
 
-/// What the layers say.
+/// The merged layers.
 pub(crate) struct Merged {
     /// Every value as text, by `section.key`.
     pub(crate) values: BTreeMap<String, String>,
-    /// The keys that a file of their own holds: it may be a secret, whatever the key.
+    /// The keys whose value is in a file (`…__FILE`): it may be a secret, whatever the key.
     pub(crate) in_files: BTreeSet<String>,
-    /// What cannot be read at all.
+    /// The errors of layers that cannot be read.
     pub(crate) errors: Vec<ConfigError>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn merged(
         .prefix_separator("__")
         .separator("__")
         .source(Some(variables.into_iter().collect()));
-    // The environment is in the first or the last layer, and names the file between them.
+    // The first or the last layer names the environment, and the environment names the file between them.
     let named = Config::builder()
         .add_source(defaults.clone())
         .add_source(from_variables.clone())
@@ -80,8 +80,8 @@ pub(crate) fn merged(
     }
 }
 
-/// The variables of this prefix, those of files replaced by what the files hold, and the keys that are in files. A file
-/// wins over a variable: an overlay can move a secret of its base into a file.
+/// The variables with the prefix, with each `…__FILE` replaced by the content of its file, and the keys that are in
+/// files. A file takes precedence over a variable, so that an overlay can move a secret of its base into a file.
 fn resolved(
     variables: impl IntoIterator<Item = (String, String)>,
     errors: &mut Vec<ConfigError>,
@@ -90,15 +90,15 @@ fn resolved(
         .into_iter()
         .filter(|(name, _)| name.starts_with(PREFIX))
         .partition(|(name, _)| {
-            name.strip_suffix(IN_A_FILE)
+            name.strip_suffix(FILE_SUFFIX)
                 .is_some_and(|name| segments(name) == 2)
         });
     let mut in_files = BTreeSet::new();
     for (variable, path) in files {
-        let name = variable.strip_suffix(IN_A_FILE).unwrap_or(&variable).to_owned();
+        let name = variable.strip_suffix(FILE_SUFFIX).unwrap_or(&variable).to_owned();
         let key = key_of(&name);
         match fs::read_to_string(&path) {
-            // An editor or `echo` ends the file with a line break.
+            // Editors and `echo` end a file with a line break.
             Ok(text) => _ = resolved.insert(name, text.trim_end_matches(['\r', '\n']).to_owned()),
             Err(reason) => {
                 resolved.remove(&name);
@@ -115,7 +115,7 @@ fn resolved(
     for name in too_short.into_keys() {
         errors.push(error(
             &name,
-            "names no key; keys are written as APP__SECTION__KEY",
+            "does not name a key; keys are written as APP__SECTION__KEY",
         ));
     }
     (resolved, in_files)
@@ -127,20 +127,20 @@ fn key_of(variable: &str) -> String {
     key.to_lowercase().replace("__", ".")
 }
 
-/// How many parts a variable has behind the prefix.
+/// The number of parts of a variable's name after the prefix.
 fn segments(variable: &str) -> usize {
     let parts = variable.strip_prefix(PREFIX).unwrap_or(variable).split("__");
     parts.filter(|part| !part.is_empty()).count()
 }
 
-/// Builds one layer alone, so that an error names its file.
+/// Builds one layer separately, so that an error names its file.
 fn parsed(
     name: &str,
     layer: config::ConfigBuilder<config::builder::DefaultState>,
     errors: &mut Vec<ConfigError>,
 ) -> Config {
     layer.build().unwrap_or_else(|_| {
-        // The library quotes the offending line, which may hold a secret: say only where.
+        // The library quotes the offending line, which may hold a secret: report only the file.
         errors.push(error(name, "is not valid TOML; check it with a TOML linter"));
         Config::default()
     })

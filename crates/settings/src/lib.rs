@@ -1,7 +1,7 @@
-//! Configuration: built-in defaults ← `default.toml` (compiled in) ← `{environment}.toml` ← `APP__SECTION__KEY` ←
-//! `APP__SECTION__KEY__FILE`.
+//! Configuration in layers: built-in defaults ← `default.toml` (compiled in) ← `{environment}.toml` ←
+//! `APP__SECTION__KEY` ← `APP__SECTION__KEY__FILE`.
 //!
-//! A crate declares the section of what it configures, and a service puts the sections together:
+//! Each crate declares its own section, and a service combines the sections:
 //!
 //! ```
 //! use std::time::Duration;
@@ -10,19 +10,19 @@
 //! #[derive(Debug, settings::Settings)]
 //! #[settings(check = DatabaseSettings::check)]
 //! struct DatabaseSettings {
-//!     /// Connections.
+//!     /// The number of connections.
 //!     #[setting(default = 16, min = 1)]
 //!     pool_size: usize,
-//!     /// Time to get a connection.
+//!     /// The time limit for acquiring a connection.
 //!     #[setting(default = Duration::from_millis(250), min = Duration::from_millis(1))]
 //!     acquire_timeout: Duration,
 //! }
 //!
 //! impl DatabaseSettings {
-//!     /// What no range of one key can say.
+//!     /// Rules that the range of a single key cannot express.
 //!     fn check(&self, errors: &mut settings::Errors) {
 //!         if self.pool_size > 500 {
-//!             errors.add("pool_size", "is more than the server has; lower it");
+//!             errors.add("pool_size", "is more than the server allows; lower it");
 //!         }
 //!     }
 //! }
@@ -35,7 +35,7 @@
 //!
 //! let variables = [("APP__DATABASE__POOL_SIZE".to_owned(), "0".to_owned())];
 //! let loaded = settings::load_from::<Settings>("", "/none".as_ref(), variables);
-//! assert_eq!(loaded.errors[0].to_string(), "database.pool_size: `0` is wrong: must be at least 1");
+//! assert_eq!(loaded.errors[0].to_string(), "database.pool_size: `0` is invalid: must be at least 1");
 //! ```
 //!
 //! Reading never stops at the first error: [`Loaded::errors`] has all of them.
@@ -59,18 +59,18 @@ pub use reader::Reader;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use setting::{Schema, Setting};
 
-/// The key that names the environment, and so the file `{environment}.toml`.
+/// The key that names the environment, and thereby the file `{environment}.toml`.
 pub const ENVIRONMENT: &str = "service.environment";
 
-/// A section of the configuration, or several put together. Derive it:
+/// A section of the configuration, or several combined. Derive it:
 ///
-/// - Each field is a key, documented by its doc comment. `#[setting(default = …, min = …, above = …, max = …)]` take
-///   expressions of the field's type; without `default` it is the type's own default.
+/// - Each field is a key, documented by its doc comment. `#[setting(default = …, min = …, above = …, max = …)]` takes
+///   expressions of the field's type; without `default`, the default is that of the type.
 /// - `#[setting(section)]` on a field makes it a section under the field's name.
-/// - `#[setting(flatten)]` on a field puts its sections in beside those of this struct.
+/// - `#[setting(flatten)]` on a field adds its sections to those of this struct.
 /// - `#[settings(check = path)]` on the struct names a `fn(&Self, &mut Errors)` for rules between keys.
 pub trait Settings: Sized {
-    /// Reads every key. A key that is wrong has its default, and an error in the reader.
+    /// Reads every key. For an invalid value, the reader collects an error and the key has its default.
     fn read(reader: &mut Reader) -> Self;
 
     /// Lists every key.

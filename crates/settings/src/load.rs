@@ -1,28 +1,28 @@
-//! Loading: layers, keys, rules.
+//! Loads the configuration: layers, keys, rules.
 
 use std::{ffi::OsString, path::Path};
 
 use crate::{ConfigError, Errors, Keys, Reader, Settings, layers::merged};
 
-/// What was read, and everything that is wrong with it.
+/// The configuration as read, and all errors in it.
 #[derive(Debug)]
 pub struct Loaded<S> {
-    /// The settings; a key that is wrong has its default.
+    /// The settings; a key with an invalid value has its default.
     pub settings: S,
-    /// All errors: first of files, then of keys in the order of their declaration, unknown keys, and rules between keys.
+    /// All errors: first of files, then of keys in order of declaration, of unknown keys, and of rules between keys.
     pub errors: Vec<ConfigError>,
 }
 
 impl<S> Loaded<S> {
-    /// Adds the errors of rules. A key that could not be read has its default; its own error is enough.
+    /// Adds the errors of rules, except for keys that already have an error: the rule only saw their default.
     pub fn add(&mut self, rules: Errors) {
-        let wrong: Vec<String> = self.errors.iter().map(|error| error.key.clone()).collect();
+        let invalid: Vec<String> = self.errors.iter().map(|error| error.key.clone()).collect();
         let broken = rules.into_found().into_iter();
         self.errors
-            .extend(broken.filter(|rule| !wrong.contains(&rule.key)));
+            .extend(broken.filter(|rule| !invalid.contains(&rule.key)));
     }
 
-    /// The settings, if nothing is wrong with them.
+    /// The settings, if they have no errors.
     ///
     /// # Errors
     /// All errors, one per line.
@@ -39,16 +39,16 @@ impl<S> Loaded<S> {
     }
 }
 
-/// Reads the configuration. `built_in` is the service's own `default.toml`; `folder` holds `{environment}.toml`, which
-/// may be missing.
+/// Reads the configuration. `built_in` is the content of the service's `default.toml`; `folder` holds
+/// `{environment}.toml`, which may be missing.
 pub fn load<S: Settings>(built_in: &str, folder: &Path) -> Loaded<S> {
-    // Variables of other programs may hold anything.
-    let text = |word: OsString| word.to_string_lossy().into_owned();
+    // Variables of other programs need not be UTF-8.
+    let text = |raw: OsString| raw.to_string_lossy().into_owned();
     let variables = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
     load_from(built_in, folder, variables)
 }
 
-/// As [`load`], with the environment variables given.
+/// Like [`load`], with the given environment variables.
 pub fn load_from<S: Settings>(
     built_in: &str,
     folder: &Path,
@@ -58,7 +58,7 @@ pub fn load_from<S: Settings>(
     let mut reader = Reader::new(merged.values, merged.in_files);
     reader.errors.extend(merged.errors);
     let settings = S::read(&mut reader);
-    reader.refuse_unknown_keys(&Keys::of::<S>());
+    reader.reject_unknown_keys(&Keys::of::<S>());
     let mut rules = Errors::default();
     settings.check(&mut rules);
     let mut loaded = Loaded {

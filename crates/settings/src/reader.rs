@@ -1,10 +1,10 @@
-//! Reads keys from the merged layers and collects what is wrong.
+//! Reads keys from the merged layers and collects errors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Errors, Key, KeyDoc, Setting};
 
-/// All values as text, by `section.key`.
+/// The values of the merged layers as text, and the errors found in them.
 #[derive(Debug)]
 pub struct Reader {
     values: BTreeMap<String, String>,
@@ -21,7 +21,7 @@ impl Reader {
         }
     }
 
-    /// The value of a key, or its default; where the value is wrong its default and an error.
+    /// The value of a key, or its default. For an invalid value, adds an error and returns the default.
     pub fn key<T: Setting>(&mut self, key: &Key<T>) -> T {
         let path = self.errors.prefixed(key.name);
         let default = key.default.text();
@@ -32,7 +32,7 @@ impl Reader {
             let message = if T::SECRET || self.in_files.contains(&path) {
                 expected
             } else {
-                format!("`{text}` is wrong: {expected}")
+                format!("`{text}` is invalid: {expected}")
             };
             self.errors.add(key.name, message);
             default_of(key, &default)
@@ -41,13 +41,13 @@ impl Reader {
 
     /// Reads the keys of a section.
     pub fn section<S>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> S) -> S {
-        let outside = self.errors.enter(name);
+        let parent = self.errors.enter(name);
         let section = read(self);
-        self.errors.leave(outside);
+        self.errors.leave(parent);
         section
     }
 
-    pub(crate) fn refuse_unknown_keys(&mut self, known: &[KeyDoc]) {
+    pub(crate) fn reject_unknown_keys(&mut self, known: &[KeyDoc]) {
         let known: Vec<&str> = known.iter().map(|key| key.path.as_str()).collect();
         for path in self.values.keys().filter(|path| !known.contains(&path.as_str())) {
             let section = path.split('.').next().unwrap_or_default();
@@ -65,8 +65,8 @@ impl Reader {
     }
 }
 
-/// A default, by way of its text: so what is documented is what is used.
+/// A default, parsed from its text, so that the documented default is the one in use.
 fn default_of<T: Setting>(key: &Key<T>, text: &str) -> T {
     key.parse(text)
-        .expect("a default is within its own range; every one is read each time that a configuration is")
+        .expect("a default is within its own range: tests load the settings without any values")
 }

@@ -1,4 +1,4 @@
-//! How a value is read from text, written as text, and described.
+//! The types of values: how they are read from text, written as text, and described.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -7,8 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
-/// A type that a configuration value can have. For an enum of words derive it with [`Choice`](crate::Choice):
-/// each variant is its name in lower case, or what `#[choice("…")]` says.
+/// A type that a configuration value can have. Derive it for an enum without fields with [`Choice`](crate::Choice):
+/// each variant is written as its name in lower case, or as `#[choice("…")]` says.
 pub trait Setting: Sized {
     /// Whether messages must not repeat the value.
     const SECRET: bool = false;
@@ -16,24 +16,24 @@ pub trait Setting: Sized {
     /// Reads the value.
     ///
     /// # Errors
-    /// What would be right.
+    /// What is expected.
     fn parse(text: &str) -> Result<Self, String>;
 
-    /// Writes the value as [`parse`](Self::parse) reads it.
+    /// The value as text that [`parse`](Self::parse) reads.
     fn text(&self) -> String;
 
-    /// What an editor needs to know.
+    /// The JSON schema of the type, for editors.
     fn schema() -> Schema {
         Schema(json!({ "type": "string" }))
     }
 }
 
-/// A JSON schema of one value.
+/// The JSON schema of one value.
 #[derive(Clone, Debug)]
 pub struct Schema(Value);
 
 impl Schema {
-    /// One of these words.
+    /// The schema of one of these strings.
     pub fn words(words: &[&str]) -> Self {
         Self(json!({ "enum": words }))
     }
@@ -42,15 +42,17 @@ impl Schema {
         Self(json!({ "type": kind }))
     }
 
-    /// A bound; only numbers have one that a schema can state.
+    /// Adds a bound. A schema can express bounds of numbers only; others are ignored.
     pub(crate) fn bounded(mut self, keyword: &str, bound: &str) -> Self {
         let is_number = self.0["type"] == "integer" || self.0["type"] == "number";
         if is_number && let Ok(bound) = bound.parse::<f64>() {
-            self.0[keyword] = if bound.fract() == 0.0 {
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number")]
+            let number = if bound.fract() == 0.0 {
                 json!(bound as i64)
             } else {
                 json!(bound)
             };
+            self.0[keyword] = number;
         }
         self
     }
@@ -105,7 +107,9 @@ impl Setting for Url {
         let url = text.parse::<Self>().ok();
         let url = url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
         let url = url.filter(|url| url.query().is_none() && url.fragment().is_none());
-        url.ok_or_else(|| "expected an address such as https://partner.example, without ? and #".to_owned())
+        url.ok_or_else(|| {
+            "expected a URL such as https://partner.example, without query or fragment".to_owned()
+        })
     }
 
     fn text(&self) -> String {
@@ -132,7 +136,7 @@ impl Setting for Duration {
             .map_err(|_| "expected a duration such as 250ms, 3s, 5m or 24h".to_owned())
     }
 
-    /// In the largest unit that needs no other beside it.
+    /// The duration in the largest unit of which it is a multiple.
     fn text(&self) -> String {
         let nanoseconds = self.as_nanos();
         let whole =

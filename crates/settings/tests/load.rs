@@ -17,22 +17,22 @@ enum Colour {
 #[derive(Debug, Settings)]
 #[settings(check = Paint::check)]
 struct Paint {
-    /// Its colour.
+    /// The colour.
     #[setting(default = Colour::Red)]
     colour: Colour,
     /// How many layers,
     /// one over the other.
     #[setting(default = 2, min = 1, max = 9)]
     layers: u32,
-    /// Its share of white.
+    /// The fraction of white.
     #[setting(default = 0.5, above = 0.0, max = 1.0)]
     white: f32,
     /// Time to dry.
-    #[setting(default = Duration::from_secs(3600), min = Duration::from_millis(1))]
+    #[setting(default = Duration::from_hours(1), min = Duration::from_millis(1))]
     drying: Duration,
-    /// Who makes it.
+    /// The maker.
     maker: Option<String>,
-    /// How it is made.
+    /// The recipe.
     recipe: SecretString,
 }
 
@@ -70,7 +70,7 @@ fn texts(errors: &[ConfigError]) -> Vec<String> {
 }
 
 #[test]
-fn later_layers_win_and_lists_of_keys_are_whole() {
+fn later_layers_override_earlier_ones_key_by_key() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(
         folder.path().join("harbour.toml"),
@@ -85,8 +85,8 @@ fn later_layers_win_and_lists_of_keys_are_whole() {
         (paint.layers, paint.white, paint.maker.as_deref()),
         (4, 0.25, Some("variable"))
     );
-    assert_eq!(paint.drying, Duration::from_secs(3600));
-    // The crate itself has no keys, not even the environment's.
+    assert_eq!(paint.drying, Duration::from_hours(1));
+    // The crate itself has no keys, not even `service.environment`.
     assert_eq!(
         texts(&loaded.errors),
         ["service.environment: unknown key; there is no such section"]
@@ -94,7 +94,7 @@ fn later_layers_win_and_lists_of_keys_are_whole() {
 }
 
 #[test]
-fn every_error_is_found_in_one_run_and_a_wrong_key_has_one() {
+fn every_error_is_reported_in_one_run_and_each_key_once() {
     let variables = [
         ("APP__PAINT__COLOUR", "deep-blue"),
         ("APP__PAINT__LAYERS", "0"),
@@ -106,12 +106,12 @@ fn every_error_is_found_in_one_run_and_a_wrong_key_has_one() {
     ];
     let loaded = load("[paint", &variables);
     let expected = [
-        "APP__TRIM: names no key; keys are written as APP__SECTION__KEY",
+        "APP__TRIM: does not name a key; keys are written as APP__SECTION__KEY",
         "default.toml: is not valid TOML; check it with a TOML linter",
-        "paint.layers: `0` is wrong: must be at least 1",
-        "paint.white: `NaN` is wrong: must be above 0",
-        "paint.drying: `0s` is wrong: must be at least 1ms",
-        "trim.colour: `green` is wrong: expected one of: red, deep-blue",
+        "paint.layers: `0` is invalid: must be at least 1",
+        "paint.white: `NaN` is invalid: must be above 0",
+        "paint.drying: `0s` is invalid: must be at least 1ms",
+        "trim.colour: `green` is invalid: expected one of: red, deep-blue",
         "trim.layer: unknown key; `trim` has: colour, layers, white, drying, maker, recipe",
     ];
     assert_eq!(texts(&loaded.errors), expected);
@@ -123,7 +123,7 @@ fn every_error_is_found_in_one_run_and_a_wrong_key_has_one() {
 }
 
 #[test]
-fn rules_between_keys_name_them_with_their_section() {
+fn errors_of_rules_name_the_section_of_the_key() {
     let variables = [("APP__TRIM__COLOUR", "deep-blue"), ("APP__TRIM__LAYERS", "1")];
     assert_eq!(
         texts(&load("", &variables).errors),
@@ -132,7 +132,7 @@ fn rules_between_keys_name_them_with_their_section() {
 }
 
 #[test]
-fn a_value_can_be_in_a_file_of_its_own() {
+fn a_value_can_be_in_its_own_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("recipe");
     fs::write(&path, "lime and milk\n").expect("a file");
@@ -153,10 +153,10 @@ fn a_value_can_be_in_a_file_of_its_own() {
     assert_eq!(
         loaded.settings.inner.paint.recipe.expose_secret(),
         "lime and milk",
-        "a file is the layer above a variable"
+        "a file takes precedence over a variable"
     );
 
-    // One error, though what the file would have replaced is wrong as well.
+    // One error, although the value that the file would have replaced is invalid, too.
     let variables = [
         ("APP__TRIM__LAYERS", "many"),
         ("APP__TRIM__LAYERS__FILE", "/nonexistent/layers"),
@@ -172,7 +172,7 @@ fn a_value_can_be_in_a_file_of_its_own() {
     assert_eq!(
         texts(&misplaced.errors),
         ["paint.layers: expected a whole number"],
-        "what a file holds may be a secret"
+        "the content of a file may be a secret"
     );
 }
 
@@ -186,7 +186,7 @@ fn no_message_repeats_a_secret() {
     /// A door.
     #[derive(Debug, Settings)]
     struct Door {
-        /// Its codes.
+        /// The codes of the door.
         codes: Vec<Code>,
     }
     #[derive(Debug)]
@@ -207,7 +207,7 @@ fn no_message_repeats_a_secret() {
 }
 
 #[test]
-fn documents_have_every_key() {
+fn the_documentation_has_every_key() {
     let table = settings::markdown::<All>("settings");
     for key in Keys::of::<All>() {
         assert!(table.contains(&format!("| `{}` |", key.path)), "{}", key.path);

@@ -1,5 +1,5 @@
-//! Spans on their way to the collector. Nothing here makes a request wait: the queue is bounded, sending has a
-//! thread of its own, and what is lost is counted.
+//! Export of spans to the collector. Nothing here makes a request wait: the queue is bounded, a dedicated thread sends,
+//! and dropped spans are counted.
 
 use std::{
     sync::{
@@ -22,58 +22,58 @@ use url::Url;
 
 use super::{Settings, metrics::dropped};
 
-/// Spans that wait at most this long for others to be sent with.
-const SEND_EVERY: Duration = Duration::from_secs(1);
+/// The longest that a span waits for others to be exported with it.
+const EXPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Sends to this collector.
+/// A processor that exports spans to the collector at `endpoint`.
 ///
 /// # Errors
-/// When no client can be made.
-pub(super) fn processor(endpoint: &Url, traces: &Settings) -> Result<Bounded, ExporterBuildError> {
+/// When the HTTP client cannot be created.
+pub(super) fn processor(endpoint: &Url, traces: &Settings) -> Result<BoundedProcessor, ExporterBuildError> {
     let exporter = Otlp::builder()
         .with_http()
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/')))
         .with_timeout(traces.export_timeout)
-        // What could not be sent is lost: a retry would only hold up the next batch.
+        // A batch that fails is dropped: a retry would only delay the next one.
         .with_retry_policy(RetryPolicy::disabled())
         .build()?;
-    let waiting = Arc::<AtomicUsize>::default();
-    let counted = Counted {
+    let queued = Arc::<AtomicUsize>::default();
+    let exporter = CountingExporter {
         inner: exporter,
-        waiting: waiting.clone(),
+        queued: queued.clone(),
         failing: AtomicBool::new(false),
     };
     let batches = BatchConfigBuilder::default()
-        .with_max_queue_size(traces.queue)
-        .with_max_export_batch_size(traces.queue.clamp(1, 512))
-        .with_scheduled_delay(SEND_EVERY)
+        .with_max_queue_size(traces.queue_size)
+        .with_max_export_batch_size(traces.queue_size.clamp(1, 512))
+        .with_scheduled_delay(EXPORT_INTERVAL)
         .build();
-    Ok(Bounded {
-        inner: BatchSpanProcessor::builder(counted)
+    Ok(BoundedProcessor {
+        inner: BatchSpanProcessor::builder(exporter)
             .with_batch_config(batches)
             .build(),
-        waiting,
-        limit: traces.queue,
+        queued,
+        limit: traces.queue_size,
     })
 }
 
-/// Takes as many spans as the queue below holds, and counts the rest, which the library only would log.
+/// A processor that drops and counts the spans that exceed the queue of the inner one, which would only log them.
 #[derive(Debug)]
-pub(super) struct Bounded {
+pub(super) struct BoundedProcessor {
     inner: BatchSpanProcessor,
-    waiting: Arc<AtomicUsize>,
+    queued: Arc<AtomicUsize>,
     limit: usize,
 }
 
-impl SpanProcessor for Bounded {
+impl SpanProcessor for BoundedProcessor {
     fn on_start(&self, span: &mut Span, context: &Context) {
         self.inner.on_start(span, context);
     }
 
     fn on_end(&self, span: SpanData) {
-        if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.limit {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        if self.queued.fetch_add(1, Ordering::AcqRel) >= self.limit {
+            self.queued.fetch_sub(1, Ordering::AcqRel);
             dropped("queue", 1);
         } else {
             self.inner.on_end(span);
@@ -93,28 +93,28 @@ impl SpanProcessor for Bounded {
     }
 }
 
-/// Counts what the collector did not take, and says once that it does not, and once that it does again.
+/// An exporter that counts the spans that the collector did not accept. It logs the first failure and the recovery.
 #[derive(Debug)]
-struct Counted<E> {
+struct CountingExporter<E> {
     inner: E,
-    waiting: Arc<AtomicUsize>,
+    queued: Arc<AtomicUsize>,
     failing: AtomicBool,
 }
 
-impl<E: SpanExporter> SpanExporter for Counted<E> {
+impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let result = self.inner.export(batch).await;
-        self.waiting.fetch_sub(spans, Ordering::AcqRel);
+        self.queued.fetch_sub(spans, Ordering::AcqRel);
         match &result {
             Ok(()) if self.failing.swap(false, Ordering::Relaxed) => {
-                tracing::info!("the collector takes spans again");
+                tracing::info!("the collector accepts spans again");
             }
             Ok(()) => {}
             Err(error) => {
                 dropped("export", spans);
                 if !self.failing.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(%error, "the collector does not take spans; they are dropped and counted");
+                    tracing::warn!(%error, "the collector rejects spans; they are dropped and counted");
                 }
             }
         }

@@ -1,17 +1,18 @@
-//! Logs, trace identity and metrics.
+//! Logs, traces and metrics.
 
 mod export;
-mod keep;
+mod json_lines;
 pub mod metrics;
 mod panics;
 mod sampling;
 mod settings;
+mod tail_sampling;
 #[cfg(test)]
 mod tests;
 mod trace;
 
 pub use self::settings::{LogFormat, LogSettings, Settings};
-pub use trace::{annotate, failed, is_kept, remote_parent, span_context, trace_id, traceparent};
+pub use trace::{annotate, failed, is_sampled, remote_parent, span_context, trace_id, traceparent};
 
 use std::{io::IsTerminal, time::Duration};
 
@@ -27,16 +28,18 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Ends telemetry: flushes what is still held.
+use self::json_lines::JsonLines;
+
+/// The telemetry of this process, to be shut down at its end.
 #[derive(Debug)]
 pub struct Telemetry {
     provider: SdkTracerProvider,
 }
 
 impl Telemetry {
-    /// Flushes what is still held, at most so long: a collector that hangs must not keep the process. Blocks; call it
-    /// outside the runtime.
-    pub fn shut_down_within(self, limit: Duration) {
+    /// Exports the remaining spans within `limit`: a collector that hangs must not keep the process alive. Blocks; call
+    /// it outside the runtime.
+    pub fn shutdown_within(self, limit: Duration) {
         let (done, flushed) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let _ = done.send(self.provider.shutdown_with_timeout(limit));
@@ -49,11 +52,11 @@ impl Telemetry {
     }
 }
 
-/// Switches logs and traces on for this process: log lines go to `writer`, panics to the log, and every
-/// span has a trace id that continues the caller's. Call it outside the runtime.
+/// Sets up logs and traces for this process: log lines go to `writer`, panics are logged, and spans continue the trace
+/// of the caller. Call it outside the runtime.
 ///
 /// # Errors
-/// When `log.filter` cannot be parsed, the exporter cannot be made, or telemetry is on already.
+/// When `log.filter` cannot be parsed, the exporter cannot be created, or telemetry is already set up.
 pub fn init<W>(service: &str, log: &LogSettings, traces: &Settings, writer: W) -> anyhow::Result<Telemetry>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -66,7 +69,8 @@ where
         .with_sampler(sampling::sampler(traces));
     if let Some(endpoint) = &traces.endpoint {
         let exporter = export::processor(endpoint, traces).context("telemetry.endpoint cannot be used")?;
-        provider = provider.with_span_processor(keep::Keep::new(exporter, traces.slow));
+        provider =
+            provider.with_span_processor(tail_sampling::TailSampler::new(exporter, traces.slow_threshold));
     }
     let provider = provider.build();
     let spans = tracing_opentelemetry::layer()
@@ -74,22 +78,22 @@ where
         .with_threads(false)
         .with_location(false)
         .with_tracked_inactivity(false);
-    let lines = filter.and(filter_fn(not_silenced).with_max_level_hint(LevelFilter::TRACE));
+    let log_filter = filter.and(filter_fn(not_silenced).with_max_level_hint(LevelFilter::TRACE));
     let subscriber = tracing_subscriber::registry()
-        .with(spans.with_filter(filter_fn(ours).with_max_level_hint(LevelFilter::INFO)))
-        .with(log_layer(log.format, writer).with_filter(lines));
-    // Without the bridge from the `log` crate: whoever asks it whether a level is on leaves that answer behind in the
-    // filters of this thread, and the next span or line of ours is lost (seen with sqlx).
+        .with(spans.with_filter(filter_fn(is_traced).with_max_level_hint(LevelFilter::INFO)))
+        .with(log_layer(log.format, writer).with_filter(log_filter));
+    // The `log` crate is not bridged: a library that asks it whether a level is enabled would leave the result in the
+    // filters of its thread, and the next span or line of ours would be lost (seen with sqlx).
     tracing::subscriber::set_global_default(subscriber)?;
     panics::log_panics();
     Ok(Telemetry { provider })
 }
 
-/// The libraries of traces and jobs: the former log each lost batch, which [`export`] tells once and counts; the
-/// latter log whole payloads and trace each poll.
+/// The libraries of traces and jobs, whose own events and spans are dropped. The former log each lost batch, which
+/// [`export`] logs once and counts; the latter log whole payloads and trace each poll.
 const SILENCED: [&str; 2] = ["opentelemetry", "graphile_worker"];
 
-fn ours(metadata: &Metadata<'_>) -> bool {
+fn is_traced(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= Level::INFO && not_silenced(metadata)
 }
 
@@ -113,11 +117,6 @@ where
     if pretty {
         layer.with_target(false).boxed()
     } else {
-        layer
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .boxed()
+        layer.json().event_format(JsonLines::default()).boxed()
     }
 }

@@ -1,8 +1,8 @@
-//! Panics go to the log, once, with where they came from.
+//! Panics are logged once, with their location and backtrace.
 
 use std::{backtrace::Backtrace, panic};
 
-/// Replaces the panic hook. The answer to the caller is the panic net's business.
+/// Installs a panic hook that logs. Turning the panic into a response is left to the HTTP server.
 pub(super) fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("(no message)");

@@ -1,5 +1,5 @@
-//! Which spans are recorded, and which are certain to be kept: a share of the traces that begin here, and what a
-//! sampled caller began. Everything else is recorded too, for [`Keep`](super::keep::Keep) to decide.
+//! Head sampling: keeps a fraction of the traces that begin here, and all traces that a caller has sampled. All other
+//! spans are recorded too, for [`TailSampler`](super::tail_sampling::TailSampler) to decide.
 
 use opentelemetry::{
     Context, KeyValue, TraceId,
@@ -9,26 +9,26 @@ use opentelemetry_sdk::trace::{ParentBasedSampler, Sampler, SamplingDecision, Sa
 
 use super::Settings;
 
-/// Without an exporter nothing is recorded; ids are made all the same.
+/// The sampler for these settings. Without an exporter no span is recorded, but trace ids are still generated.
 pub(super) fn sampler(traces: &Settings) -> Box<dyn ShouldSample> {
     if traces.endpoint.is_none() {
-        // A caller that samples is told on to whom we call.
+        // The caller's sampled flag is still propagated to the services we call.
         return Box::new(ParentBasedSampler::new(Sampler::AlwaysOff));
     }
-    let share = Recorded(Sampler::TraceIdRatioBased(traces.sample_ratio.into()));
-    let undecided = Recorded(Sampler::AlwaysOff);
+    let ratio = RecordAll(Sampler::TraceIdRatioBased(traces.sample_ratio.into()));
+    let undecided = RecordAll(Sampler::AlwaysOff);
     Box::new(
-        ParentBasedSampler::new(share)
+        ParentBasedSampler::new(ratio)
             .with_remote_parent_not_sampled(undecided.clone())
             .with_local_parent_not_sampled(undecided),
     )
 }
 
-/// Records what the sampler inside would drop.
+/// A sampler that records what the inner sampler would drop.
 #[derive(Clone, Debug)]
-struct Recorded(Sampler);
+struct RecordAll(Sampler);
 
-impl ShouldSample for Recorded {
+impl ShouldSample for RecordAll {
     fn should_sample(
         &self,
         parent: Option<&Context>,
@@ -42,7 +42,7 @@ impl ShouldSample for Recorded {
             .0
             .should_sample(parent, trace_id, name, kind, attributes, links);
         if result.decision == SamplingDecision::Drop {
-            // A job is as interesting as the request that asked for it.
+            // A job is sampled if the request that enqueued it was.
             let linked = links.iter().any(|link| link.span_context.is_sampled());
             result.decision = if linked {
                 SamplingDecision::RecordAndSample

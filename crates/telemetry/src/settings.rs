@@ -6,14 +6,14 @@ use settings::{Choice, Errors};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Choice)]
 pub enum LogFormat {
-    /// Pretty on a terminal, JSON elsewhere.
+    /// `Pretty` on a terminal, otherwise `Json`.
     Auto,
     /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for people.
     Pretty,
 }
 
@@ -21,10 +21,11 @@ pub enum LogFormat {
 #[derive(Clone, Debug, settings::Settings)]
 #[settings(check = LogSettings::check)]
 pub struct LogSettings {
-    /// `auto`, `json` or `pretty`.
+    /// Format of log lines: `json`, `pretty` (for people) or `auto` (`pretty` on a terminal, otherwise `json`).
     #[setting(default = LogFormat::Auto)]
     pub format: LogFormat,
-    /// What is logged, as `level` or `target=level`, with commas.
+    /// Log levels, separated by commas: `level` for everything or `target=level` for a module, such as
+    /// `info,sqlx=warn`.
     #[setting(default = "info,actix_server=warn".to_owned())]
     pub filter: String,
 }
@@ -40,18 +41,21 @@ impl LogSettings {
 /// Traces.
 #[derive(Clone, Debug, settings::Settings)]
 pub struct Settings {
-    /// Where spans go, as OTLP over HTTP, such as http://jaeger:4318; empty sends none.
+    /// Address of the collector that receives spans as OTLP over HTTP, such as <http://jaeger:4318>; if empty, no spans
+    /// are sent.
     pub endpoint: Option<Url>,
-    /// Share of requests whose trace is kept whatever becomes of them, 0 to 1.
+    /// Fraction, 0 to 1, of the traces begun by this service that are kept regardless of their outcome. A trace that
+    /// the caller has sampled is always kept.
     #[setting(default = 0.01, min = 0.0, max = 1.0)]
     pub sample_ratio: f32,
-    /// Requests and jobs that fail, or take at least so long, are kept besides.
+    /// Duration from which a request or a job counts as slow. The traces of slow and of failed ones are always kept.
     #[setting(default = Duration::from_secs(1))]
-    pub slow: Duration,
-    /// Time for one batch to be taken; then it is lost, and counted.
+    pub slow_threshold: Duration,
+    /// Maximum time for the collector to accept a batch of spans; after that, the batch is dropped and counted in
+    /// `telemetry_dropped_total`.
     #[setting(default = Duration::from_secs(3), min = Duration::from_millis(1))]
     pub export_timeout: Duration,
-    /// Finished spans that wait to be sent; more are dropped, and counted.
+    /// Maximum finished spans that wait for export; further spans are dropped and counted in `telemetry_dropped_total`.
     #[setting(default = 2_048, min = 1)]
-    pub queue: usize,
+    pub queue_size: usize,
 }

@@ -1,4 +1,4 @@
-//! What is kept of a trace that was not sampled, and within which bounds.
+//! Tests of tail sampling: which traces are exported, and how much is buffered.
 
 use std::{
     sync::{Arc, Mutex},
@@ -15,28 +15,31 @@ use opentelemetry_sdk::{
 };
 
 use super::{
-    keep::{Keep, SPANS_PER_TRACE},
     sampling::sampler,
+    tail_sampling::{MAX_SPANS_PER_TRACE, TailSampler},
 };
 use crate::Settings;
 
 const SLOW: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, Default)]
-struct Recorded(Arc<Mutex<Vec<SpanData>>>);
+struct CollectedSpans(Arc<Mutex<Vec<SpanData>>>);
 
-impl Recorded {
+impl CollectedSpans {
     fn names(&self) -> Vec<String> {
         let spans = self.0.lock().expect("no panic");
         spans.iter().map(|span| span.name.to_string()).collect()
     }
 }
 
-impl SpanProcessor for Recorded {
+impl SpanProcessor for CollectedSpans {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        assert!(span.span_context.is_sampled(), "collectors refuse what is not");
+        assert!(
+            span.span_context.is_sampled(),
+            "exported spans are marked as sampled"
+        );
         self.0.lock().expect("no panic").push(span);
     }
 
@@ -51,21 +54,21 @@ impl SpanProcessor for Recorded {
 
 fn settings(sample_ratio: f32) -> Settings {
     Settings {
-        endpoint: Some("http://127.0.0.1:1".parse().expect("an address")),
+        endpoint: Some("http://127.0.0.1:1".parse().expect("a valid address")),
         sample_ratio,
-        slow: SLOW,
+        slow_threshold: SLOW,
         export_timeout: Duration::from_secs(3),
-        queue: 2_048,
+        queue_size: 2_048,
     }
 }
 
-fn tracer_of(sample_ratio: f32) -> (SdkTracer, Recorded) {
-    let recorded = Recorded::default();
+fn tracer_of(sample_ratio: f32) -> (SdkTracer, CollectedSpans) {
+    let exported = CollectedSpans::default();
     let provider = SdkTracerProvider::builder()
         .with_sampler(sampler(&settings(sample_ratio)))
-        .with_span_processor(Keep::new(recorded.clone(), SLOW))
+        .with_span_processor(TailSampler::new(exported.clone(), SLOW))
         .build();
-    (provider.tracer("test"), recorded)
+    (provider.tracer("test"), exported)
 }
 
 fn child(tracer: &SdkTracer, name: &'static str, parent: &Context) {
@@ -73,45 +76,45 @@ fn child(tracer: &SdkTracer, name: &'static str, parent: &Context) {
 }
 
 #[test]
-fn a_failed_root_takes_its_children_along_the_late_ones_too() {
-    let (tracer, recorded) = tracer_of(0.0);
+fn a_failed_root_is_exported_with_its_children_even_late_ones() {
+    let (tracer, exported) = tracer_of(0.0);
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     child(&tracer, "early", &root);
-    assert!(recorded.names().is_empty(), "undecided");
+    assert!(exported.names().is_empty(), "not decided yet");
     root.span().set_status(Status::error(""));
     root.span().end();
     child(&tracer, "late", &root);
-    assert_eq!(recorded.names(), ["early", "root", "late"]);
+    assert_eq!(exported.names(), ["early", "root", "late"]);
 }
 
 #[test]
-fn what_went_well_leaves_nothing_behind_not_even_late() {
-    let (tracer, recorded) = tracer_of(0.0);
+fn a_successful_root_exports_nothing_not_even_late_children() {
+    let (tracer, exported) = tracer_of(0.0);
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     child(&tracer, "early", &root);
     root.span().end();
     child(&tracer, "late", &root);
-    assert!(recorded.names().is_empty());
+    assert!(exported.names().is_empty());
 }
 
 #[test]
-fn what_is_slow_is_kept() {
-    let (tracer, recorded) = tracer_of(0.0);
+fn a_slow_root_is_exported() {
+    let (tracer, exported) = tracer_of(0.0);
     let mut root = tracer.start_with_context("root", &Context::new());
     root.end_with_timestamp(SystemTime::now() + SLOW);
-    assert_eq!(recorded.names(), ["root"]);
+    assert_eq!(exported.names(), ["root"]);
 }
 
 #[test]
-fn everything_is_kept_where_everything_is_sampled() {
-    let (tracer, recorded) = tracer_of(1.0);
+fn a_sample_ratio_of_one_exports_everything() {
+    let (tracer, exported) = tracer_of(1.0);
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
     child(&tracer, "child", &root);
     root.span().end();
-    assert_eq!(recorded.names(), ["child", "root"]);
+    assert_eq!(exported.names(), ["child", "root"]);
 }
 
-/// Somebody who calls again and again within one trace, and does not sample it.
+/// A caller that sends several requests in one trace, which it does not sample.
 fn caller() -> Context {
     let caller = SpanContext::new(
         TraceId::from(7),
@@ -123,10 +126,10 @@ fn caller() -> Context {
     Context::new().with_remote_span_context(caller)
 }
 
-/// The parent is in another process: this one decides for its own part, once per request.
+/// The parent is in another process: this process decides about its own part of the trace, once per request.
 #[test]
-fn two_requests_of_one_trace_are_decided_one_by_one() {
-    let (tracer, recorded) = tracer_of(0.0);
+fn two_requests_of_one_trace_are_decided_separately() {
+    let (tracer, exported) = tracer_of(0.0);
     let caller = caller();
     let start = |name| Context::new().with_span(tracer.start_with_context(name, &caller));
     let (first, second) = (start("first"), start("second"));
@@ -134,39 +137,43 @@ fn two_requests_of_one_trace_are_decided_one_by_one() {
     first.span().end();
     second.span().set_status(Status::error(""));
     second.span().end();
-    assert_eq!(recorded.names(), ["second"], "the first one's part went with it");
+    assert_eq!(
+        exported.names(),
+        ["second"],
+        "the spans of the first were discarded"
+    );
     let third = start("third");
     child(&tracer, "of the third", &third);
     assert!(
-        recorded.names().contains(&"of the third".to_owned()),
-        "the trace is kept"
+        exported.names().contains(&"of the third".to_owned()),
+        "the trace is sampled"
     );
     third.span().end();
 }
 
 #[test]
-fn one_trace_holds_only_so_many_spans() {
-    let (tracer, recorded) = tracer_of(0.0);
+fn the_spans_buffered_for_one_trace_are_bounded() {
+    let (tracer, exported) = tracer_of(0.0);
     let root = Context::new().with_span(tracer.start_with_context("root", &Context::new()));
-    for _ in 0..SPANS_PER_TRACE + 50 {
+    for _ in 0..MAX_SPANS_PER_TRACE + 50 {
         child(&tracer, "child", &root);
     }
     root.span().set_status(Status::error(""));
     root.span().end();
-    assert_eq!(recorded.names().len(), SPANS_PER_TRACE + 1);
+    assert_eq!(exported.names().len(), MAX_SPANS_PER_TRACE + 1);
 
-    // A caller that never lets its trace end does not fill it up.
-    let (tracer, recorded) = tracer_of(0.0);
+    // A trace that never ends does not fill the buffer.
+    let (tracer, exported) = tracer_of(0.0);
     let caller = caller();
     let _open = tracer.start_with_context("open", &caller);
-    for _ in 0..SPANS_PER_TRACE {
+    for _ in 0..MAX_SPANS_PER_TRACE {
         let fine = Context::new().with_span(tracer.start_with_context("fine", &caller));
-        child(&tracer, "of a fine one", &fine);
+        child(&tracer, "of a fine root", &fine);
         fine.span().end();
     }
     let failed = Context::new().with_span(tracer.start_with_context("failed", &caller));
-    child(&tracer, "of the failed one", &failed);
+    child(&tracer, "of the failed root", &failed);
     failed.span().set_status(Status::error(""));
     failed.span().end();
-    assert_eq!(recorded.names(), ["of the failed one", "failed"]);
+    assert_eq!(exported.names(), ["of the failed root", "failed"]);
 }

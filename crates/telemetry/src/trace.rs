@@ -1,4 +1,4 @@
-//! Trace identity: the caller's `traceparent` is continued (W3C Trace Context).
+//! Trace context: the caller's `traceparent` is continued (W3C Trace Context).
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,8 +13,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::Settings;
 
-/// The caller's place in a trace, if its `traceparent` is a valid one. Not its `tracestate`: a caller puts there what it
-/// likes.
+/// The trace context of the caller; empty if `traceparent` is missing or invalid. Ignores `tracestate`, whose content
+/// the caller controls.
 pub fn remote_parent(traceparent: Option<&str>) -> Context {
     let caller = traceparent.and_then(span_context);
     caller.map_or_else(Context::new, |caller| {
@@ -22,7 +22,7 @@ pub fn remote_parent(traceparent: Option<&str>) -> Context {
     })
 }
 
-/// The span's trace id; a random one where no tracer is installed, so that bodies and logs always agree on one.
+/// The trace id of the span; a random one if no tracer is installed, so that response bodies and logs always share one.
 pub fn trace_id(span: &Span) -> String {
     let context = span.context();
     let span_context = context.span().span_context().clone();
@@ -33,8 +33,8 @@ pub fn trace_id(span: &Span) -> String {
     }
 }
 
-/// A span for one call of something else, as part of a request or a job; none outside of both, where it would be a
-/// trace of its own that says nothing. The caller needs `tracing`.
+/// A span for one call to a dependency, as part of a request or a job. Outside both it is disabled: it would be a trace
+/// without context. The calling crate needs `tracing`.
 #[macro_export]
 macro_rules! client_span {
     ($name:literal, $($fields:tt)*) => {
@@ -52,31 +52,31 @@ macro_rules! client_span {
     };
 }
 
-/// Gives the span an attribute that no declaration of it names.
+/// Adds an attribute to the span that its declaration does not name.
 pub fn annotate(span: &Span, key: &'static str, value: &str) {
     span.set_attribute(key, value.to_owned());
 }
 
-/// Marks the span as failed in this way: one word of a known set, never a message.
+/// Marks the span as failed. `error_type` is one of a bounded set of words, never a message.
 pub fn failed(span: &Span, error_type: &str) {
     span.record("otel.status_code", "ERROR");
     span.record("error.type", error_type);
 }
 
-/// Whether the trace of a request that ended like this is kept, so that an exemplar may name it.
-pub fn is_kept(span: &Span, traces: &Settings, failed: bool, took: Duration) -> bool {
+/// Whether the trace of a request with this result is exported, so that an exemplar may refer to it.
+pub fn is_sampled(span: &Span, traces: &Settings, failed: bool, took: Duration) -> bool {
     let sampled = || span.context().span().span_context().is_sampled();
-    traces.endpoint.is_some() && (failed || took >= traces.slow || sampled())
+    traces.endpoint.is_some() && (failed || took >= traces.slow_threshold || sampled())
 }
 
-/// The span as a `traceparent`, where a tracer is installed.
+/// The `traceparent` of the span, if a tracer is installed.
 pub fn traceparent(span: &Span) -> Option<String> {
     let mut carrier = HashMap::new();
     TraceContextPropagator::new().inject_context(&span.context(), &mut carrier);
     carrier.remove("traceparent")
 }
 
-/// The place in a trace that a `traceparent` names.
+/// The span context that a `traceparent` names; `None` if it is invalid.
 pub fn span_context(traceparent: &str) -> Option<SpanContext> {
     let carrier = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier);

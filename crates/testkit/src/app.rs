@@ -1,4 +1,4 @@
-//! The app of production in this process.
+//! The production app, running in the test process.
 
 use std::{
     net::SocketAddr,
@@ -13,45 +13,45 @@ use tokio::sync::OwnedRwLockReadGuard;
 
 use crate::{Proxy, TestAppBuilder, TestDatabase, UnderTest};
 
-/// An app with a database of its own, its ports free ones, its Redis keys its own.
+/// A running app with its own database, its own Redis keys and free ports.
 pub struct TestApp<U: UnderTest> {
-    /// The app.
+    /// The running app.
     pub app: App<U::State>,
-    /// Its database.
+    /// The app's database.
     pub database: TestDatabase,
-    /// Where its API listens.
+    /// The socket address of the API.
     pub address: SocketAddr,
-    /// Where its API is.
+    /// The base URL of the API.
     pub url: String,
-    /// Where its probes are.
+    /// The base URL of the management port.
     pub management_url: String,
-    /// `host:port` of the Redis server, past every proxy.
+    /// The `host:port` of the Redis server itself, without the proxy.
     pub redis_address: String,
-    /// In front of Postgres, where asked for.
+    /// The proxy in front of Postgres, when the test asked for one.
     pub postgres: Option<Proxy>,
-    /// In front of Redis, where asked for.
+    /// The proxy in front of Redis, when the test asked for one.
     pub redis: Option<Proxy>,
     pub(crate) client: Client,
     pub(crate) scopes: String,
-    /// The settings that every service has.
+    /// The settings common to all services.
     pub settings: Settings,
-    pub(crate) _undisturbed: Option<OwnedRwLockReadGuard<()>>,
+    pub(crate) _redis_guard: Option<OwnedRwLockReadGuard<()>>,
 }
 
 impl<U: UnderTest> TestApp<U> {
-    /// An app like any other.
+    /// Starts an app with the default settings.
     pub async fn start() -> Self {
         Self::build().start().await
     }
 
-    /// An app with something special.
+    /// A builder for an app that differs from the default.
     pub fn build() -> TestAppBuilder<U> {
         TestAppBuilder::default()
     }
 
-    /// A token for `subject` with these scopes.
+    /// A token for `subject` with the scopes in `scope`, separated by spaces.
     pub fn token(&self, subject: &str, scope: &str) -> String {
-        development_token(&self.settings.auth, subject, scope, Duration::from_secs(600)).expect("HS256 signs")
+        development_token(&self.settings.auth, subject, scope, Duration::from_mins(10)).expect("HS256 signs")
     }
 
     /// A request without a token.
@@ -59,58 +59,58 @@ impl<U: UnderTest> TestApp<U> {
         self.client.request(method, format!("{}{path}", self.url))
     }
 
-    /// A request of `subject`, who may do everything.
+    /// A request of `subject`, whose token has every scope.
     pub fn request_as(&self, subject: &str, method: Method, path: &str) -> RequestBuilder {
         self.anonymous(method, path)
             .bearer_auth(self.token(subject, &self.scopes))
     }
 
-    /// A request of alice.
+    /// A request of `alice`, whose token has every scope.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.request_as("alice", method, path)
     }
 
-    /// `GET` as alice.
+    /// Sends a `GET` as `alice`.
     ///
     /// # Panics
-    /// When no answer comes.
+    /// When there is no response.
     pub async fn get(&self, path: &str) -> Response {
-        self.request(Method::GET, path).send().await.expect("an answer")
+        self.request(Method::GET, path).send().await.expect("a response")
     }
 
-    /// `DELETE` as alice.
+    /// Sends a `DELETE` as `alice`.
     ///
     /// # Panics
-    /// When no answer comes.
+    /// When there is no response.
     pub async fn delete(&self, path: &str) -> Response {
         self.request(Method::DELETE, path)
             .send()
             .await
-            .expect("an answer")
+            .expect("a response")
     }
 
-    /// `GET` on the management port.
+    /// Sends a `GET` to the management port.
     ///
     /// # Panics
-    /// When no answer comes.
+    /// When there is no response.
     pub async fn management(&self, path: &str) -> Response {
         self.client
             .get(format!("{}{path}", self.management_url))
             .send()
             .await
-            .expect("an answer")
+            .expect("a response")
     }
 
-    /// Asks a probe until it answers `status`; gives the time that took.
+    /// Polls a probe until it responds with `status`; returns the time that this took.
     ///
     /// # Panics
-    /// After thirty seconds.
+    /// After 30 s.
     pub async fn wait_for(&self, probe: &str, status: u16) -> Duration {
         let started = Instant::now();
         while self.management(probe).await.status() != status {
             assert!(
                 started.elapsed() < Duration::from_secs(30),
-                "{probe} did not become {status}"
+                "{probe} did not respond with {status}"
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -120,25 +120,25 @@ impl<U: UnderTest> TestApp<U> {
     /// Waits until `count` requests are in flight.
     ///
     /// # Panics
-    /// When that does not come true within 30 s.
+    /// After 30 s.
     pub async fn wait_for_in_flight(&self, count: usize) {
         wait_for("requests in flight", &self.app.shared.in_flight, count).await;
     }
 
-    /// Waits until `count` bodies are being read: later than the requests come in.
+    /// Waits until `count` request bodies are being read. A request is in flight before that.
     ///
     /// # Panics
-    /// When that does not come true within 30 s.
+    /// After 30 s.
     pub async fn wait_for_uploads(&self, count: usize) {
         wait_for("bodies being read", &self.app.shared.uploads, count).await;
     }
 
-    /// Waits until every cache entry that was on its way has arrived.
-    pub async fn redis_has_entries(&self) {
+    /// Waits until every pending cache write has finished.
+    pub async fn wait_for_cache_writes(&self) {
         self.app.platform.lifecycle.background_idle().await;
     }
 
-    /// The value of a metric's line that begins with `name`, 0 where there is none.
+    /// The value on the first line of the metrics that begins with `name`; 0 when there is none.
     ///
     /// # Panics
     /// When the metrics cannot be read.
@@ -165,7 +165,7 @@ async fn wait_for(what: &str, limit: &ConcurrencyLimit, count: usize) {
     while limit.in_flight() != count {
         assert!(
             started.elapsed() < Duration::from_secs(30),
-            "never {count} {what}"
+            "there were never {count} {what}"
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -1,20 +1,21 @@
-//! What is special about a test's app, and how it is started.
+//! A builder that configures and starts the app of a test.
 
 use std::marker::PhantomData;
 
 use platform::{App, Role};
 use reqwest::Client;
 
-use crate::{Mode, Proxy, TestApp, TestDatabase, UnderTest, collector::COLLECTOR, logs, redis_undisturbed};
+use crate::{Mode, Proxy, TestApp, TestDatabase, UnderTest, collector::COLLECTOR, logs, redis_guard};
 
-/// What is special about an app.
+/// A builder for a [`TestApp`].
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub struct TestAppBuilder<U> {
     role: Role,
     settings: Vec<(String, String)>,
     postgres_proxy: bool,
-    postgres_away: bool,
+    postgres_down: bool,
     redis_proxy: bool,
-    faulty_redis: bool,
+    exclusive_redis: bool,
     unmigrated: bool,
     under_test: PhantomData<U>,
 }
@@ -25,9 +26,9 @@ impl<U: UnderTest> Default for TestAppBuilder<U> {
             role: Role::Api,
             settings: Vec::new(),
             postgres_proxy: false,
-            postgres_away: false,
+            postgres_down: false,
             redis_proxy: false,
-            faulty_redis: false,
+            exclusive_redis: false,
             unmigrated: false,
             under_test: PhantomData,
         }
@@ -35,7 +36,7 @@ impl<U: UnderTest> Default for TestAppBuilder<U> {
 }
 
 impl<U: UnderTest> TestAppBuilder<U> {
-    /// Sets a key, as the environment would.
+    /// Sets a configuration key, such as `database.pool_size`, through its environment variable.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.settings.push((
             format!("APP__{}", key.replace('.', "__").to_uppercase()),
@@ -44,9 +45,9 @@ impl<U: UnderTest> TestAppBuilder<U> {
         self
     }
 
-    /// The app works off jobs too.
+    /// Makes the app run jobs as well as serve the API.
     pub fn worker(mut self) -> Self {
-        self.role = Role::Both;
+        self.role = Role::All;
         self
     }
 
@@ -56,9 +57,9 @@ impl<U: UnderTest> TestAppBuilder<U> {
         self
     }
 
-    /// Postgres cannot be reached when the app starts; the app is not waited for.
-    pub fn postgres_away(mut self) -> Self {
-        (self.postgres_proxy, self.postgres_away) = (true, true);
+    /// Makes Postgres unavailable when the app starts; [`start`](Self::start) does not wait for readiness.
+    pub fn postgres_unavailable(mut self) -> Self {
+        (self.postgres_proxy, self.postgres_down) = (true, true);
         self
     }
 
@@ -68,13 +69,13 @@ impl<U: UnderTest> TestAppBuilder<U> {
         self
     }
 
-    /// The test makes the Redis server itself faulty.
-    pub fn faulty_redis(mut self) -> Self {
-        self.faulty_redis = true;
+    /// Lets the test inject faults into the Redis server itself, with [`RedisFault`](crate::RedisFault).
+    pub fn exclusive_redis(mut self) -> Self {
+        self.exclusive_redis = true;
         self
     }
 
-    /// The database has no schema yet; the app is not waited for.
+    /// Leaves the database without a schema; [`start`](Self::start) does not wait for readiness.
     pub fn unmigrated(mut self) -> Self {
         self.unmigrated = true;
         self
@@ -83,11 +84,11 @@ impl<U: UnderTest> TestAppBuilder<U> {
     /// Starts the app and waits until it is ready.
     ///
     /// # Panics
-    /// When Postgres or Redis is not there: `make test` starts both.
+    /// When Postgres or Redis is not running: `make test` starts both.
     pub async fn start(self) -> TestApp<U> {
         let name = format!("test-{}", uuid::Uuid::now_v7().simple());
-        let server = in_environment("APP__DATABASE__URL");
-        let redis_url = in_environment("APP__REDIS__URL");
+        let server = server_url("APP__DATABASE__URL");
+        let redis_url = server_url("APP__REDIS__URL");
         let service = U::service();
         let schema = service.definition().schema;
         let database = if self.unmigrated {
@@ -96,7 +97,7 @@ impl<U: UnderTest> TestAppBuilder<U> {
             TestDatabase::migrated(&server, schema).await
         };
         let (database_url, postgres) = via_proxy(&database.url, self.postgres_proxy).await;
-        if let Some(proxy) = postgres.as_ref().filter(|_| self.postgres_away) {
+        if let Some(proxy) = postgres.as_ref().filter(|_| self.postgres_down) {
             proxy.set(Mode::Cut);
         }
         let redis_address = crate::proxy::address_of(&redis_url).to_string();
@@ -110,24 +111,24 @@ impl<U: UnderTest> TestAppBuilder<U> {
             ("APP__HTTP__MANAGEMENT_PORT", "0"),
             ("APP__HTTP__WORKERS", "1"),
             ("APP__DATABASE__POOL_SIZE", "4"),
-            ("APP__CACHE__MAX_LOADS", "4"),
-            // Nothing is sampled, so that what arrives was kept for a reason.
+            ("APP__CACHE__MAX_CONCURRENT_LOADS", "4"),
+            // No random sampling: a trace that is exported was kept for a reason.
             ("APP__TELEMETRY__ENDPOINT", &collector),
             ("APP__TELEMETRY__SAMPLE_RATIO", "0"),
         ];
         let common = common.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let loaded = service.load_from(common.into_iter().chain(self.settings));
-        let settings = loaded.valid().expect("the settings of the test are valid");
+        let settings = loaded.valid().expect("the test's settings are valid");
         logs::start(settings.as_ref());
 
-        let undisturbed = if self.faulty_redis {
+        let redis_guard = if self.exclusive_redis {
             None
         } else {
-            Some(redis_undisturbed().await)
+            Some(redis_guard().await)
         };
         let app = App::start(&settings, service, self.role);
         let app = app.expect("the app starts");
-        let address = app.public.as_ref().expect("every role of a test serves").address;
+        let address = app.public.as_ref().expect("tests use roles that serve").address;
         let url = format!("http://{address}");
         let management_url = format!("http://{}", app.management.address);
         let client = Client::builder()
@@ -144,19 +145,19 @@ impl<U: UnderTest> TestAppBuilder<U> {
             postgres,
             redis,
             client,
-            scopes: everything::<U>(),
+            scopes: all_scopes::<U>(),
             settings: settings.as_ref().clone(),
-            _undisturbed: undisturbed,
+            _redis_guard: redis_guard,
         };
-        if !self.unmigrated && !self.postgres_away {
+        if !self.unmigrated && !self.postgres_down {
             app.wait_for("/readyz", 200).await;
         }
         app
     }
 }
 
-/// All scopes of the contract.
-fn everything<U: UnderTest>() -> String {
+/// Every scope of the contract, separated by spaces.
+fn all_scopes<U: UnderTest>() -> String {
     let scopes = U::service()
         .definition()
         .contract()
@@ -166,14 +167,14 @@ fn everything<U: UnderTest>() -> String {
     scopes.into_iter().collect::<Vec<_>>().join(" ")
 }
 
-/// The address of a server that `make test` has started.
-pub(crate) fn in_environment(variable: &str) -> String {
+/// The URL of a server that `make test` has started, from an environment variable.
+pub(crate) fn server_url(variable: &str) -> String {
     std::env::var(variable)
         .unwrap_or_else(|_| panic!("{variable} is not set: run the tests with `make test`"))
 }
 
-async fn via_proxy(url: &str, wanted: bool) -> (String, Option<Proxy>) {
-    if !wanted {
+async fn via_proxy(url: &str, enabled: bool) -> (String, Option<Proxy>) {
+    if !enabled {
         return (url.to_owned(), None);
     }
     let (proxy, url) = Proxy::before(url).await;

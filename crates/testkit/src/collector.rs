@@ -1,4 +1,4 @@
-//! A collector of spans (OTLP over HTTP) that keeps what it gets, or is as bad as the test wants.
+//! A trace collector (OTLP over HTTP) that stores the spans it receives, or fails as the test chooses.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -17,40 +17,40 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 
-/// The span of the caller in [`new_trace`].
+/// The id of the caller's span in the `traceparent` of [`new_trace`].
 pub const CALLER: &str = "00f067aa0ba902b7";
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The one collector of this test process.
+/// The collector that all apps in this test process export to.
 pub(crate) static COLLECTOR: LazyLock<Collector> = LazyLock::new(Collector::start);
 
-/// What a collector does with spans.
+/// The behavior of a collector.
 #[derive(Clone, Copy, Debug)]
-pub enum Collecting {
-    /// Takes them.
-    Well = 0,
-    /// Never answers.
-    Hanging = 1,
-    /// Answers 503.
-    Refusing = 2,
+pub enum CollectorBehavior {
+    /// Accepts spans.
+    Accept = 0,
+    /// Never responds.
+    Hang = 1,
+    /// Responds with 503.
+    Reject = 2,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    how: AtomicU8,
+    behavior: AtomicU8,
     spans: Mutex<Vec<Span>>,
 }
 
-/// A collector with a thread of its own.
+/// A collector that runs in its own thread.
 #[derive(Clone, Debug)]
 pub struct Collector {
-    /// Where it listens.
+    /// The socket address of the collector.
     pub address: SocketAddr,
     state: Arc<State>,
 }
 
 impl Collector {
-    /// One that takes spans.
+    /// Starts a collector that accepts spans.
     ///
     /// # Panics
     /// When no port is free.
@@ -64,7 +64,7 @@ impl Collector {
                 App::new()
                     .app_data(shared.clone())
                     .app_data(web::PayloadConfig::new(64 * 1024 * 1024))
-                    .route("/v1/traces", web::post().to(take))
+                    .route("/v1/traces", web::post().to(export))
             });
             let server = server.workers(1).disable_signals().listen(listener);
             System::new().block_on(server.expect("a bound listener").run())
@@ -72,25 +72,25 @@ impl Collector {
         Self { address, state }
     }
 
-    /// From now on it does this.
-    pub fn set(&self, how: Collecting) {
-        self.state.how.store(how as u8, Ordering::Relaxed);
+    /// Changes the behavior of the collector from now on.
+    pub fn set(&self, behavior: CollectorBehavior) {
+        self.state.behavior.store(behavior as u8, Ordering::Relaxed);
     }
 
-    /// Every span so far.
+    /// Every span received so far.
     pub fn spans(&self) -> Vec<Span> {
         let spans = self.state.spans.lock();
         spans.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-async fn take(state: web::Data<State>, body: web::Bytes) -> HttpResponse {
-    match state.how.load(Ordering::Relaxed) {
+async fn export(state: web::Data<State>, body: web::Bytes) -> HttpResponse {
+    match state.behavior.load(Ordering::Relaxed) {
         1 => std::future::pending().await,
         2 => return HttpResponse::ServiceUnavailable().finish(),
         _ => {}
     }
-    let request = ExportTraceServiceRequest::decode(body).expect("OTLP");
+    let request = ExportTraceServiceRequest::decode(body).expect("the body is OTLP");
     let scopes = request
         .resource_spans
         .into_iter()
@@ -100,24 +100,24 @@ async fn take(state: web::Data<State>, body: web::Bytes) -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
-/// A trace of a caller's own: its id, and the `traceparent` that names it as sampled or not.
+/// A new trace, as a caller would start it: the trace id, and the `traceparent` header with the `sampled` flag.
 pub fn new_trace(sampled: bool) -> (String, String) {
     let trace_id = uuid::Uuid::new_v4().simple().to_string();
     let traceparent = format!("00-{trace_id}-{CALLER}-{:02x}", u8::from(sampled));
     (trace_id, traceparent)
 }
 
-/// Every span that this process has sent so far.
+/// Every span that this test process has exported so far.
 pub fn spans() -> Vec<Span> {
     COLLECTOR.spans()
 }
 
-/// The spans of a trace, as soon as `complete` says that all that are wanted are there.
+/// Waits until `complete` accepts the spans of a trace; returns them.
 ///
 /// # Panics
-/// When they are not within 20 seconds.
+/// After 20 s.
 pub async fn wait_for_spans(trace_id: &str, complete: impl Fn(&[Span]) -> bool) -> Vec<Span> {
-    let asked = Instant::now();
+    let started = Instant::now();
     loop {
         let mut spans = spans();
         spans.retain(|span| hex(&span.trace_id) == trace_id);
@@ -125,12 +125,12 @@ pub async fn wait_for_spans(trace_id: &str, complete: impl Fn(&[Span]) -> bool) 
             return spans;
         }
         let names: Vec<_> = spans.iter().map(|span| &span.name).collect();
-        assert!(asked.elapsed() < PATIENCE, "of trace {trace_id} only {names:?}");
+        assert!(started.elapsed() < TIMEOUT, "trace {trace_id} has only {names:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// An attribute as text; empty where there is none.
+/// The value of a span attribute as text; empty when there is none.
 pub fn attribute(span: &Span, key: &str) -> String {
     let value = span.attributes.iter().find(|attribute| attribute.key == key);
     match value.and_then(|attribute| attribute.value.clone()?.value) {
@@ -140,14 +140,14 @@ pub fn attribute(span: &Span, key: &str) -> String {
     }
 }
 
-/// Whether the span is marked as failed.
+/// Whether the status of the span is an error.
 pub fn is_error(span: &Span) -> bool {
     span.status
         .as_ref()
         .is_some_and(|status| status.code() == StatusCode::Error)
 }
 
-/// An id as W3C Trace Context writes it.
+/// A trace or span id in lowercase hexadecimal, as in W3C Trace Context.
 pub fn hex(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! What must hold for every contract and every catalogue.
+//! Assertions on `OpenAPI` contracts and problem catalogues.
 
 use outcome::Catalogue;
 use reqwest::Method;
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::{TestApp, UnderTest, assert_problem};
 
-/// Asserts that every error of a contract is in the catalogue under its status; returns how many there are.
+/// Asserts that every problem in a contract is in the catalogue with the same status; returns the number of problems.
 ///
 /// # Panics
-/// When one is not.
+/// When one is missing or has another status.
 pub fn assert_contract(contract: &Value, catalogue: Catalogue) -> usize {
     let mut checked = 0;
     for (path, item) in contract["paths"].as_object().expect("paths") {
@@ -42,10 +42,10 @@ pub fn assert_contract(contract: &Value, catalogue: Catalogue) -> usize {
     checked
 }
 
-/// Asserts that codes are unique and that every row says something to everybody.
+/// Asserts that codes are unique and well-formed, and that every row has all of its texts.
 ///
 /// # Panics
-/// When that is not so.
+/// When one of these does not hold.
 pub fn assert_catalogue(catalogue: Catalogue) {
     let mut codes: Vec<&str> = catalogue.iter().map(|row| row.code).collect();
     codes.sort_unstable();
@@ -53,8 +53,8 @@ pub fn assert_catalogue(catalogue: Catalogue) {
     codes.dedup();
     assert_eq!(codes.len(), all);
     for row in catalogue.iter() {
-        let words = [row.title, row.advice, row.user_message, row.runbook];
-        assert!(words.iter().all(|words| words.len() > 10), "{}", row.code);
+        let texts = [row.title, row.advice, row.user_message, row.operator_hint];
+        assert!(texts.iter().all(|text| text.len() > 10), "{}", row.code);
         assert!(
             row.code
                 .bytes()
@@ -65,14 +65,14 @@ pub fn assert_catalogue(catalogue: Catalogue) {
     }
 }
 
-/// Walks the contract of a running app: every operation with a scope answers 401 without a token, and 403 that names
-/// the scope to a token without it; returns how many there are.
+/// Asserts that every operation with a scope responds with 401 to a request without a token, and with 403 and the name
+/// of the scope to a token without that scope; returns the number of operations.
 ///
 /// # Panics
-/// When one does not.
+/// When an operation responds otherwise.
 pub async fn assert_scopes<U: UnderTest>(app: &TestApp<U>) -> usize {
     let contract = U::service().definition().contract().document();
-    let contract = serde_json::to_value(contract).expect("it serializes");
+    let contract = serde_json::to_value(contract).expect("the contract serializes");
     let mut checked = 0;
     for (template, item) in contract["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("methods") {
@@ -85,19 +85,19 @@ pub async fn assert_scopes<U: UnderTest>(app: &TestApp<U>) -> usize {
                 .anonymous(method.clone(), &path)
                 .send()
                 .await
-                .expect("an answer");
+                .expect("a response");
             assert_problem::<U>(anonymous, template, method.clone(), "unauthenticated").await;
             for scope in scopes {
                 let token = app.token("alice", "nothing:else");
                 let request = app.anonymous(method.clone(), &path).bearer_auth(token);
-                let refused = request.send().await.expect("an answer");
+                let refused = request.send().await.expect("a response");
                 let challenge = refused.headers()["www-authenticate"]
                     .to_str()
                     .expect("ASCII")
                     .to_owned();
                 assert_problem::<U>(refused, template, method.clone(), "forbidden").await;
-                let named = format!("error=\"insufficient_scope\", scope={scope}");
-                assert!(challenge.contains(&named), "{challenge} does not say {named}");
+                let expected = format!("error=\"insufficient_scope\", scope={scope}");
+                assert!(challenge.contains(&expected), "`{challenge}` lacks `{expected}`");
             }
             checked += 1;
         }
@@ -105,7 +105,7 @@ pub async fn assert_scopes<U: UnderTest>(app: &TestApp<U>) -> usize {
     checked
 }
 
-/// The codes that an operation may answer with under a status, by the contract.
+/// The problem codes that the contract declares for an operation and a status.
 pub fn declared_codes(contract: &Value, template: &str, method: &str, status: u16) -> Vec<String> {
     let method = method.to_lowercase();
     let examples = &contract["paths"][template][method]["responses"][status.to_string()]["content"]["application/problem+json"]

@@ -1,4 +1,4 @@
-//! A database per test, dropped with it.
+//! A database per test, dropped at the end of the test.
 
 use std::{collections::BTreeSet, str::FromStr};
 
@@ -6,40 +6,40 @@ use database::Schema;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use tokio::sync::Mutex;
 
-/// A database of its own.
+/// A database that belongs to one test; dropped with this value.
 #[derive(Debug)]
 pub struct TestDatabase {
     name: String,
     server: String,
-    /// Its address, for the app.
+    /// The URL of the database, for the app.
     pub url: String,
 }
 
 impl TestDatabase {
-    /// Creates it, empty, on this server.
+    /// Creates an empty database on the server with this URL.
     pub async fn create(server: &str) -> Self {
-        Self::copied(server, "template1").await
+        Self::from_template(server, "template1").await
     }
 
-    /// Creates it on this server with the schema in place: a copy of one that was migrated once and stays there.
+    /// Creates a database with this schema, as a copy of a template that is migrated once and stays on the server.
     ///
     /// # Panics
-    /// When the migrations do not run.
+    /// When a migration fails.
     pub async fn migrated(server: &str, schema: Schema) -> Self {
-        static MADE: Mutex<BTreeSet<String>> = Mutex::const_new(BTreeSet::new());
+        static CREATED: Mutex<BTreeSet<String>> = Mutex::const_new(BTreeSet::new());
         let name = format!("template_{}", schema.fingerprint());
-        let mut made = MADE.lock().await;
-        if !made.contains(&name) {
-            make_template(server, schema, &name).await;
-            made.insert(name.clone());
+        let mut created = CREATED.lock().await;
+        if !created.contains(&name) {
+            create_template(server, schema, &name).await;
+            created.insert(name.clone());
         }
-        drop(made);
-        Self::copied(server, &name).await
+        drop(created);
+        Self::from_template(server, &name).await
     }
 
-    async fn copied(server: &str, template: &str) -> Self {
+    async fn from_template(server: &str, template: &str) -> Self {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
-        let mut url = reqwest::Url::parse(server).expect("APP__DATABASE__URL is an address");
+        let mut url = reqwest::Url::parse(server).expect("APP__DATABASE__URL is a URL");
         url.set_path(&name);
         let database = Self {
             name,
@@ -54,15 +54,15 @@ impl TestDatabase {
         database
     }
 
-    /// Brings its schema up to date.
+    /// Runs the missing migrations.
     ///
     /// # Panics
-    /// When the migrations do not run.
+    /// When a migration fails.
     pub async fn migrate(&self, schema: Schema) {
-        self.try_migrate(schema).await.expect("the migrations run");
+        self.try_migrate(schema).await.expect("the migrations succeed");
     }
 
-    /// Brings its schema up to date; returns how many migrations there were.
+    /// Runs the missing migrations; returns how many there were.
     ///
     /// # Errors
     /// When a migration fails.
@@ -72,45 +72,45 @@ impl TestDatabase {
         schema.migrate(&loaded.settings.database).await
     }
 
-    /// A connection of the test's own, past every proxy.
+    /// Opens a connection to the database, bypassing any proxy.
     pub async fn connect(&self) -> PgConnection {
-        let options = PgConnectOptions::from_str(&self.url).expect("a valid address");
+        let options = PgConnectOptions::from_str(&self.url).expect("a valid URL");
         PgConnection::connect_with(&options)
             .await
-            .expect("the test database is there")
+            .expect("the test database exists")
     }
 
-    /// Runs statements on it, past every proxy.
+    /// Runs SQL statements on the database, bypassing any proxy.
     pub async fn execute(&self, sql: &str) {
         execute(&self.url, sql).await;
     }
 
-    /// The one number that this statement yields.
+    /// Runs a statement that returns one number; returns that number.
     pub async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql)
             .fetch_one(&mut self.connect().await)
             .await
-            .expect("the statement counts")
+            .expect("the statement returns a number")
     }
 
-    /// Lets nobody in any more; who is connected stays.
-    pub async fn admit_nobody(&self) {
+    /// Makes the database reject new connections; open connections stay.
+    pub async fn reject_connections(&self) {
         self.alter("WITH ALLOW_CONNECTIONS false").await;
     }
 
-    /// Makes it refuse writes, for all who connect from now on; who is connected is disconnected.
+    /// Makes the database read-only for new connections, and closes the open ones.
     pub async fn make_read_only(&self) {
         self.set_for_new_connections("default_transaction_read_only", "on")
             .await;
     }
 
-    /// Sets a parameter for all who connect from now on; who is connected is disconnected.
+    /// Sets a parameter for new connections, and closes the open ones.
     pub async fn set_for_new_connections(&self, parameter: &str, value: &str) {
         self.alter(&format!("SET {parameter} = '{value}'")).await;
-        self.disconnect_everybody().await;
+        self.terminate_connections().await;
     }
 
-    /// Takes this setting back, for all who connect from now on; who is connected keeps it.
+    /// Resets a parameter for new connections; open connections keep its value.
     pub async fn reset_for_new_connections(&self, parameter: &str) {
         self.alter(&format!("RESET {parameter}")).await;
     }
@@ -119,7 +119,7 @@ impl TestDatabase {
         execute(&self.server, &format!("ALTER DATABASE {} {change}", self.name)).await;
     }
 
-    /// Holds what this statement locks, until it is released or dropped.
+    /// Takes a lock with the statement `lock`, and holds it until it is released or dropped.
     pub async fn hold(&self, lock: &'static str) -> Lock {
         let mut connection = self.connect().await;
         for statement in ["BEGIN", lock] {
@@ -129,93 +129,93 @@ impl TestDatabase {
         Lock(connection)
     }
 
-    /// Waits until a statement waits for a lock.
+    /// Waits until at least one statement waits for a lock.
     pub async fn wait_for_lock_waiter(&self) {
         self.wait_for_lock_waiters(1).await;
     }
 
-    /// Waits until so many statements wait for locks.
+    /// Waits until at least `count` statements wait for locks.
     pub async fn wait_for_lock_waiters(&self, count: i64) {
         let waiters = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
         self.wait_until(waiters, |waiting| waiting >= count).await;
     }
 
-    /// The process at the server whose last statement began like this.
+    /// The process id of the Postgres backend whose last statement begins with `statement`.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is no such backend.
     pub async fn backend_of(&self, statement: &str) -> i32 {
         let backend = "SELECT pid FROM pg_stat_activity
                        WHERE datname = current_database() AND starts_with(query, $1) AND pid <> pg_backend_pid()";
         let backend = sqlx::query_scalar(backend).bind(statement);
         let found = backend.fetch_one(&mut self.connect().await).await;
-        found.expect("a connection that ran it")
+        found.expect("a backend has run the statement")
     }
 
-    /// Waits until this process at the server has ended.
-    pub async fn wait_for_end_of(&self, backend: i32) {
-        let gone = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}");
-        self.wait_until(&gone, |backends| backends == 0).await;
+    /// Waits until the Postgres backend with this process id has ended.
+    pub async fn wait_for_backend_exit(&self, backend: i32) {
+        let backends = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}");
+        self.wait_until(&backends, |count| count == 0).await;
     }
 
-    /// Waits until the number that `sql` yields is as wanted.
-    pub async fn wait_until(&self, sql: &str, wanted: impl Fn(i64) -> bool) {
+    /// Waits until the number that `sql` returns meets `condition`.
+    pub async fn wait_until(&self, sql: &str, condition: impl Fn(i64) -> bool) {
         let mut connection = self.connect().await;
         let started = std::time::Instant::now();
         loop {
             let number = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
                 .fetch_one(&mut connection)
                 .await
-                .expect("the statement counts");
-            if wanted(number) {
+                .expect("the statement returns a number");
+            if condition(number) {
                 return;
             }
             assert!(
                 started.elapsed() < std::time::Duration::from_secs(30),
-                "still {number}: {sql}"
+                "the result is still {number}: {sql}"
             );
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
 
-    /// Closes every connection but ours, as a restart of the server would.
-    pub async fn disconnect_everybody(&self) {
+    /// Closes every other connection to the database, as a restart of the server would.
+    pub async fn terminate_connections(&self) {
         let others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
         self.count(others).await;
     }
 }
 
-/// A lock, held by a connection of its own.
+/// A database lock, held by its own connection.
 #[derive(Debug)]
 pub struct Lock(PgConnection);
 
 impl Lock {
-    /// Lets the statements that wait for it go on.
+    /// Releases the lock, so that the statements that wait for it continue.
     ///
     /// # Panics
-    /// When the connection is gone.
+    /// When the connection is closed.
     pub async fn release(mut self) {
         let released = sqlx::query("COMMIT").execute(&mut self.0).await;
-        released.expect("the lock was held");
+        released.expect("the lock is held until here");
     }
 }
 
-/// Makes the database that tests copy, unless it is there.
-async fn make_template(server: &str, schema: Schema, name: &str) {
-    let options = PgConnectOptions::from_str(server).expect("a valid address");
-    let mut alone = PgConnection::connect_with(&options)
+/// Creates the template database unless it exists.
+async fn create_template(server: &str, schema: Schema, name: &str) {
+    let options = PgConnectOptions::from_str(server).expect("a valid URL");
+    let mut connection = PgConnection::connect_with(&options)
         .await
-        .expect("Postgres is there; see `make test`");
-    // Of all processes that test at the same time, one makes it; the lock goes with the connection.
+        .expect("Postgres is running; see `make test`");
+    // Only one of several concurrent test processes creates the template; closing the connection releases the lock.
     sqlx::query("SELECT pg_advisory_lock(5432)")
-        .execute(&mut alone)
+        .execute(&mut connection)
         .await
-        .expect("a lock");
-    let there = sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        .expect("the lock is acquired");
+    let exists = sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
         .bind(name);
-    if !there.fetch_one(&mut alone).await.expect("a catalogue") {
+    if !exists.fetch_one(&mut connection).await.expect("a boolean") {
         let database = TestDatabase::create(server).await;
         database.migrate(schema).await;
         execute(
@@ -223,20 +223,20 @@ async fn make_template(server: &str, schema: Schema, name: &str) {
             &format!("ALTER DATABASE {} RENAME TO {name}", database.name),
         )
         .await;
-        // What was renamed is not there any more to be dropped.
+        // Dropping `database` drops nothing: the template has another name now.
     }
 }
 
 async fn execute(url: &str, sql: &str) {
-    let options = PgConnectOptions::from_str(url).expect("a valid address");
+    let options = PgConnectOptions::from_str(url).expect("a valid URL");
     let mut connection = PgConnection::connect_with(&options)
         .await
-        .expect("Postgres is there; see `make test`");
-    // The statement is the test's own.
+        .expect("Postgres is running; see `make test`");
+    // `AssertSqlSafe` is justified: the statement comes from the test itself.
     connection
         .execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())))
         .await
-        .expect("the statement works");
+        .expect("the statement succeeds");
 }
 
 impl Drop for TestDatabase {

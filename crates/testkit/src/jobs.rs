@@ -1,4 +1,4 @@
-//! Jobs in the database of a test.
+//! Enqueuing and inspecting jobs in the database of a test.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use uuid::Uuid;
 use crate::TestDatabase;
 
 impl TestDatabase {
-    /// Enqueues jobs as `enqueue` does, `count` of them; gives the id of the last.
+    /// Enqueues `count` jobs as `jobs::enqueue` does; returns the id of the last one.
     ///
     /// # Panics
-    /// When the database refuses.
+    /// When the statement fails.
     pub async fn enqueue(&self, kind: &str, payload: Value, attempts: i32, count: i32) -> Uuid {
         let statement = sqlx::query_scalar(
             "WITH run AS (
@@ -30,33 +30,33 @@ impl TestDatabase {
             .expect("the jobs are enqueued")
     }
 
-    /// Status, starts and last error of a run.
+    /// The status, number of attempts and last error of a run.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is no such run.
     pub async fn job(&self, id: Uuid) -> (String, i32, String) {
         let row =
             sqlx::query_as("SELECT status, attempt, COALESCE(last_error, '') FROM job_runs WHERE id = $1");
         row.bind(id)
             .fetch_one(&mut self.connect().await)
             .await
-            .expect("there is such a run")
+            .expect("the run exists")
     }
 
-    /// Waits until a run has this status; gives starts and last error.
+    /// Waits until a run has this status; returns its number of attempts and last error.
     ///
     /// # Panics
-    /// After forty seconds.
-    pub async fn wait_for_job(&self, id: Uuid, wanted: &str) -> (i32, String) {
+    /// After 40 s.
+    pub async fn wait_for_job(&self, id: Uuid, expected: &str) -> (i32, String) {
         let started = std::time::Instant::now();
         loop {
             let (status, attempt, error) = self.job(id).await;
-            if status == wanted {
+            if status == expected {
                 return (attempt, error);
             }
             assert!(
                 started.elapsed() < Duration::from_secs(40),
-                "still {status} after {attempt} starts: {error}"
+                "still {status} after {attempt} attempts: {error}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

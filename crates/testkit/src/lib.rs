@@ -1,5 +1,10 @@
-//! For tests only: a service in this process on real Postgres and Redis, a database per test, a proxy that breaks
-//! connections, and assertions on problems. It knows no service but its own, the [`notes`].
+//! Test support: a service in the test process on real Postgres and Redis, a database per test, a proxy that injects
+//! network faults, and assertions on problems. It depends on no service except its own, [`notes`].
+
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "helpers of tests panic when the test cannot go on"
+)]
 
 mod app;
 mod app_builder;
@@ -21,15 +26,15 @@ mod under_test;
 pub use app::TestApp;
 pub use app_builder::TestAppBuilder;
 pub use collector::{
-    CALLER, Collecting, Collector, attribute, hex, is_error, new_trace, spans, wait_for_spans,
+    CALLER, Collector, CollectorBehavior, attribute, hex, is_error, new_trace, spans, wait_for_spans,
 };
 pub use contract::{assert_catalogue, assert_contract, assert_scopes, declared_codes};
 pub use database::{Lock, TestDatabase};
 pub use logs::{log_lines, log_lines_of};
 pub use opentelemetry_proto::tonic::trace::v1::Span;
 pub use problem::{assert_problem, assert_problem_parts};
-pub use process::{Environment, Server};
+pub use process::{ProcessEnvironment, Server};
 pub use proxy::{Mode, Proxy};
-pub use raw::{RawConnection, RawResponse, canned_server};
-pub use redis::{RedisFault, redis_undisturbed};
+pub use raw::{RawConnection, RawResponse, stub_server};
+pub use redis::{RedisFault, redis_guard};
 pub use under_test::UnderTest;

@@ -1,4 +1,4 @@
-//! The log of this test process.
+//! The log of the test process, captured in memory.
 
 use std::{
     io::Write,
@@ -27,14 +27,14 @@ impl Write for Writer {
     }
 }
 
-/// Switches the telemetry of production on, with its log kept here.
+/// Starts the production telemetry, once per process, with its log captured in memory.
 pub(crate) fn start(settings: &Settings) {
     START.call_once(|| {
         let mut log = settings.log.clone();
         log.format = LogFormat::Json;
         let telemetry = telemetry::init("test", &log, &settings.telemetry, || Writer);
         std::mem::forget(telemetry.expect("telemetry starts"));
-        // Failing assertions are panics too, and their words must reach the developer.
+        // A failed assertion is a panic too, and its message must reach the developer.
         let to_log = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             to_log(panic);
@@ -43,12 +43,12 @@ pub(crate) fn start(settings: &Settings) {
     });
 }
 
-/// Every line logged so far by this process.
+/// Every line that this process has logged so far.
 pub fn log_lines() -> String {
     String::from_utf8_lossy(&LOG.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
 }
 
-/// The lines that mention `needle`, a request id for example.
+/// The log lines that contain `needle`, such as a request id, parsed as JSON.
 pub fn log_lines_of(needle: &str) -> Vec<Value> {
     let lines = log_lines();
     let lines = lines.lines().filter(|line| line.contains(needle));

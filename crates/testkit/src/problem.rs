@@ -1,4 +1,4 @@
-//! What must hold for every problem answer.
+//! Assertions on problem responses.
 
 use outcome::Catalogue;
 use reqwest::{Method, Response, header::HeaderMap};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{UnderTest, declared_codes};
 
-/// Words that would tell of our inside.
+/// Words that would reveal internals of the service.
 const FORBIDDEN: [&str; 12] = [
     "sqlx",
     "postgres",
@@ -22,11 +22,11 @@ const FORBIDDEN: [&str; 12] = [
     "test_",
 ];
 
-/// Asserts that the response is this problem in every respect, and that the operation at `template` declares
-/// it; gives the body.
+/// Asserts that the response is the problem `code` in every respect, and that the contract declares it, either for the
+/// operation at `template` or for requests without an operation; returns the body.
 ///
 /// # Panics
-/// When anything is not as promised.
+/// When one of these does not hold.
 pub async fn assert_problem<U: UnderTest>(
     response: Response,
     template: &str,
@@ -35,24 +35,24 @@ pub async fn assert_problem<U: UnderTest>(
 ) -> Value {
     let definition = U::service().definition();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let body = response.text().await.expect("the answer is complete");
+    let body = response.text().await.expect("the response is complete");
     let body = assert_problem_parts(definition.catalogue, (status, &headers, &body), code);
 
     let document: Value =
         serde_json::to_value(definition.contract().document()).expect("the document serializes");
-    let unrouted = document["x-problems"].as_array().expect("x-problems is a list");
+    let without_operation = document["x-problems"].as_array().expect("x-problems is a list");
     let declared = declared_codes(&document, template, method.as_str(), status);
     assert!(
-        unrouted.iter().any(|known| known == code) || declared.iter().any(|known| known == code),
-        "{method} {template} does not declare {code}; it has {declared:?}"
+        without_operation.iter().any(|known| known == code) || declared.iter().any(|known| known == code),
+        "{method} {template} does not declare {code}; it declares {declared:?}"
     );
     body
 }
 
-/// As [`assert_problem`], for what was read off a socket.
+/// Asserts the same as [`assert_problem`], except for the contract, on a response that was read from a socket.
 ///
 /// # Panics
-/// When anything is not as promised.
+/// When something does not hold.
 pub fn assert_problem_parts(
     catalogue: Catalogue,
     (status, headers, body): (u16, &HeaderMap, &str),
@@ -64,7 +64,7 @@ pub fn assert_problem_parts(
             .map(|value| value.to_str().expect("ASCII").to_owned())
     };
     let problem: Value =
-        serde_json::from_str(body).unwrap_or_else(|_| panic!("{status} with no JSON: {body}"));
+        serde_json::from_str(body).unwrap_or_else(|_| panic!("{status} without JSON: {body}"));
     assert_eq!(problem["code"], code, "{body}");
     let row = catalogue.find(code).expect("the code is in the catalogue");
     assert_eq!(status, row.status.as_u16(), "{body}");
@@ -85,7 +85,7 @@ pub fn assert_problem_parts(
     assert_eq!(
         retry_after.is_some(),
         row.retryable(),
-        "Retry-After exactly when retryable"
+        "Retry-After is set exactly when the problem is retryable"
     );
     assert!(retry_after.is_none_or(|seconds| (1..=60).contains(&seconds)));
     for word in FORBIDDEN {

@@ -1,4 +1,4 @@
-//! The service's binary in a process of its own, with the settings of a test and no others.
+//! The binary of a service as a child process, with the settings of the test and no others.
 
 use std::{
     collections::BTreeMap,
@@ -9,28 +9,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{TestDatabase, app_builder::in_environment};
+use crate::{TestDatabase, app_builder::server_url};
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The environment of one test: settings as variables, and a database of its own.
+/// The environment of one test: a binary, its settings as environment variables, and a database.
 #[derive(Debug)]
-pub struct Environment {
-    /// Its database, empty at first.
+pub struct ProcessEnvironment {
+    /// The database of the test, initially empty.
     pub database: TestDatabase,
     binary: PathBuf,
     variables: BTreeMap<String, String>,
 }
 
-impl Environment {
-    /// For this binary, with an empty database and free ports.
+impl ProcessEnvironment {
+    /// An environment for this binary, with an empty database and free ports.
     ///
     /// # Panics
-    /// When Postgres or Redis is not there: `make test` starts both.
+    /// When Postgres or Redis is not running: `make test` starts both.
     pub async fn new(binary: impl Into<PathBuf>) -> Self {
-        let server = in_environment("APP__DATABASE__URL");
-        let redis = in_environment("APP__REDIS__URL");
+        let server = server_url("APP__DATABASE__URL");
+        let redis = server_url("APP__REDIS__URL");
         let database = TestDatabase::create(&server).await;
         let environment = Self {
             database,
@@ -47,7 +47,7 @@ impl Environment {
             .set("http.workers", "1")
     }
 
-    /// Sets a key of the configuration.
+    /// Sets a configuration key, such as `database.pool_size`, through its environment variable.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         let name = format!("APP__{}", key.replace('.', "__").to_uppercase());
         self.variables.insert(name, value.to_owned());
@@ -65,7 +65,7 @@ impl Environment {
         command
     }
 
-    /// Runs a command to its end.
+    /// Runs a command of the binary until it exits.
     ///
     /// # Panics
     /// When the binary does not start.
@@ -73,28 +73,28 @@ impl Environment {
         self.command(arguments).output().expect("the binary starts")
     }
 
-    /// A token of this subject, with every scope of the service.
+    /// Issues a token for this subject, with every scope of the service.
     ///
     /// # Panics
-    /// When none is issued.
+    /// When the command fails.
     pub fn token(&self, subject: &str) -> String {
         let output = self.run(&["token", "--subject", subject]);
         assert!(output.status.success(), "{output:?}");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// Starts `api serve` and waits until it says where it serves.
+    /// Starts the `serve` command and waits until the process logs its addresses.
     ///
     /// # Panics
-    /// When it does not say so within 20 seconds.
+    /// When it does not within 20 s.
     pub fn serve(&self) -> Server {
         self.start(&["serve"])
     }
 
-    /// Starts a worker and waits until it says where its probes are.
+    /// Starts the `work` command, a worker, and waits until the process logs its management address.
     ///
     /// # Panics
-    /// When it does not say so within 20 seconds.
+    /// When it does not within 20 s.
     pub fn work(&self) -> Server {
         self.start(&["work"])
     }
@@ -123,30 +123,30 @@ impl Environment {
     }
 }
 
-/// A service that runs in a process of its own; killed on drop.
+/// A running process of the service; killed on drop.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
     lines: Receiver<String>,
-    /// Where its API is.
+    /// The base URL of the API.
     pub public: String,
-    /// Where its probes are.
+    /// The base URL of the management port.
     pub management: String,
 }
 
 impl Server {
-    /// The next log event whose message begins like this.
+    /// Waits for the next log event whose message begins with `message`; returns the event.
     ///
     /// # Panics
-    /// When none comes within 20 seconds, or a line is not JSON.
+    /// When there is no such event within 20 s, or a line is not JSON.
     pub fn wait_for_event(&self, message: &str) -> Value {
-        let until = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            let remaining = deadline.saturating_duration_since(Instant::now());
             let line = self
                 .lines
-                .recv_timeout(left)
-                .unwrap_or_else(|error| panic!("no `{message}`: {error}"));
+                .recv_timeout(remaining)
+                .unwrap_or_else(|error| panic!("no log event `{message}`: {error}"));
             let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
             if event["message"]
                 .as_str()
@@ -157,44 +157,44 @@ impl Server {
         }
     }
 
-    /// Waits until a probe answers this status.
+    /// Polls a probe until it responds with this status.
     ///
     /// # Panics
-    /// When it does not within 20 seconds.
+    /// After 20 s.
     pub async fn wait_for_probe(&self, probe: &str, status: u16) {
-        let until = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let url = format!("{}{probe}", self.management);
         while reqwest::get(&url)
             .await
             .map_or(0, |response| response.status().as_u16())
             != status
         {
-            assert!(Instant::now() < until, "{probe} did not become {status}");
+            assert!(Instant::now() < deadline, "{probe} did not respond with {status}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    /// The resident memory of the process, in KiB.
+    /// The resident memory (RSS) of the process, in KiB.
     ///
     /// # Panics
-    /// Where there is no `/proc`, or the process is gone.
+    /// When there is no `/proc`, or the process has exited.
     pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
-        let status = status.expect("Linux has a status for each process");
+        let status = status.expect("Linux has a status file for each process");
         let size = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let size = size.expect("a resident size").trim().trim_end_matches(" kB");
         size.parse().expect("a number")
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends a signal by its name, such as `TERM`.
+    /// Sends a signal by name, such as `TERM`.
     ///
     /// # Panics
-    /// When the process is gone.
+    /// When the process has exited.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
             .args([&format!("-{name}"), &self.child.id().to_string()])
@@ -202,19 +202,19 @@ impl Server {
         assert!(sent.expect("kill runs").success());
     }
 
-    /// Waits for the end of the process.
+    /// Waits until the process exits.
     ///
     /// # Panics
-    /// When it goes on for more than 20 seconds.
+    /// After 20 s.
     pub fn wait(&mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
-            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+            if let Some(status) = self.child.try_wait().expect("the process is our child") {
                 return status;
             }
             assert!(
-                Instant::now() < until,
-                "the process does not end: {:?}",
+                Instant::now() < deadline,
+                "the process does not exit: {:?}",
                 self.lines.try_iter().collect::<Vec<_>>()
             );
             std::thread::sleep(Duration::from_millis(10));

@@ -1,4 +1,6 @@
-//! A TCP proxy that cuts, pauses, delays and throttles, and counts round trips.
+//! A TCP proxy that cuts, pauses, delays or throttles connections, and counts round trips.
+
+#![expect(clippy::disallowed_methods, reason = "a test ends with its tasks")]
 
 use std::{
     net::SocketAddr,
@@ -19,22 +21,22 @@ use tokio::{
 /// What the proxy does to connections.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mode {
-    /// Everything passes.
+    /// Forwards everything.
     Pass,
-    /// Open connections are closed, new ones at once.
+    /// Closes open connections, and new ones immediately.
     Cut,
-    /// Nothing passes, connections stay open.
+    /// Forwards nothing; connections stay open.
     Pause,
-    /// Everything passes this much later.
+    /// Forwards everything after this delay.
     Delay(Duration),
-    /// So many bytes pass per second.
+    /// Forwards this many bytes per second.
     Throttle(u32),
 }
 
-/// A proxy in front of one server. It ends with the runtime it was made in.
+/// A proxy in front of one server. It stops with the runtime that started it.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where it listens.
+    /// The socket address of the proxy.
     pub address: SocketAddr,
     mode: watch::Sender<Mode>,
     round_trips: Arc<AtomicU64>,
@@ -42,18 +44,18 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a free port and passes everything to `server`.
+    /// Starts a proxy that listens on a free port and forwards everything to `server`.
     pub async fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let (mode, watched) = watch::channel(Mode::Pass);
         let (round_trips, accepted) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
-        let (counter, arrived) = (round_trips.clone(), accepted.clone());
+        let (trips, connections) = (round_trips.clone(), accepted.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                arrived.fetch_add(1, Ordering::SeqCst);
+                connections.fetch_add(1, Ordering::SeqCst);
                 if *watched.borrow() != Mode::Cut {
-                    tokio::spawn(connect(client, server, watched.clone(), counter.clone()));
+                    tokio::spawn(connect(client, server, watched.clone(), trips.clone()));
                 }
             }
         });
@@ -65,50 +67,50 @@ impl Proxy {
         }
     }
 
-    /// How many connections have been opened to it.
+    /// The number of connections that clients have opened.
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::SeqCst)
     }
 
-    /// As [`to`](Self::to), for the server of this address; gives the address that leads through the proxy.
+    /// Starts a proxy in front of the server in `url`; returns the URL that leads through the proxy.
     ///
     /// # Panics
-    /// When it is no address over TCP.
+    /// When `url` does not name a host that resolves.
     pub async fn before(url: &str) -> (Self, String) {
         let proxy = Self::to(address_of(url)).await;
-        let mut url = Url::parse(url).expect("an address");
+        let mut url = Url::parse(url).expect("a URL");
         url.set_host(Some("127.0.0.1"))
-            .expect("an address can have a host");
+            .expect("a URL with a host can have another host");
         url.set_port(Some(proxy.address.port()))
-            .expect("an address can have a port");
+            .expect("a URL with a host can have a port");
         (proxy, url.into())
     }
 
-    /// From now on, for open and new connections.
+    /// Changes the mode from now on, for open and new connections.
     pub fn set(&self, mode: Mode) {
         self.mode.send_replace(mode);
     }
 
-    /// How often the client spoke and the server answered.
+    /// The number of times that a client sent data and the server replied.
     pub fn round_trips(&self) -> u64 {
         self.round_trips.load(Ordering::SeqCst)
     }
 }
 
-/// Where the server of an address listens.
+/// The socket address of the server in a URL.
 pub(crate) fn address_of(url: &str) -> SocketAddr {
-    let url = Url::parse(url).expect("an address");
+    let url = Url::parse(url).expect("a URL");
     let port = url
         .port()
         .unwrap_or(if url.scheme() == "redis" { 6379 } else { 5432 });
     let host = url
         .host_str()
-        .expect("an address over TCP, not a socket file")
+        .expect("a URL with a host, not a socket file")
         .to_owned();
     std::net::ToSocketAddrs::to_socket_addrs(&(host, port))
-        .expect("a known host")
+        .expect("the host resolves")
         .next()
-        .expect("an address")
+        .expect("a resolved host has an address")
 }
 
 async fn connect(client: TcpStream, server: SocketAddr, mode: watch::Receiver<Mode>, trips: Arc<AtomicU64>) {
@@ -118,13 +120,13 @@ async fn connect(client: TcpStream, server: SocketAddr, mode: watch::Receiver<Mo
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let asked = Arc::new(AtomicBool::new(false));
-    let asking = asked.clone();
+    let awaiting_reply = Arc::new(AtomicBool::new(false));
+    let sent = awaiting_reply.clone();
     let up = pump(from_client, to_server, mode.clone(), move || {
-        asking.store(true, Ordering::SeqCst)
+        sent.store(true, Ordering::SeqCst);
     });
     let down = pump(from_server, to_client, mode, move || {
-        if asked.swap(false, Ordering::SeqCst) {
+        if awaiting_reply.swap(false, Ordering::SeqCst) {
             trips.fetch_add(1, Ordering::SeqCst);
         }
     });
@@ -136,7 +138,7 @@ async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut mode: watch::Receiver<Mode>,
-    passed: impl Fn(),
+    on_forward: impl Fn(),
 ) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
@@ -157,7 +159,7 @@ async fn pump(
             }
             Mode::Pass | Mode::Pause => {}
         }
-        passed();
+        on_forward();
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

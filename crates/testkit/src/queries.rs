@@ -1,4 +1,4 @@
-//! Every query of the rules and dashboards, and what it names.
+//! The `PromQL` queries of rules, dashboards, canary analyses and runbooks, and the names that they use.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -9,52 +9,55 @@ use promql_parser::{
 };
 use serde_json::Value;
 
-/// A query and where it stands.
+/// A query and its location.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// File, and alert, recording rule or panel.
+    /// The file name, and the alert, recording rule, metric or panel.
     pub place: String,
-    /// PromQL.
+    /// The query in `PromQL`.
     pub text: String,
-    /// The series that it records, where it does.
+    /// The series that the query records, when it belongs to a recording rule.
     pub records: Option<String>,
-    /// Whether a panel shows it; annotations may well be empty.
-    pub of_panel: bool,
+    /// Whether the query belongs to a panel; the result of an annotation may be empty.
+    pub is_panel: bool,
 }
 
 impl Query {
-    /// One that records nothing and is no panel's.
+    /// A query that records nothing and belongs to no panel.
     fn at(place: &str, text: String) -> Self {
         Self {
             place: place.to_owned(),
             text,
             records: None,
-            of_panel: false,
+            is_panel: false,
         }
     }
 }
 
-/// One series that a query selects.
+/// A series selector in a query.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    /// The metric.
+    /// The metric name.
     pub metric: String,
-    /// Label, operator and value of each condition.
+    /// The label, operator and value of each condition.
     pub conditions: Vec<(String, MatchOp, String)>,
 }
 
-/// What a query names.
+/// The names that a query uses.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// The series that it selects.
+    /// The series selectors of the query.
     pub selections: Vec<Selection>,
-    /// The labels that it groups, joins or fills by.
+    /// The labels that the query groups by, joins on, or copies with `group_left` or `group_right`.
     pub labels: BTreeSet<String>,
-    /// Divisors: each with the text it was parsed from.
+    /// The divisors of the query, as `PromQL`.
     pub divisors: Vec<String>,
 }
 
-/// Parses a query.
+/// Parses a query and collects the names that it uses.
+///
+/// # Errors
+/// When the query is not valid `PromQL`.
 pub fn names(query: &Query) -> Result<Names, String> {
     let expression = parser::parse(&query.text).map_err(|error| format!("{}: {error}", query.place))?;
     let mut names = Names::default();
@@ -66,11 +69,11 @@ impl ExprVisitor for Names {
     type Error = String;
 
     fn pre_visit(&mut self, expression: &Expr) -> Result<bool, String> {
-        let mut grouped = |labels: &[String]| self.labels.extend(labels.iter().cloned());
+        let mut add_labels = |labels: &[String]| self.labels.extend(labels.iter().cloned());
         match expression {
             Expr::Aggregate(aggregate) => match &aggregate.modifier {
                 Some(LabelModifier::Include(labels) | LabelModifier::Exclude(labels)) => {
-                    grouped(&labels.labels)
+                    add_labels(&labels.labels);
                 }
                 None => {}
             },
@@ -78,14 +81,14 @@ impl ExprVisitor for Names {
                 if let Some(modifier) = &binary.modifier {
                     match &modifier.matching {
                         Some(LabelModifier::Include(labels) | LabelModifier::Exclude(labels)) => {
-                            grouped(&labels.labels)
+                            add_labels(&labels.labels);
                         }
                         None => {}
                     }
                     if let VectorMatchCardinality::ManyToOne(labels)
                     | VectorMatchCardinality::OneToMany(labels) = &modifier.card
                     {
-                        grouped(&labels.labels);
+                        add_labels(&labels.labels);
                     }
                 }
                 if binary.op.id() == token::T_DIV {
@@ -117,7 +120,7 @@ impl Names {
     }
 }
 
-/// Every YAML document of a folder, by file name.
+/// The content of every YAML file in a folder, with its file name.
 pub fn yaml_files(folder: &Path) -> Vec<(String, Value)> {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
@@ -133,20 +136,20 @@ pub fn yaml_files(folder: &Path) -> Vec<(String, Value)> {
     files.iter().map(|file| read(file)).collect()
 }
 
-/// The rules of every group.
+/// The rules of every group, with their file names.
 pub fn rules(files: &[(String, Value)]) -> Vec<(String, Value)> {
     let mut rules = Vec::new();
     for (file, document) in files {
         for group in document["groups"].as_array().into_iter().flatten() {
-            let of_group = group["rules"].as_array().into_iter().flatten();
-            rules.extend(of_group.map(|rule| (file.clone(), rule.clone())));
+            let group_rules = group["rules"].as_array().into_iter().flatten();
+            rules.extend(group_rules.map(|rule| (file.clone(), rule.clone())));
         }
     }
     rules
 }
 
 /// The query of each rule.
-pub fn of_rules(rules: &[(String, Value)]) -> Vec<Query> {
+pub fn rule_queries(rules: &[(String, Value)]) -> Vec<Query> {
     let query = |(file, rule): &(String, Value)| {
         let records = rule["record"].as_str().map(str::to_owned);
         let name = rule["alert"]
@@ -165,15 +168,15 @@ pub fn of_rules(rules: &[(String, Value)]) -> Vec<Query> {
     rules.iter().map(query).collect()
 }
 
-/// The queries by which a canary is judged, for any service and any release.
-pub fn of_analyses(files: &[(String, Value)]) -> Vec<Query> {
+/// The queries of the canary analyses, for any service and any release.
+pub fn analysis_queries(files: &[(String, Value)]) -> Vec<Query> {
     let mut queries = Vec::new();
     for (file, template) in files {
         for metric in template["spec"]["metrics"].as_array().into_iter().flatten() {
             let text = metric["provider"]["prometheus"]["query"]
                 .as_str()
                 .unwrap_or_default();
-            // What the engine fills in is a label that Prometheus adds.
+            // The other arguments are values of labels that Prometheus adds, so any value will do.
             let text = text
                 .replace("{{args.window}}", "1m")
                 .replace("{{args.short-window}}", "15s")
@@ -185,8 +188,8 @@ pub fn of_analyses(files: &[(String, Value)]) -> Vec<Query> {
     queries
 }
 
-/// The queries that runbooks have people ask, in blocks of `promql`, a line each.
-pub fn of_runbooks(folder: &Path) -> Vec<Query> {
+/// The queries in the `promql` code blocks of the runbooks, one per line.
+pub fn runbook_queries(folder: &Path) -> Vec<Query> {
     let mut queries = Vec::new();
     for entry in std::fs::read_dir(folder).expect("runbooks").flatten() {
         let place = entry.file_name().to_string_lossy().into_owned();
@@ -196,7 +199,7 @@ pub fn of_runbooks(folder: &Path) -> Vec<Query> {
             .skip(1)
             .filter_map(|rest| rest.split("```").next());
         for line in blocks.flat_map(str::lines).filter(|line| !line.trim().is_empty()) {
-            // The reader puts in a name here.
+            // Placeholders that the reader replaces.
             let text = line
                 .replace("=\"NAME\"", "=~\".+\"")
                 .replace("=\"ROUTE\"", "=~\".+\"");
@@ -206,19 +209,19 @@ pub fn of_runbooks(folder: &Path) -> Vec<Query> {
     queries
 }
 
-/// The queries of every panel, annotation and variable, with what Grafana puts in for its own words.
-pub fn of_dashboards(folder: &Path) -> Vec<Query> {
+/// The queries of every panel, annotation and variable, with values in place of Grafana's variables.
+pub fn dashboard_queries(folder: &Path) -> Vec<Query> {
     let mut queries = Vec::new();
     for entry in std::fs::read_dir(folder).expect("dashboards").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(entry.path()).expect("text");
         let dashboard: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        find(&dashboard, &name, &mut queries);
+        collect(&dashboard, &name, &mut queries);
     }
     queries
 }
 
-fn find(value: &Value, place: &str, queries: &mut Vec<Query>) {
+fn collect(value: &Value, place: &str, queries: &mut Vec<Query>) {
     match value {
         Value::Object(object) => {
             let title = object.get("title").and_then(Value::as_str);
@@ -232,14 +235,14 @@ fn find(value: &Value, place: &str, queries: &mut Vec<Query>) {
                     .replace("$__range", "1h")
                     .replace("$route", ".*");
                 queries.push(Query {
-                    // Grafana's own name for the query of an annotation.
-                    of_panel: object["refId"] != "Anno",
+                    // Grafana names the query of an annotation `Anno`.
+                    is_panel: object["refId"] != "Anno",
                     ..Query::at(&place, text)
                 });
             }
-            object.values().for_each(|value| find(value, &place, queries));
+            object.values().for_each(|value| collect(value, &place, queries));
         }
-        Value::Array(values) => values.iter().for_each(|value| find(value, place, queries)),
+        Value::Array(values) => values.iter().for_each(|value| collect(value, place, queries)),
         _ => {}
     }
 }

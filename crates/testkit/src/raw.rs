@@ -1,4 +1,6 @@
-//! HTTP by hand, for what no client library would send.
+//! Hand-written HTTP, for requests that no client library would send.
+
+#![expect(clippy::disallowed_methods, reason = "a test ends with its tasks")]
 
 use std::{
     net::SocketAddr,
@@ -12,14 +14,14 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
 };
 
-/// A connection whose bytes the test chooses.
+/// A connection on which the test chooses every byte.
 #[derive(Debug)]
 pub struct RawConnection {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
-/// An answer as it came.
+/// A response as received.
 #[derive(Debug)]
 pub struct RawResponse {
     /// The status.
@@ -30,11 +32,12 @@ pub struct RawResponse {
     pub body: String,
 }
 
-/// A server that answers every request with the same bytes; gives its port, and the requests as they come.
+/// Starts a server that sends the same bytes in response to every request; returns its port, and the requests as they
+/// arrive.
 ///
 /// # Panics
 /// When no port is free.
-pub async fn canned_server(answer: &'static str) -> (u16, UnboundedReceiver<String>) {
+pub async fn stub_server(response: &'static str) -> (u16, UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     let (requests, received) = unbounded_channel();
@@ -43,33 +46,33 @@ pub async fn canned_server(answer: &'static str) -> (u16, UnboundedReceiver<Stri
             let mut request = [0; 4096];
             let length = stream.read(&mut request).await.unwrap_or_default();
             let _ = requests.send(String::from_utf8_lossy(&request[..length]).into_owned());
-            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.write_all(response.as_bytes()).await;
         }
     });
     (port, received)
 }
 
 impl RawConnection {
-    /// Connects.
+    /// Opens a connection.
     ///
     /// # Panics
-    /// When nobody listens.
+    /// When no server listens at `address`.
     pub async fn open(address: SocketAddr) -> Self {
         Self {
-            stream: TcpStream::connect(address).await.expect("somebody listens"),
+            stream: TcpStream::connect(address).await.expect("a server listens"),
             received: Vec::new(),
         }
     }
 
-    /// Sends bytes; tells whether the other side still took them.
+    /// Sends bytes; returns whether the connection still accepted them.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).await.is_ok()
     }
 
-    /// Reads one answer with a `Content-Length`, or up to the end.
+    /// Reads one response, with the body that `Content-Length` announces.
     ///
     /// # Panics
-    /// When no answer comes within ten seconds.
+    /// When there is no complete response within 10 s, or the connection closes before.
     pub async fn response(&mut self) -> RawResponse {
         let reading = async {
             loop {
@@ -85,7 +88,7 @@ impl RawConnection {
         };
         tokio::time::timeout(Duration::from_secs(10), reading)
             .await
-            .expect("an answer within ten seconds")
+            .expect("a response within 10 s")
     }
 
     fn take_response(&mut self) -> Option<RawResponse> {
@@ -118,10 +121,10 @@ impl RawConnection {
         })
     }
 
-    /// Waits for the other side to close; gives the time that took.
+    /// Waits until the server closes the connection; returns the time that this took.
     ///
     /// # Panics
-    /// When it does not within ten seconds.
+    /// After 10 s.
     pub async fn closed(&mut self) -> Duration {
         let started = Instant::now();
         let reading = async {
@@ -130,14 +133,15 @@ impl RawConnection {
         };
         tokio::time::timeout(Duration::from_secs(10), reading)
             .await
-            .expect("closed within ten seconds");
+            .expect("closed within 10 s");
         started.elapsed()
     }
 
-    /// Sends `chunk` again and again, `pause` apart, until the other side closes; gives the time that took.
+    /// Sends `chunk` repeatedly, with a pause after each, until the server closes the connection; returns the time that
+    /// this took.
     ///
     /// # Panics
-    /// When it does not within ten seconds.
+    /// After 10 s.
     pub async fn upload_until_closed(&mut self, chunk: &[u8], pause: Duration) -> Duration {
         let started = Instant::now();
         let (mut reading, mut writing) = self.stream.split();
@@ -155,11 +159,11 @@ impl RawConnection {
         };
         tokio::time::timeout(Duration::from_secs(10), closed)
             .await
-            .expect("closed within ten seconds");
+            .expect("closed within 10 s");
         started.elapsed()
     }
 
-    /// Closes the connection with a reset, as a client that crashes.
+    /// Closes the connection with a reset (RST), as a client that crashes would.
     ///
     /// # Panics
     /// When the socket option cannot be set.

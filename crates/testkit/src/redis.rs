@@ -1,5 +1,5 @@
-//! Faults of the Redis server itself. The server is shared by all tests of a process, so a test that makes
-//! it faulty has it alone.
+//! Faults injected into the Redis server itself. All tests of a process share the server, so a test that injects a
+//! fault has exclusive use of it.
 
 use std::sync::LazyLock;
 
@@ -12,23 +12,23 @@ use tokio::{
 
 static SERVER: LazyLock<Arc<RwLock<()>>> = LazyLock::new(Arc::default);
 
-/// While this is held, no test makes the server faulty.
-pub async fn redis_undisturbed() -> OwnedRwLockReadGuard<()> {
+/// Waits until the server has no injected fault, and keeps it so while the guard is held.
+pub async fn redis_guard() -> OwnedRwLockReadGuard<()> {
     SERVER.clone().read_owned().await
 }
 
-/// The server refuses writes until this is dropped.
+/// An injected fault that makes the server reject writes; removed on drop.
 #[derive(Debug)]
 pub struct RedisFault {
     address: String,
     undo: &'static str,
-    _alone: OwnedRwLockWriteGuard<()>,
+    _exclusive: OwnedRwLockWriteGuard<()>,
 }
 
 impl RedisFault {
-    /// No memory is left: writes are answered with `OOM`.
+    /// Makes the server run out of memory: it rejects writes with `OOM`.
     pub async fn out_of_memory(address: &str) -> Self {
-        Self::provoke(
+        Self::inject(
             address,
             "CONFIG SET maxmemory 1\r\n",
             "CONFIG SET maxmemory 0\r\n",
@@ -36,28 +36,31 @@ impl RedisFault {
         .await
     }
 
-    /// The server is a replica: writes are answered with `READONLY`.
+    /// Makes the server a replica: it rejects writes with `READONLY`.
     pub async fn read_only(address: &str) -> Self {
-        Self::provoke(address, "REPLICAOF 127.0.0.1 1\r\n", "REPLICAOF NO ONE\r\n").await
+        Self::inject(address, "REPLICAOF 127.0.0.1 1\r\n", "REPLICAOF NO ONE\r\n").await
     }
 
-    async fn provoke(address: &str, command: &str, undo: &'static str) -> Self {
-        let alone = SERVER.clone().write_owned().await;
+    async fn inject(address: &str, command: &str, undo: &'static str) -> Self {
+        let exclusive = SERVER.clone().write_owned().await;
         let mut stream = TcpStream::connect(address)
             .await
-            .expect("Redis is there; see `make test`");
-        stream.write_all(command.as_bytes()).await.expect("Redis listens");
-        let mut answer = [0; 64];
-        let length = stream.read(&mut answer).await.expect("Redis answers");
+            .expect("Redis is running; see `make test`");
+        stream
+            .write_all(command.as_bytes())
+            .await
+            .expect("the command is sent");
+        let mut reply = [0; 64];
+        let length = stream.read(&mut reply).await.expect("Redis replies");
         assert!(
-            answer.starts_with(b"+OK"),
+            reply.starts_with(b"+OK"),
             "{}",
-            String::from_utf8_lossy(&answer[..length])
+            String::from_utf8_lossy(&reply[..length])
         );
         Self {
             address: address.to_owned(),
             undo,
-            _alone: alone,
+            _exclusive: exclusive,
         }
     }
 }
@@ -69,6 +72,6 @@ impl Drop for RedisFault {
             stream.write_all(self.undo.as_bytes())?;
             stream.read(&mut [0; 64])
         });
-        undone.expect("Redis takes the fault back");
+        undone.expect("Redis accepts the command that removes the fault");
     }
 }

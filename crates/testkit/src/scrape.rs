@@ -1,15 +1,16 @@
-//! A scrape in OpenMetrics text, as series with their labels.
+//! Parsing of a scrape (`OpenMetrics` text) into series with their labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use promql_parser::label::MatchOp;
 
-/// What Prometheus adds to every series of a scrape, or makes by itself.
-const ADDED: [&str; 4] = ["job", "instance", "service", "rollouts_pod_template_hash"];
-const BY_ITSELF: [&str; 2] = ["up", "ALERTS"];
+/// Labels that Prometheus adds to every series of a scrape.
+const ADDED_LABELS: [&str; 4] = ["job", "instance", "service", "rollouts_pod_template_hash"];
+/// Metrics that Prometheus itself creates.
+const BUILT_IN_METRICS: [&str; 2] = ["up", "ALERTS"];
 
-/// What others tell: Argo Rollouts 1.10, with every phase that it knows (its `controller/metrics/rollouts.go`).
-const OF_OTHERS: [&str; 7] = [
+/// Series of Argo Rollouts 1.10, one for each phase that it defines in `controller/metrics/rollouts.go`.
+const ARGO_ROLLOUTS: [&str; 7] = [
     r#"rollout_info{namespace="any",name="api",strategy="canary",phase="Abort"} 1"#,
     r#"rollout_info{namespace="any",name="api",strategy="canary",phase="Completed"} 1"#,
     r#"rollout_info{namespace="any",name="api",strategy="canary",phase="Error"} 1"#,
@@ -24,10 +25,10 @@ const OF_OTHERS: [&str; 7] = [
 pub struct Scrape(BTreeMap<String, Vec<BTreeMap<String, String>>>);
 
 impl Scrape {
-    /// Reads the text, and adds what others tell.
+    /// Parses the text of a scrape, and adds the series of Argo Rollouts.
     pub fn of(text: &str) -> Self {
         let mut scrape = Self::default();
-        let lines = text.lines().chain(OF_OTHERS);
+        let lines = text.lines().chain(ARGO_ROLLOUTS);
         for line in lines.filter(|line| !line.starts_with('#')) {
             let name = line.split(['{', ' ']).next().unwrap_or_default().to_owned();
             let labels = line
@@ -39,21 +40,21 @@ impl Scrape {
         scrape
     }
 
-    /// Whether there is such a metric.
+    /// Whether the metric exists.
     pub fn has(&self, metric: &str) -> bool {
-        self.0.contains_key(metric) || BY_ITSELF.contains(&metric)
+        self.0.contains_key(metric) || BUILT_IN_METRICS.contains(&metric)
     }
 
-    /// The labels that a metric has, with those that Prometheus adds.
+    /// The labels of a metric, including those that Prometheus adds.
     pub fn labels(&self, metric: &str) -> BTreeSet<String> {
         let series = self.0.get(metric).into_iter().flatten();
         let labels = series.flat_map(BTreeMap::keys).cloned();
-        labels.chain(ADDED.map(str::to_owned)).collect()
+        labels.chain(ADDED_LABELS.map(str::to_owned)).collect()
     }
 
-    /// Whether any series of the metric has a value for this label that the condition accepts.
+    /// Whether any series of the metric has the value of the label that a condition names.
     pub fn has_value(&self, metric: &str, label: &str, operator: &MatchOp, value: &str) -> bool {
-        if ADDED.contains(&label) {
+        if ADDED_LABELS.contains(&label) {
             return true;
         }
         let mut values = self
@@ -64,7 +65,7 @@ impl Scrape {
             .filter_map(|labels| labels.get(label));
         match operator {
             MatchOp::Equal => values.any(|other| other == value),
-            // What is left out must be there to be left out.
+            // A condition that excludes a value which no series has is a mistake too.
             MatchOp::NotEqual => values.any(|other| other == value),
             MatchOp::Re(regex) | MatchOp::NotRe(regex) => values.any(|other| regex.is_match(other)),
         }

@@ -1,14 +1,14 @@
-//! What is tested.
+//! The service under test.
 
 use platform::Service;
 
-/// A service that is tested in this process.
+/// A service that runs in the test process to be tested.
 pub trait UnderTest: 'static {
-    /// Its settings.
+    /// The settings of the service.
     type Settings: settings::Settings + AsRef<platform::Settings> + Send + Sync;
-    /// Its state.
+    /// The state of the service.
     type State: Send + Sync + 'static;
 
-    /// The service.
+    /// The definition of the service.
     fn service() -> &'static Service<Self::Settings, Self::State>;
 }

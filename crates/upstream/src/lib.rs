@@ -1,18 +1,19 @@
-//! Calls to services that are not ours: a bulkhead, a breaker, a time for each attempt, retries only of what is
-//! safe, an answer of bounded size, no redirects. Whatever they do, our caller gets a problem of ours.
+//! Calls to other services, with a bulkhead, a circuit breaker, a timeout per attempt, retries of what is safe to
+//! repeat, responses of bounded size and no redirects. Every failure becomes a problem from our own catalogue.
 
-mod exchange;
-mod fault;
+mod error;
+mod send;
 mod settings;
 
 pub use self::settings::Settings;
-pub use fault::UpstreamFault;
+pub use error::UpstreamError;
 
 use std::time::Instant;
 
 use reqwest::{Client, Method, Request, Url, header::HeaderValue, redirect};
 use resilience::{
-    Breaker, BreakerSettings, BreakerState, Broken, ConcurrencyLimit, RetryEvent, RetryPolicy, Trip,
+    Breaker, BreakerError, BreakerSettings, BreakerState, ConcurrencyLimit, RetryEvent, RetryPolicy,
+    TripPolicy,
 };
 use runtime::RequestContext;
 use serde::{Serialize, de::DeserializeOwned};
@@ -23,9 +24,9 @@ use telemetry::{
 };
 use tracing::Instrument;
 
-use self::exchange::{Reply, Terms, exchange, inject};
+use self::send::{RawResponse, ResponseRules, inject, send};
 
-/// How an attempt can end, as the metric says it.
+/// The outcomes of an attempt, as metric labels.
 const OUTCOMES: [&str; 11] = [
     "ok",
     "refused",
@@ -40,7 +41,7 @@ const OUTCOMES: [&str; 11] = [
     "timeout",
 ];
 
-/// A client of one service. Clones share its breaker and bulkhead.
+/// A client of one service. Clones share the circuit breaker and the bulkhead.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     name: &'static str,
@@ -54,7 +55,7 @@ pub struct Upstream {
     retries: RetryMetrics,
 }
 
-/// One call, whatever number of attempts it takes.
+/// One call, however many attempts it takes.
 #[derive(Clone, Debug)]
 pub struct Call {
     method: Method,
@@ -62,20 +63,20 @@ pub struct Call {
     body: Option<Value>,
     idempotency_key: Option<String>,
     refusals: &'static [u16],
-    attempts_allowed: bool,
+    retryable: bool,
 }
 
-/// What the other side said.
+/// The response of the upstream service.
 #[derive(Debug)]
-pub enum Answer<T> {
+pub enum UpstreamResponse<T> {
     /// A result.
     Value(T),
-    /// A 4xx that the call declares ([`Call::refusals`]): it refuses what our caller asked for.
+    /// A 4xx that the call declares ([`Call::refusals`]): the upstream service refuses what our client asked for.
     Refused(u16),
 }
 
 impl Call {
-    /// A read of this path, which goes behind that of the address; it begins with `/` and may have a query.
+    /// A `GET` of `path`, relative to the address of the service. The path begins with `/` and may have a query.
     pub fn get(path: impl Into<String>) -> Self {
         Self {
             method: Method::GET,
@@ -83,52 +84,52 @@ impl Call {
             body: None,
             idempotency_key: None,
             refusals: &[],
-            attempts_allowed: true,
+            retryable: true,
         }
     }
 
-    /// A `POST`. It is sent once, unless [`safe_to_repeat`](Self::safe_to_repeat) or a key makes it safe.
+    /// A `POST`. It is sent once, unless [`safe_to_repeat`](Self::safe_to_repeat) or an idempotency key allows retries.
     ///
     /// # Panics
     /// When the body does not serialize.
     pub fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
-        let body = serde_json::to_value(body).expect("bodies serialize");
+        let body = serde_json::to_value(body).expect("request bodies serialize");
         Self {
             method: Method::POST,
             body: Some(body),
-            attempts_allowed: false,
+            retryable: false,
             ..Self::get(path)
         }
     }
 
-    /// The statuses with which the other side refuses what our caller asked for, such as 404 or 422. Any other 4xx is
-    /// no fault of our caller: [`UpstreamFault::Rejected`].
+    /// Declares the statuses with which the upstream service refuses what our client asked for, such as 404 or 422. Any
+    /// other 4xx is not the client's error: [`UpstreamError::Rejected`].
     pub fn refusals(mut self, statuses: &'static [u16]) -> Self {
         self.refusals = statuses;
         self
     }
 
-    /// It changes nothing at the other side, so it may be sent again.
+    /// Allows retries, because the call changes nothing in the upstream service.
     pub fn safe_to_repeat(mut self) -> Self {
-        self.attempts_allowed = true;
+        self.retryable = true;
         self
     }
 
-    /// The other side makes one effect of all calls with this key, so it may be sent again.
+    /// Sends an idempotency key and allows retries, because all calls with the same key have one effect.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
-        self.attempts_allowed = true;
+        self.retryable = true;
         self
     }
 
-    /// It is not worth a second attempt.
+    /// Forbids retries.
     pub fn once(mut self) -> Self {
-        self.attempts_allowed = false;
+        self.retryable = false;
         self
     }
 }
 
-/// The client under all upstreams.
+/// The HTTP client that all upstreams share.
 ///
 /// # Errors
 /// When TLS cannot be set up.
@@ -148,21 +149,21 @@ impl Upstream {
     ) -> Self {
         metrics.announce(name, &OUTCOMES);
         retries.announce(name);
-        let trip = Trip::Share {
-            failures: settings.breaker_share,
-            of_at_least: settings.breaker_calls,
-            within: settings.breaker_window,
+        let trip = TripPolicy::FailureRate {
+            threshold: settings.breaker_failure_rate,
+            min_calls: settings.breaker_min_calls,
+            window: settings.breaker_window,
         };
         let breaker = BreakerSettings {
             trip,
-            open_for: settings.breaker_open,
+            open_duration: settings.breaker_open_duration,
         };
         Self {
             name,
             base,
             client,
             breaker: Breaker::new(breaker),
-            bulkhead: ConcurrencyLimit::new(settings.bulkhead),
+            bulkhead: ConcurrencyLimit::new(settings.max_concurrent_calls),
             retry,
             settings: settings.clone(),
             metrics,
@@ -170,46 +171,46 @@ impl Upstream {
         }
     }
 
-    /// Its name in metrics and under `/dependencies`.
+    /// The name of the service in metrics and under `/dependencies`.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The breaker's state.
+    /// The state of the circuit breaker.
     pub fn breaker(&self) -> BreakerState {
         self.breaker.state()
     }
 
-    /// Makes a call, again where that is safe, may help, and budget and deadline allow it.
+    /// Makes a call. Transient errors are retried if the call may be repeated and the budget and the deadline allow it.
     ///
     /// # Errors
-    /// [`UpstreamFault`]; also when the answer is not a `T`.
+    /// [`UpstreamError`], also when the response is not a `T`.
     pub async fn call<T: DeserializeOwned>(
         &self,
         context: &RequestContext,
         call: &Call,
-    ) -> Result<Answer<T>, UpstreamFault> {
+    ) -> Result<UpstreamResponse<T>, UpstreamError> {
         self.call_for(context, call, |_| true).await
     }
 
-    /// As [`call`](Self::call), for an answer that `agrees` with what was asked.
+    /// Like [`call`](Self::call), with a check that the response `matches_request`.
     ///
     /// # Errors
-    /// As [`call`](Self::call); [`UpstreamFault::Invalid`] where it does not agree.
+    /// As [`call`](Self::call); [`UpstreamError::Invalid`] when the response does not match.
     pub async fn call_for<T: DeserializeOwned>(
         &self,
         context: &RequestContext,
         call: &Call,
-        agrees: impl Fn(&T) -> bool,
-    ) -> Result<Answer<T>, UpstreamFault> {
+        matches_request: impl Fn(&T) -> bool,
+    ) -> Result<UpstreamResponse<T>, UpstreamError> {
         let on_event = |event| match event {
             RetryEvent::Retrying(reason) => self.retries.attempt(self.name, reason),
             RetryEvent::BudgetExhausted => self.retries.budget_exhausted(self.name),
         };
-        let transient = |fault: &UpstreamFault| fault.transient().filter(|_| call.attempts_allowed);
+        let transient = |error: &UpstreamError| error.transient().filter(|_| call.retryable);
         self.retry
             .run(context.deadline(), transient, on_event, || {
-                self.attempt(context, call, &agrees)
+                self.attempt(context, call, &matches_request)
             })
             .await
     }
@@ -218,8 +219,8 @@ impl Upstream {
         &self,
         context: &RequestContext,
         call: &Call,
-        agrees: &impl Fn(&T) -> bool,
-    ) -> Result<Answer<T>, UpstreamFault> {
+        matches_request: &impl Fn(&T) -> bool,
+    ) -> Result<UpstreamResponse<T>, UpstreamError> {
         context.count_attempt();
         let started = Instant::now();
         let span = client_span!(
@@ -230,12 +231,12 @@ impl Upstream {
             server.port = self.base.port_or_known_default().map(i64::from),
             outcome = tracing::field::Empty,
         );
-        let reply = self.guarded(context, call, &span).instrument(span.clone()).await;
-        let result = reply.and_then(|reply| understood(reply, agrees));
+        let response = self.guarded(context, call, &span).instrument(span.clone()).await;
+        let result = response.and_then(|response| decode(response, matches_request));
         let outcome = match &result {
-            Ok(Answer::Value(_)) => "ok",
-            Ok(Answer::Refused(_)) => "refused",
-            Err(fault) => fault.outcome(),
+            Ok(UpstreamResponse::Value(_)) => "ok",
+            Ok(UpstreamResponse::Refused(_)) => "refused",
+            Err(error) => error.outcome(),
         };
         span.record("outcome", outcome);
         if result.is_err() && outcome != "throttled" {
@@ -250,35 +251,35 @@ impl Upstream {
         context: &RequestContext,
         call: &Call,
         span: &tracing::Span,
-    ) -> Result<Reply, UpstreamFault> {
-        let place = self.bulkhead.try_enter().ok_or(UpstreamFault::Saturated)?;
+    ) -> Result<RawResponse, UpstreamError> {
+        let permit = self.bulkhead.try_acquire().ok_or(UpstreamError::Saturated)?;
         let request = self.request(context, call, span);
         let client = self.client.clone();
-        let terms = Terms {
+        let rules = ResponseRules {
             refusals: call.refusals,
             has_key: call.idempotency_key.is_some(),
             max_bytes: self.settings.max_response_bytes,
         };
-        let (left, full) = (context.deadline().remaining(), self.settings.attempt_timeout);
-        // The timeout is inside the breaker: a call dropped from outside is not counted. That is just what a caller
-        // in a hurry needs: its own deadline says nothing about the other side.
+        let (time_left, attempt_timeout) = (context.deadline().remaining(), self.settings.attempt_timeout);
+        // The attempt's timeout is inside the breaker, so that it counts as a failure. A nearer deadline of the request
+        // is outside, where it does not count: it says nothing about the upstream service.
         let call = self.breaker.call(async move {
-            let _place = place;
-            let exchange = exchange(client, request, terms);
-            tokio::time::timeout(full, exchange)
+            let _permit = permit;
+            let sent = send(client, request, rules);
+            tokio::time::timeout(attempt_timeout, sent)
                 .await
-                .unwrap_or(Err(UpstreamFault::TimedOut))
+                .unwrap_or(Err(UpstreamError::TimedOut))
         });
-        let result = if left < full {
-            tokio::time::timeout(left, call).await
+        let result = if time_left < attempt_timeout {
+            tokio::time::timeout(time_left, call).await
         } else {
             Ok(call.await)
         };
         result
-            .map_err(|_| UpstreamFault::TimedOut)?
-            .map_err(|broken| match broken {
-                Broken::Open => UpstreamFault::Open,
-                Broken::Failed(fault) => fault,
+            .map_err(|_| UpstreamError::TimedOut)?
+            .map_err(|error| match error {
+                BreakerError::Open => UpstreamError::Open,
+                BreakerError::Failed(error) => error,
             })
     }
 
@@ -311,21 +312,23 @@ impl Upstream {
     }
 }
 
-/// What the reply says to our caller.
-fn understood<T: DeserializeOwned>(
-    reply: Reply,
-    agrees: impl Fn(&T) -> bool,
-) -> Result<Answer<T>, UpstreamFault> {
-    match reply {
-        Reply::Value(value) => match serde_path_to_error::deserialize(value) {
-            Ok(value) if agrees(&value) => Ok(Answer::Value(value)),
-            Ok(_) => Err(UpstreamFault::Invalid("not what was asked for".into())),
-            // Where, not what: the message could quote the other side.
-            Err(error) => Err(UpstreamFault::Invalid(
-                format!("not as promised at `{}`", error.path()).into(),
+/// Decodes a response and checks that it matches the request.
+fn decode<T: DeserializeOwned>(
+    response: RawResponse,
+    matches_request: impl Fn(&T) -> bool,
+) -> Result<UpstreamResponse<T>, UpstreamError> {
+    match response {
+        RawResponse::Value(value) => match serde_path_to_error::deserialize(value) {
+            Ok(value) if matches_request(&value) => Ok(UpstreamResponse::Value(value)),
+            Ok(_) => Err(UpstreamError::Invalid(
+                "the response does not match the request".into(),
+            )),
+            // Only the path: the error's own message could quote the response.
+            Err(error) => Err(UpstreamError::Invalid(
+                format!("the response has an unexpected shape at `{}`", error.path()).into(),
             )),
         },
-        Reply::Refused(status) => Ok(Answer::Refused(status)),
-        Reply::Throttled(wait) => Err(UpstreamFault::Throttled(wait)),
+        RawResponse::Refused(status) => Ok(UpstreamResponse::Refused(status)),
+        RawResponse::Throttled(wait) => Err(UpstreamError::Throttled(wait)),
     }
 }

@@ -1,19 +1,19 @@
-//! The problem types of this service, besides the common ones. Paths are written out, so that no import is left over when
-//! the sample goes.
+//! The problem types of this service, in addition to the common ones. Paths are written out so that removing the sample
+//! leaves no unused import.
 
 use outcome::{Catalogue, ProblemType, common};
 
 // sample: begin
-/// There is no such order for this subject.
+/// No order has this id, or the order belongs to another subject.
 pub static ORDER_NOT_FOUND: ProblemType = ProblemType {
     code: "order-not-found",
     status: outcome::ErrorStatus::new(404),
-    title: "There is no such order",
-    actor: outcome::Actor::Caller,
+    title: "Order not found",
+    origin: outcome::Origin::Client,
     retry: outcome::Retry::Never,
-    advice: "Check the id. An order of another subject does not exist for you either.",
+    advice: "Check the id. Orders of other subjects are reported as not found, too.",
     user_message: "This order does not exist.",
-    runbook: "A caller's fault. Many from one subject can be an attempt to guess ids.",
+    operator_hint: "A client error. Many from one subject can be an attempt to guess ids.",
 };
 
 /// The order existed and was cancelled.
@@ -21,35 +21,35 @@ pub static ORDER_GONE: ProblemType = ProblemType {
     code: "order-gone",
     status: outcome::ErrorStatus::new(410),
     title: "The order was cancelled",
-    actor: outcome::Actor::Caller,
+    origin: outcome::Origin::Client,
     retry: outcome::Retry::Never,
-    advice: "Forget the id. After a DELETE this is the confirmation that it worked.",
+    advice: "Discard the id. In response to a retried DELETE, this confirms that the order is cancelled.",
     user_message: "This order was cancelled.",
-    runbook: "A caller's fault, or a repeated DELETE: nothing to do.",
+    operator_hint: "A client error or a retried DELETE. No action is needed.",
 };
 
-/// The supplier does not quote for this.
+/// The supplier refuses to quote a price.
 pub static QUOTE_REJECTED: ProblemType = ProblemType {
     code: "quote-rejected",
     status: outcome::ErrorStatus::new(422),
-    title: "There is no price for this",
-    actor: outcome::Actor::Caller,
+    title: "The supplier offers no price for these items",
+    origin: outcome::Origin::Client,
     retry: outcome::Retry::Never,
-    advice: "Ask for items that are sold; a currency or an item was refused by the supplier.",
+    advice: "Change the items or the currency: the supplier refused at least one of them.",
     user_message: "We cannot offer a price for this.",
-    runbook: "A caller's fault. Many at once: the supplier changed its assortment.",
+    operator_hint: "A client error. A sudden increase suggests that the supplier changed its product range.",
 };
 
 /// The supplier refuses to send a notification.
 pub static NOTIFICATION_REJECTED: ProblemType = ProblemType {
     code: "notification-rejected",
     status: outcome::ErrorStatus::new(422),
-    title: "The confirmation could not be sent",
-    actor: outcome::Actor::Caller,
+    title: "The confirmation was rejected",
+    origin: outcome::Origin::Client,
     retry: outcome::Retry::Never,
     advice: "Check the customer's e-mail address.",
     user_message: "We could not send a confirmation to this address.",
-    runbook: "The supplier refused what `send_confirmation` asked for; `api jobs show` has its status.",
+    operator_hint: "The supplier rejected a `send_confirmation` job; `api jobs show` has the HTTP status.",
 };
 // sample: end
 
@@ -63,5 +63,5 @@ pub const OWN: &[&ProblemType] = &[
     // sample: end
 ];
 
-/// All problem types that can come out of this service.
+/// All problem types that this service can return.
 pub static CATALOGUE: Catalogue = Catalogue::new(&[common::ALL, ::jobs::problems::ALL, OWN]);

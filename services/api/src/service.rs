@@ -1,4 +1,4 @@
-//! What this service is made of.
+//! The definition of this service.
 
 use database::MigrationSet;
 use platform::Service;
@@ -9,7 +9,7 @@ use crate::{jobs, problems, resources, settings::Settings, state::Api};
 static MIGRATOR: Migrator = sqlx::migrate!("../../migrations");
 static MIGRATIONS: MigrationSet = MigrationSet::of_service(&MIGRATOR);
 
-/// This service.
+/// This service: its settings, problem types, operations, state, migrations and jobs.
 pub static SERVICE: Service<Settings, Api> = Service::builder(
     env!("CARGO_PKG_VERSION"),
     problems::CATALOGUE,

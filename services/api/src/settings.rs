@@ -5,7 +5,7 @@ use crate::supplier::SupplierSettings; // sample
 /// The settings of this service: those that every service has, and its own.
 #[derive(Clone, Debug, settings::Settings)]
 pub struct Settings {
-    /// Those that every service has.
+    /// The settings that every service has.
     #[setting(flatten)]
     pub platform: platform::Settings,
     // sample: begin

@@ -1,4 +1,4 @@
-//! What the operations and jobs of this service work with, made once in each process.
+//! The state that the operations and jobs of this service share, created once per process.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::{resources::orders::StoredOrder, supplier::Supplier}; // sample
 pub struct Api {
     /// Postgres.
     pub database: Database,
-    /// The way into the queue of jobs.
+    /// The queue of jobs.
     pub queue: Queue,
-    /// How long the answer to an idempotency key is kept.
+    /// How long the response to an idempotency key is kept.
     pub idempotency_retention: Duration,
     // sample: begin
     /// Orders, cached.
@@ -28,10 +28,10 @@ pub struct Api {
 }
 
 impl Api {
-    /// The state of a process with these settings and parts.
+    /// Creates the state of a process from its settings and the parts of the platform.
     ///
     /// # Errors
-    /// When something that it needs is not part of the service.
+    /// When the state needs a part that the service was built without.
     pub fn new(settings: &Settings, platform: &Platform) -> anyhow::Result<Self> {
         Ok(Self {
             database: platform.database.clone(),

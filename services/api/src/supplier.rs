@@ -1,32 +1,32 @@
-//! The supplier: a third party that quotes, delivers and notifies. The one place that knows its API.
+//! The supplier, a third party that quotes, delivers and notifies. Only this file knows the supplier's API.
 
 use std::time::Duration;
 
-use cache::{Kept, LastKnown};
+use cache::{FallbackCache, FallbackValue};
 use chrono::{DateTime, NaiveDate, Utc};
 use platform::Platform;
 use reqwest::Url;
 use runtime::RequestContext;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
-use upstream::{Answer, Call, Upstream, UpstreamFault};
+use upstream::{Call, Upstream, UpstreamError, UpstreamResponse};
 use uuid::Uuid;
 
 /// The sample third party.
 #[derive(Clone, Debug, settings::Settings)]
 pub struct SupplierSettings {
-    /// Where it is.
-    #[setting(default = Url::parse("http://127.0.0.1:8090").expect("an address"))]
+    /// The base URL of the supplier.
+    #[setting(default = Url::parse("http://127.0.0.1:8090").expect("a valid URL"))]
     pub url: Url,
 }
 
-/// A client of the supplier. Clones share its breaker and bulkhead.
+/// A client of the supplier. Clones share its circuit breaker and concurrency limit.
 #[derive(Clone, Debug)]
 pub(crate) struct Supplier {
     upstream: Upstream,
-    deliveries: LastKnown<DeliveryEstimate>,
+    deliveries: FallbackCache<DeliveryEstimate>,
 }
 
-/// A price, and until when it holds.
+/// A price and the time until which it is valid.
 #[derive(Debug, Deserialize)]
 pub(crate) struct SupplierQuote {
     pub(crate) total_cents: i64,
@@ -34,56 +34,57 @@ pub(crate) struct SupplierQuote {
     pub(crate) valid_until: DateTime<Utc>,
 }
 
-/// When an order is expected.
+/// The delivery estimate of an order.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct DeliveryEstimate {
     pub(crate) estimated_on: NaiveDate,
 }
 
-impl Kept for DeliveryEstimate {
+impl FallbackValue for DeliveryEstimate {
     const KIND: &'static str = "delivery";
 }
 
 impl Supplier {
-    /// The one client of this process: its breaker is in the metrics from the start.
+    /// Creates the client, once per process at startup, so that its circuit breaker is in the metrics from the start.
     pub(crate) fn new(settings: &SupplierSettings, platform: &Platform) -> anyhow::Result<Self> {
         Ok(Self {
             upstream: platform.upstream("supplier", settings.url.clone()),
-            deliveries: platform.last_known()?,
+            deliveries: platform.fallback_cache()?,
         })
     }
 
-    /// A price for these items. Asking has no effect, so it may be repeated.
+    /// Requests a price for these items. The call has no side effects, so it may be retried.
     pub(crate) async fn quote(
         &self,
         context: &RequestContext,
         currency: &str,
         items: &impl Serialize,
-    ) -> Result<Answer<SupplierQuote>, UpstreamFault> {
+    ) -> Result<UpstreamResponse<SupplierQuote>, UpstreamError> {
         let call = Call::post("/v1/quotes", items).refusals(&[422]).safe_to_repeat();
-        let agrees = |quote: &SupplierQuote| quote.total_cents >= 0 && quote.currency == currency;
-        self.upstream.call_for(context, &call, agrees).await
+        let matches_request = |quote: &SupplierQuote| quote.total_cents >= 0 && quote.currency == currency;
+        self.upstream.call_for(context, &call, matches_request).await
     }
 
-    /// When an order is expected; nothing where the supplier does not know it. Asked once: it is an extra.
+    /// Returns the delivery estimate of an order, or `None` if the supplier does not know the order. The call is not
+    /// retried: the estimate is optional.
     pub(crate) async fn delivery(
         &self,
         context: &RequestContext,
         order: &Uuid,
-    ) -> Result<Option<DeliveryEstimate>, UpstreamFault> {
+    ) -> Result<Option<DeliveryEstimate>, UpstreamError> {
         let call = Call::get(format!("/v1/deliveries/{order}"))
             .refusals(&[404])
             .once();
         Ok(match self.upstream.call(context, &call).await? {
-            Answer::Value(estimate) => {
-                self.deliveries.keep(&order.to_string(), &estimate);
+            UpstreamResponse::Value(estimate) => {
+                self.deliveries.store(&order.to_string(), &estimate);
                 Some(estimate)
             }
-            Answer::Refused(_) => None,
+            UpstreamResponse::Refused(_) => None,
         })
     }
 
-    /// What the supplier said last, and how long ago.
+    /// Returns the last known delivery estimate and its age.
     pub(crate) async fn last_delivery(
         &self,
         context: &RequestContext,
@@ -92,13 +93,13 @@ impl Supplier {
         self.deliveries.get(context, &order.to_string()).await
     }
 
-    /// Has a customer told that an order was placed; once per key, however often it is asked for.
+    /// Notifies a customer that an order was placed. Calls with the same key send one notification.
     pub(crate) async fn notify(
         &self,
         context: &RequestContext,
         key: &Uuid,
         notification: &impl Serialize,
-    ) -> Result<Answer<IgnoredAny>, UpstreamFault> {
+    ) -> Result<UpstreamResponse<IgnoredAny>, UpstreamError> {
         let call = Call::post("/v1/notifications", notification)
             .refusals(&[422])
             .idempotency_key(key.to_string());

@@ -1,4 +1,4 @@
-//! What the supplier sells.
+//! The API of the supplier.
 
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use chrono::{Days, Utc};
@@ -7,12 +7,12 @@ use serde_json::json;
 
 use crate::{faults::Endpoint, server::State};
 
-/// What one piece costs here, whatever it is.
+/// The price of one unit of any item.
 const UNIT_PRICE_CENTS: i64 = 1_999;
 const QUOTE_VALID_DAYS: u64 = 7;
 const DELIVERY_DAYS: u64 = 3;
-/// It does not sell these.
-const NOT_SOLD: &str = "NONE-";
+/// The prefix of SKUs that the supplier does not sell.
+const NOT_SOLD_PREFIX: &str = "NONE-";
 
 #[derive(Deserialize)]
 struct QuoteRequest {
@@ -26,18 +26,22 @@ struct QuoteItem {
     quantity: i64,
 }
 
-/// A price for these items; 422 where one of them is not sold here.
+/// Returns a price for the items, or 422 if the supplier does not sell one of them.
 #[post("/v1/quotes")]
 pub(crate) async fn quote(
     request: HttpRequest,
     state: web::Data<State>,
     quote: web::Json<QuoteRequest>,
 ) -> HttpResponse {
-    state.received(Endpoint::Quotes, &request);
-    if let Some(answer) = state.faults.strike(Endpoint::Quotes, &request).await {
-        return answer;
+    state.record(Endpoint::Quotes, &request);
+    if let Some(response) = state.faults.inject(Endpoint::Quotes, &request).await {
+        return response;
     }
-    if quote.items.iter().any(|item| item.sku.starts_with(NOT_SOLD)) {
+    if quote
+        .items
+        .iter()
+        .any(|item| item.sku.starts_with(NOT_SOLD_PREFIX))
+    {
         return HttpResponse::UnprocessableEntity()
             .json(json!({ "message": "supplier-internal: we do not sell that" }));
     }
@@ -51,12 +55,12 @@ pub(crate) async fn quote(
         .json(json!({ "total_cents": total, "currency": quote.currency, "valid_until": valid_until }))
 }
 
-/// When an order will be delivered.
+/// Returns the delivery estimate of an order.
 #[get("/v1/deliveries/{order_id}")]
 pub(crate) async fn delivery(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
-    state.received(Endpoint::Deliveries, &request);
-    if let Some(answer) = state.faults.strike(Endpoint::Deliveries, &request).await {
-        return answer;
+    state.record(Endpoint::Deliveries, &request);
+    if let Some(response) = state.faults.inject(Endpoint::Deliveries, &request).await {
+        return response;
     }
     let estimated_on = (Utc::now() + Days::new(DELIVERY_DAYS)).date_naive();
     HttpResponse::Ok().json(json!({ "estimated_on": estimated_on }))
@@ -70,23 +74,24 @@ struct Notification {
     email: String,
 }
 
-/// Tells a customer something, once per `Idempotency-Key`.
+/// Notifies a customer, once per `Idempotency-Key`.
 #[post("/v1/notifications")]
 pub(crate) async fn notify(
     request: HttpRequest,
     state: web::Data<State>,
     _notification: web::Json<Notification>,
 ) -> HttpResponse {
-    state.received(Endpoint::Notifications, &request);
-    if let Some(answer) = state.faults.strike(Endpoint::Notifications, &request).await {
-        return answer;
+    state.record(Endpoint::Notifications, &request);
+    if let Some(response) = state.faults.inject(Endpoint::Notifications, &request).await {
+        return response;
     }
     let key = request
         .headers()
         .get("idempotency-key")
         .and_then(|value| value.to_str().ok());
     let Some(key) = key else {
-        return HttpResponse::BadRequest().json(json!({ "message": "a key is needed" }));
+        return HttpResponse::BadRequest()
+            .json(json!({ "message": "the Idempotency-Key header is missing" }));
     };
     let first = state.notify(key);
     HttpResponse::Accepted().json(json!({ "first": first }))

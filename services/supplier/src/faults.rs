@@ -1,4 +1,4 @@
-//! What can be wrong with an endpoint.
+//! Faults that can be injected into an endpoint.
 
 use std::{collections::HashMap, sync::Mutex, sync::PoisonError, time::Duration};
 
@@ -11,13 +11,13 @@ use actix_web::{
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 
-/// Words that must never reach our callers.
-const WORDS: &str = "supplier-internal: java.lang.NullPointerException at com.supplier.Quotes";
-/// A hang ends with this, so that nothing is left behind in the supplier itself.
-const HANG: Duration = Duration::from_secs(60);
+/// Internal text of the supplier, which must never reach the clients of the API.
+const INTERNAL_TEXT: &str = "supplier-internal: java.lang.NullPointerException at com.supplier.Quotes";
+/// The end of a hang, so that the supplier itself leaks no requests.
+const HANG: Duration = Duration::from_mins(1);
 const HUGE: usize = 64 * 1024 * 1024;
 
-/// An endpoint that can be made faulty.
+/// An endpoint that faults can be injected into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Endpoint {
@@ -29,47 +29,47 @@ pub enum Endpoint {
     Notifications,
 }
 
-/// What is wrong.
+/// A fault of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
 pub enum Fault {
-    /// It answers, but this much later.
+    /// A response that is delayed.
     Latency {
-        /// Milliseconds.
+        /// The delay in milliseconds.
         ms: u64,
     },
-    /// This share of requests gets 500.
+    /// 500 for a fraction of the requests.
     ErrorShare {
-        /// From 0 to 1.
+        /// The fraction, 0.0 to 1.0.
         share: f64,
     },
-    /// Every request gets this status, with an HTML page.
+    /// This status for every request, with an HTML page.
     Status {
         /// 400 to 599.
         status: u16,
     },
     /// 200 with something that is not JSON.
     Garbage,
-    /// 200 with JSON that has not the promised fields.
+    /// 200 with JSON that lacks the promised fields.
     WrongShape,
     /// 200 with a body that ends early.
     Truncated,
     /// 200 with 64 MiB of body.
     Huge,
-    /// A redirect to itself.
+    /// A redirect to the same URL.
     RedirectLoop,
-    /// No answer.
+    /// No response.
     Hang,
-    /// 401: our credentials are not accepted.
+    /// 401: the client's credentials are not accepted.
     Unauthorized,
-    /// 429 with its own `Retry-After`.
+    /// 429 with `Retry-After`.
     TooManyRequests {
-        /// Seconds.
+        /// The value of `Retry-After`, in seconds.
         retry_after: u64,
     },
 }
 
-/// The faults that are switched on.
+/// The active faults, by endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Mutex<HashMap<Endpoint, Fault>>);
 
@@ -86,10 +86,14 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The faulty answer, unless the endpoint is to answer as it should.
-    pub(crate) async fn strike(&self, endpoint: Endpoint, request: &HttpRequest) -> Option<HttpResponse> {
+    /// Injects the fault of the endpoint. Returns the faulty response; `None` if the endpoint should respond normally.
+    pub(crate) async fn inject(&self, endpoint: Endpoint, request: &HttpRequest) -> Option<HttpResponse> {
         let fault = self.all().get(&endpoint).copied()?;
-        let page = |status| HttpResponse::build(status).content_type("text/html").body(WORDS);
+        let page = |status| {
+            HttpResponse::build(status)
+                .content_type("text/html")
+                .body(INTERNAL_TEXT)
+        };
         Some(match fault {
             Fault::Latency { ms } => {
                 tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -99,7 +103,7 @@ impl Faults {
             Fault::ErrorShare { .. } => return None,
             Fault::Status { status } => page(StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT)),
             Fault::Garbage => page(StatusCode::OK),
-            Fault::WrongShape => HttpResponse::Ok().json(serde_json::json!({ "words": WORDS })),
+            Fault::WrongShape => HttpResponse::Ok().json(serde_json::json!({ "words": INTERNAL_TEXT })),
             Fault::Truncated => {
                 let chunks = [
                     Ok(Bytes::from_static(b"{\"total_")),
@@ -127,7 +131,7 @@ impl Faults {
             Fault::TooManyRequests { retry_after } => HttpResponse::TooManyRequests()
                 .insert_header((header::RETRY_AFTER, retry_after))
                 .content_type("text/html")
-                .body(WORDS),
+                .body(INTERNAL_TEXT),
         })
     }
 }

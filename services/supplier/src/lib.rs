@@ -1,8 +1,8 @@
-//! The sample third party: a small service that is not ours, with faults that can be switched on.
+//! The sample third party, with fault injection.
 //!
-//! Its public port answers quotes, delivery estimates and notifications; its management port switches
-//! faults per endpoint and tells what was received. Nothing here follows our doctrine: it is what we
-//! have to live with.
+//! The public port serves quotes, delivery estimates and notifications. The management port injects faults per endpoint
+//! and shows what was received. Nothing here follows the conventions of this project: the supplier stands for a service
+//! that belongs to others.
 
 mod api;
 mod faults;

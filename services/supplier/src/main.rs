@@ -1,4 +1,4 @@
-//! The sample third party as a program.
+//! The binary of the sample third party.
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
@@ -7,23 +7,24 @@ use reqwest::Url;
 use telemetry::{LogFormat, LogSettings};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Time to hand over the last spans.
+/// Time limit for exporting the last spans at shutdown.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// A third party with fault switches: PUT, GET and DELETE /faults/{quotes|deliveries|notifications} on its management port.
+/// A third party with fault injection: on the management port, PUT and DELETE /faults/{quotes|deliveries|notifications}
+/// change faults, and GET /faults lists them.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
-    /// Where the API listens.
+    /// Address that the API listens on.
     #[arg(long, env = "SUPPLIER_LISTEN", default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
-    /// Where the switches listen.
+    /// Address that the management port listens on.
     #[arg(long, env = "SUPPLIER_MANAGEMENT", default_value = "127.0.0.1:8091")]
     management: SocketAddr,
-    /// Where its spans go, as OTLP over HTTP, such as http://jaeger:4318; without it they go nowhere.
+    /// OTLP/HTTP endpoint for spans, such as <http://jaeger:4318>; without it no spans are exported.
     #[arg(long, env = "SUPPLIER_OTLP_ENDPOINT")]
     otlp_endpoint: Option<Url>,
-    /// Asks the supplier that runs here whether it lives, and ends: 0 when it does.
+    /// Probes the supplier running on this host and exits: 0 if it is live.
     #[arg(long)]
     probe: bool,
 }
@@ -48,17 +49,17 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     };
     let traces = telemetry::Settings {
         endpoint: cli.otlp_endpoint.clone(),
-        // What its caller samples, and what fails here.
+        // A trace is exported if the client sampled it, or if it fails or is slow here.
         sample_ratio: 0.0,
-        slow: Duration::from_secs(1),
+        slow_threshold: Duration::from_secs(1),
         export_timeout: Duration::from_secs(3),
-        queue: 2_048,
+        queue_size: 2_048,
     };
     let telemetry = telemetry::init("supplier", &log, &traces, std::io::stderr)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(cli));
     runtime.shutdown_background();
-    telemetry.shut_down_within(FLUSH);
+    telemetry.shutdown_within(FLUSH);
     served
 }
 
@@ -72,7 +73,7 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let supplier = supplier::start(cli.listen, cli.management)?;
     eprintln!(
-        "supplier on {}, its switches on {}",
+        "supplier on {}, management on {}",
         supplier.address, supplier.management
     );
     tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }

@@ -1,4 +1,4 @@
-//! Switches, and what was received.
+//! The management port: fault injection, and counts of received requests.
 
 use actix_web::{HttpResponse, delete, get, put, web};
 use serde_json::json;
@@ -8,19 +8,19 @@ use crate::{
     server::State,
 };
 
-/// Always well: its faults are in its answers, not in the process.
+/// Always returns 200: faults affect the responses of the API, not the process.
 #[get("/livez")]
 pub(crate) async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "live" }))
 }
 
-/// The faults that are switched on.
+/// Lists the active faults.
 #[get("/faults")]
 pub(crate) async fn list(state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(state.faults.all())
 }
 
-/// Switches a fault on, in place of the one before.
+/// Injects a fault into an endpoint, replacing the previous one.
 #[put("/faults/{endpoint}")]
 pub(crate) async fn switch_on(
     state: web::Data<State>,
@@ -31,14 +31,14 @@ pub(crate) async fn switch_on(
     HttpResponse::NoContent().finish()
 }
 
-/// Switches the fault off.
+/// Removes the fault of an endpoint.
 #[delete("/faults/{endpoint}")]
 pub(crate) async fn switch_off(state: web::Data<State>, endpoint: web::Path<Endpoint>) -> HttpResponse {
     state.faults.set(endpoint.into_inner(), None);
     HttpResponse::NoContent().finish()
 }
 
-/// What was received so far.
+/// Returns what was received so far.
 #[get("/received")]
 pub(crate) async fn received(state: web::Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(state.counts())

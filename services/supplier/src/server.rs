@@ -1,4 +1,4 @@
-//! The two ports, and what is counted.
+//! The two ports, and counts of received requests.
 
 use std::{
     collections::HashMap,
@@ -27,9 +27,9 @@ use crate::{
 /// What was received so far.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Received {
-    /// Requests, by endpoint.
+    /// The number of requests, by endpoint.
     pub requests: HashMap<Endpoint, u64>,
-    /// How often each notification was accepted, by its key.
+    /// The number of times each notification was accepted, by idempotency key.
     pub notifications: HashMap<String, u64>,
     /// The `traceparent` of the last request.
     pub last_traceparent: Option<String>,
@@ -44,7 +44,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn received(&self, endpoint: Endpoint, request: &HttpRequest) {
+    pub(crate) fn record(&self, endpoint: Endpoint, request: &HttpRequest) {
         let header = |name: &str| request.headers().get(name)?.to_str().ok().map(str::to_owned);
         let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         *received.requests.entry(endpoint).or_default() += 1;
@@ -52,7 +52,7 @@ impl State {
         received.last_request_id = header("x-request-id");
     }
 
-    /// Counts a notification; tells whether it was the first with its key.
+    /// Counts a notification; returns whether it was the first with this key.
     pub(crate) fn notify(&self, key: &str) -> bool {
         let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         let count = received.notifications.entry(key.to_owned()).or_default();
@@ -68,29 +68,29 @@ impl State {
     }
 }
 
-/// A supplier that runs.
+/// A running supplier.
 #[derive(Debug)]
 pub struct Supplier {
-    /// Where its API is.
+    /// The address of the API.
     pub address: SocketAddr,
-    /// Where its switches are.
+    /// The address of the management port.
     pub management: SocketAddr,
     state: web::Data<State>,
     handles: [ServerHandle; 2],
 }
 
 impl Supplier {
-    /// Switches a fault on or off.
+    /// Sets or removes the fault of an endpoint.
     pub fn set_fault(&self, endpoint: Endpoint, fault: Option<Fault>) {
         self.state.faults.set(endpoint, fault);
     }
 
-    /// What was received so far.
+    /// Returns what was received so far.
     pub fn received(&self) -> Received {
         self.state.counts()
     }
 
-    /// Stops both servers, without waiting for requests that hang.
+    /// Stops both servers without waiting for requests in flight.
     pub async fn stop(&self) {
         for handle in &self.handles {
             handle.stop(false).await;
@@ -98,19 +98,19 @@ impl Supplier {
     }
 }
 
-/// Starts the supplier on these addresses; port 0 takes a free one.
+/// Starts the supplier on these addresses; port 0 picks a free port.
 ///
 /// # Errors
-/// When a port cannot be listened on.
+/// When a port is not available.
 pub fn start(api_at: SocketAddr, management_at: SocketAddr) -> anyhow::Result<Supplier> {
     let state = web::Data::new(State::default());
-    let (address, api) = listen(api_at, state.clone(), |service| {
+    let (address, api_handle) = listen(api_at, state.clone(), |service| {
         service
             .service(api::quote)
             .service(api::delivery)
             .service(api::notify);
     })?;
-    let (management, switches) = listen(management_at, state.clone(), |service| {
+    let (management, management_handle) = listen(management_at, state.clone(), |service| {
         service
             .service(management::livez)
             .service(management::list)
@@ -122,11 +122,11 @@ pub fn start(api_at: SocketAddr, management_at: SocketAddr) -> anyhow::Result<Su
         address,
         management,
         state,
-        handles: [api, switches],
+        handles: [api_handle, management_handle],
     })
 }
 
-/// Each request is a span of its caller's trace.
+/// Records each request as a span in the trace of the client.
 async fn trace(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -175,6 +175,7 @@ fn listen(
         .listen(listener)?
         .run();
     let handle = server.handle();
+    #[expect(clippy::disallowed_methods, reason = "the handle stops it")]
     tokio::spawn(server);
     Ok((address, handle))
 }

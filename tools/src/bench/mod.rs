@@ -1,8 +1,8 @@
-//! `make bench-quick`: what a request costs in round trips, what the process costs at rest, how fast it starts.
-//! Prints what it saw; nothing here can fail a build.
+//! `make bench-quick`: round trips per request, memory at rest, startup time. It only prints figures: none of them can
+//! fail a build.
 
-mod bystanders; // sample
 mod collectors; // sample
+mod isolation; // sample
 mod orders; // sample
 mod reads; // sample
 
@@ -11,16 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testkit::Environment;
+use testkit::ProcessEnvironment;
 
 const STARTS: usize = 7;
 
-/// Prints every figure.
-pub async fn print(binary: &Path) {
-    let environment = Environment::new(binary).await;
+/// Runs all benchmarks and prints their figures.
+pub(crate) async fn print(binary: &Path) {
+    let environment = ProcessEnvironment::new(binary).await;
     assert!(
         environment.run(&["migrate"]).status.success(),
-        "the migrations run"
+        "migrations must succeed"
     );
 
     let mut starts: Vec<Duration> = Vec::new();
@@ -44,7 +44,7 @@ pub async fn print(binary: &Path) {
     );
 
     orders::print_jobs(&environment).await; // sample
-    let environment = bystanders::print(environment).await; // sample
+    let environment = isolation::print(environment).await; // sample
     let environment = collectors::print(environment).await; // sample
     orders::print(environment).await; // sample
 }

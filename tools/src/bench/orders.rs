@@ -1,16 +1,21 @@
-//! What orders cost: round trips of each kind of request, counted by proxies, and the pace of their jobs.
+//! The cost of orders: round trips of each kind of request, counted by proxies, and the throughput of their jobs.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a tool has no shutdown to wait in, and calls what it started"
+)]
 
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::json;
-use testkit::{Environment, Proxy};
+use testkit::{ProcessEnvironment, Proxy};
 
 use super::megabytes;
 
-/// How fast a worker is: from a backlog, and from enqueuing to the end of a job at rest. The jobs confirm orders that
-/// are not there: they read one row and do nothing.
-pub async fn print_jobs(environment: &Environment) {
+/// Measures the throughput of a worker with a backlog, and the time from enqueuing a job to its end without one. The
+/// jobs confirm orders that do not exist: each reads one row and does nothing else.
+pub(super) async fn print_jobs(environment: &ProcessEnvironment) {
     const BACKLOG: i32 = 5_000;
     const SINGLE: usize = 20;
     let confirm = async |count| {
@@ -33,7 +38,7 @@ pub async fn print_jobs(environment: &Environment) {
         .wait_until(done, |done| done >= i64::from(BACKLOG))
         .await;
     let rate = (i64::from(BACKLOG) - before) as f64 / began.elapsed().as_secs_f64();
-    println!("jobs from a backlog          {rate:>5.0} /s   (one worker, 8 at once)");
+    println!("jobs from a backlog          {rate:>5.0} /s   (one worker, 8 in parallel)");
 
     let mut waits = Vec::new();
     let mut connection = environment.database.connect().await;
@@ -45,7 +50,7 @@ pub async fn print_jobs(environment: &Environment) {
             .bind(id)
             .fetch_one(&mut connection)
             .await
-            .expect("it is there")
+            .expect("the run exists")
         {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -53,14 +58,14 @@ pub async fn print_jobs(environment: &Environment) {
     }
     waits.sort();
     println!(
-        "from enqueuing to its end    {:>5} ms   (median of {SINGLE}, at rest)",
+        "job, enqueued to finished    {:>5} ms   (median of {SINGLE}, idle worker)",
         waits[SINGLE / 2].as_millis()
     );
     drop(worker);
 }
 
-/// Sends each kind of request once, on connections that are open and statements that are prepared.
-pub async fn print(environment: Environment) {
+/// Measures each kind of request once, with open connections and prepared statements.
+pub(super) async fn print(environment: ProcessEnvironment) {
     let postgres = Proxy::to(address("APP__DATABASE__URL")).await;
     let redis = Proxy::to(address("APP__REDIS__URL")).await;
     let database = environment.database.url.replace(
@@ -72,7 +77,7 @@ pub async fn print(environment: Environment) {
         .set("redis.url", &format!("redis://{}", redis.address))
         .set("database.pool_size", "1")
         .set("redis.pool_size", "1")
-        .set("cache.max_loads", "1")
+        .set("cache.max_concurrent_loads", "1")
         .set("rate_limit.burst", "1000000")
         .set("rate_limit.per_second", "1000000");
     let token = environment.token("alice");
@@ -102,7 +107,7 @@ pub async fn print(environment: Environment) {
     };
     let cost = async |what: &str, request: RequestBuilder| {
         let before = settled().await;
-        let response = request.send().await.expect("an answer");
+        let response = request.send().await.expect("a response");
         let (status, location) = (response.status(), response.headers().get("location").cloned());
         let after = settled().await;
         let (postgres, redis) = (after.0 - before.0, after.1 - before.1);
@@ -111,7 +116,7 @@ pub async fn print(environment: Environment) {
         }
         location.map(|path| path.to_str().expect("a path").to_owned())
     };
-    // Once unseen: connections, prepared statements, loaded scripts.
+    // Warm-up, not measured: connections, prepared statements, loaded scripts.
     let path = cost("", place()).await.expect("a location");
     for _ in 0..2 {
         cost("", request(Method::GET, &path)).await;
@@ -129,10 +134,10 @@ pub async fn print(environment: Environment) {
         request(Method::GET, "/v1/orders")
             .send()
             .await
-            .expect("an answer");
+            .expect("a response");
     }
     println!(
-        "resident memory, 1000 later  {:>5.1} MB",
+        "memory after 1000 requests   {:>5.1} MB",
         megabytes(server.resident_kib())
     );
 }

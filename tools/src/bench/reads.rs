@@ -1,26 +1,31 @@
-//! Reads at full speed, and how fast they were.
+//! The rate of reads at full speed.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a tool has no shutdown to wait in, and calls what it started"
+)]
 
 use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
 use reqwest::Client;
-use testkit::{Environment, Server};
+use testkit::{ProcessEnvironment, Server};
 
 const READS: usize = 3_000;
 const IN_FLIGHT: usize = 8;
 
-/// Lists orders again and again, as one subject.
-pub struct Reader {
-    /// Keeps its connections.
+/// A client that lists orders repeatedly, as one subject.
+pub(super) struct Reader {
+    /// The HTTP client; it reuses connections.
     pub client: Client,
-    /// Of the subject.
+    /// The bearer token of the subject.
     pub token: String,
     list: String,
 }
 
 impl Reader {
-    /// Of this server.
-    pub fn of(server: &Server, environment: &Environment) -> Self {
+    /// Creates a reader of `server`.
+    pub(super) fn new(server: &Server, environment: &ProcessEnvironment) -> Self {
         Self {
             client: Client::new(),
             token: environment.token("alice"),
@@ -28,28 +33,28 @@ impl Reader {
         }
     }
 
-    /// Reads per second.
-    pub async fn pace(&self) -> f64 {
+    /// Measures the reads per second.
+    pub(super) async fn rate(&self) -> f64 {
         let began = Instant::now();
         let reads =
             stream::iter(0..READS).map(|_| self.client.get(&self.list).bearer_auth(&self.token).send());
-        let answers = reads.buffer_unordered(IN_FLIGHT);
-        answers
-            .for_each(async |answer| assert_eq!(answer.expect("an answer").status(), 200))
+        let responses = reads.buffer_unordered(IN_FLIGHT);
+        responses
+            .for_each(async |response| assert_eq!(response.expect("a response").status(), 200))
             .await;
         READS as f64 / began.elapsed().as_secs_f64()
     }
 }
 
-/// No quota is in the way.
-pub fn unlimited(environment: Environment) -> Environment {
+/// Raises the quota so that it never applies.
+pub(super) fn unlimited(environment: ProcessEnvironment) -> ProcessEnvironment {
     environment
         .set("rate_limit.burst", "1000000")
         .set("rate_limit.per_second", "1000000")
 }
 
-/// The middle one.
-pub fn median(mut values: Vec<f64>) -> f64 {
+/// The median of `values`.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -1,4 +1,4 @@
-//! The cluster, asked through kubectl; and images made sick.
+//! The cluster, accessed with kubectl, and images with injected faults.
 
 use std::{
     cell::RefCell,
@@ -10,13 +10,13 @@ use std::{
 
 use super::Failure;
 
-/// The overlay that the drills make for themselves: `local` under another `service` label.
-pub const OVERLAY: &str = ".drill";
-/// What forbids new pods while a drill wants that.
-pub const QUOTA: &str = "drill";
+/// The overlay that the drills generate: `local` with another `service` label.
+pub(super) const OVERLAY: &str = ".drill";
+/// The resource quota with which a drill prevents new ReplicaSets.
+pub(super) const QUOTA: &str = "drill";
 
-/// Runs a program to its end; gives its standard output.
-pub fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, Failure> {
+/// Runs a program to its end and returns its standard output; an error contains its standard error.
+pub(super) fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, Failure> {
     let mut child = Command::new(program)
         .args(arguments)
         .current_dir(project())
@@ -27,39 +27,39 @@ pub fn run(program: &str, arguments: &[&str], input: &str) -> Result<String, Fai
         .map_err(|error| format!("{program}: {error}"))?;
     child.stdin.take().expect("piped").write_all(input.as_bytes())?;
     let output = child.wait_with_output()?;
-    let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if output.status.success() {
-        return Ok(told(&output.stdout));
+        return Ok(text(&output.stdout));
     }
-    Err(format!("{program} {}: {}", arguments.join(" "), told(&output.stderr)).into())
+    Err(format!("{program} {}: {}", arguments.join(" "), text(&output.stderr)).into())
 }
 
-/// The project's folder.
-pub fn project() -> PathBuf {
+/// The root folder of the project.
+pub(super) fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// A pod.
-pub struct Pod {
-    /// Its label `app.kubernetes.io/name`: `api`, `worker`, `postgres` and so on.
+pub(super) struct Pod {
+    /// The label `app.kubernetes.io/name`: `api`, `worker`, `postgres` and so on.
     pub role: String,
-    /// As kubectl names it.
+    /// The name of the pod.
     pub name: String,
-    /// Its address in the cluster.
+    /// The pod's IP address.
     pub address: String,
-    /// That of its container.
+    /// The image of the pod's container.
     pub image: String,
-    /// The ports that its container has.
+    /// The ports of the pod's container.
     pub ports: Vec<String>,
 }
 
-/// The cluster that kubectl points at, with the service deployed in it.
-pub struct Cluster {
-    /// As kubectl names it.
+/// The cluster of kubectl's context, with the service deployed.
+pub(super) struct Cluster {
+    /// The name of kubectl's context.
     pub context: String,
-    /// Pods of the service.
+    /// The number of API pods.
     pub replicas: u32,
-    /// Where it answers from outside.
+    /// The URL of the service from outside the cluster.
     pub url: String,
     namespace: String,
     name: String,
@@ -68,8 +68,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Looks whether everything is there that the drills need, and builds the image that is released.
-    pub fn reach() -> Result<Self, Failure> {
+    /// Checks that everything the drills need exists, and builds the image to release.
+    pub(super) fn connect() -> Result<Self, Failure> {
         let names = std::fs::read_to_string(project().join("k8s/components/names/kustomization.yaml"))?;
         let named = |before: &str, after: &str| {
             let rest = names.split(before).nth(1).unwrap_or_default();
@@ -90,8 +90,9 @@ impl Cluster {
                     .map(|k3d| format!("k3d image import --cluster {k3d}"))
             })
         });
-        let load =
-            load.ok_or("how does an image get to the nodes of this cluster? LOAD='kind load docker-image'")?;
+        let load = load.ok_or(
+            "set LOAD to the command that copies an image to the nodes: LOAD='kind load docker-image'",
+        )?;
         let mut cluster = Self {
             context,
             replicas: 0,
@@ -105,20 +106,19 @@ impl Cluster {
         cluster.replicas = replicas
             .map_err(|error| format!("the service is not deployed (make deploy ENV=local): {error}"))?
             .parse()?;
-        cluster.url = match std::env::var("URL") {
-            Ok(url) => url,
-            Err(_) => {
-                let address = r#"{.items[0].status.addresses[?(@.type=="InternalIP")].address}"#;
-                let address = run(
-                    "kubectl",
-                    &["get", "nodes", "--output", &format!("jsonpath={address}")],
-                    "",
-                )?;
-                let port = cluster.get("service/api", "{.spec.ports[0].nodePort}")?;
-                format!("http://{address}:{port}")
-            }
+        cluster.url = if let Ok(url) = std::env::var("URL") {
+            url
+        } else {
+            let address = r#"{.items[0].status.addresses[?(@.type=="InternalIP")].address}"#;
+            let address = run(
+                "kubectl",
+                &["get", "nodes", "--output", &format!("jsonpath={address}")],
+                "",
+            )?;
+            let port = cluster.get("service/api", "{.spec.ports[0].nodePort}")?;
+            format!("http://{address}:{port}")
         };
-        eprintln!("==> the image");
+        eprintln!("==> building the image");
         let output = Command::new("dev/image")
             .current_dir(project())
             .env("LOAD", &cluster.load)
@@ -132,8 +132,8 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// kubectl in the service's namespace.
-    pub fn kubectl(&self, arguments: &[&str]) -> Result<String, Failure> {
+    /// Runs kubectl in the service's namespace.
+    pub(super) fn kubectl(&self, arguments: &[&str]) -> Result<String, Failure> {
         run(
             "kubectl",
             &[&["--namespace", &self.namespace], arguments].concat(),
@@ -141,21 +141,21 @@ impl Cluster {
         )
     }
 
-    /// One value of an object.
-    pub fn get(&self, object: &str, path: &str) -> Result<String, Failure> {
+    /// Reads one field of an object, by its JSONPath.
+    pub(super) fn get(&self, object: &str, path: &str) -> Result<String, Failure> {
         self.kubectl(&["get", object, "--output", &format!("jsonpath={path}")])
     }
 
-    /// Every pod of the namespace that is not on its way out.
-    pub fn pods(&self) -> Result<Vec<Pod>, Failure> {
-        let fields = r#"{.metadata.deletionTimestamp}|{.metadata.labels.app\.kubernetes\.io/name}|{.metadata.name}|{.status.podIP}|{.spec.containers[0].image}|{.spec.containers[0].ports[*].containerPort}"#;
-        let told = self.kubectl(&[
+    /// Lists the pods of the namespace that are not terminating.
+    pub(super) fn pods(&self) -> Result<Vec<Pod>, Failure> {
+        let fields = r"{.metadata.deletionTimestamp}|{.metadata.labels.app\.kubernetes\.io/name}|{.metadata.name}|{.status.podIP}|{.spec.containers[0].image}|{.spec.containers[0].ports[*].containerPort}";
+        let rows = self.kubectl(&[
             "get",
             "pods",
             "--output",
             &format!(r#"jsonpath={{range .items[*]}}{fields}{{"\n"}}{{end}}"#),
         ])?;
-        let pods = told.lines().filter_map(|line| {
+        let pods = rows.lines().filter_map(|line| {
             let mut fields = line.strip_prefix('|')?.split('|').map(str::to_owned);
             Some(Pod {
                 role: fields.next()?,
@@ -168,8 +168,8 @@ impl Cluster {
         Ok(pods.collect())
     }
 
-    /// An image of its own that has these variables in its environment; none of them: the one of this project.
-    pub fn image(&self, variables: &str) -> Result<String, Failure> {
+    /// Returns an image with `variables` in its environment, built on first use; without any, the project's image.
+    pub(super) fn image(&self, variables: &str) -> Result<String, Failure> {
         if let Some(known) = self.images.borrow().get(variables) {
             return Ok(known.clone());
         }
@@ -187,23 +187,23 @@ impl Cluster {
         Ok(image)
     }
 
-    /// One that has this fault from the start, as `PUT /faults` takes it.
-    pub fn sick_image(&self, fault: &str) -> Result<String, Failure> {
-        self.image(&format!("APP__FAULTS__START='{fault}'"))
+    /// Returns an image that injects `fault` from startup, in the format of `PUT /faults`.
+    pub(super) fn faulty_image(&self, fault: &str) -> Result<String, Failure> {
+        self.image(&format!("APP__FAULTS__AT_STARTUP='{fault}'"))
     }
 
-    /// A name that no image has.
-    pub fn missing_image(&self) -> String {
+    /// The name of an image that does not exist.
+    pub(super) fn missing_image(&self) -> String {
         format!("{}-api:000000000000", self.name)
     }
 
-    /// Writes the overlay of the drills: `local`, where the service is known to Prometheus as `label`.
-    pub fn relabel(&self, label: &str) -> Result<(), Failure> {
+    /// Writes the overlay of the drills: `local`, with `label` as the name of the service in Prometheus.
+    pub(super) fn relabel(label: &str) -> Result<(), Failure> {
         let folder = project().join("k8s/overlays").join(OVERLAY);
         std::fs::create_dir_all(&folder)?;
         let part_of = "labels/app.kubernetes.io~1part-of";
         let patches = ["/metadata", "/spec/template/metadata"]
-            .map(|place| format!("      - {{ op: replace, path: {place}/{part_of}, value: {label} }}\n"))
+            .map(|parent| format!("      - {{ op: replace, path: {parent}/{part_of}, value: {label} }}\n"))
             .concat();
         let overlay = format!(
             "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../local]\npatches:\n  \
@@ -212,8 +212,8 @@ impl Cluster {
         Ok(std::fs::write(folder.join("kustomization.yaml"), overlay)?)
     }
 
-    /// Removes the overlay and what is recorded of it, and brings the service back under its own name.
-    pub fn restore(&self) {
+    /// Removes the overlay, the quota and the recorded releases, and deploys the service under its own name again.
+    pub(super) fn restore(&self) {
         let _ = std::fs::remove_dir_all(project().join("k8s/overlays").join(OVERLAY));
         let restored = self
             .kubectl(&["delete", "quota", QUOTA, "--ignore-not-found"])
@@ -222,13 +222,13 @@ impl Cluster {
             .and_then(|image| release("local", "deploy", &image, &[("FORCE", "1")]));
         if let Err(error) = restored {
             eprintln!(
-                "the service is left as the last drill had it (FORCE=1 make deploy ENV=local): {error}"
+                "the service is still as the last drill left it; run FORCE=1 make deploy ENV=local: {error}"
             );
         }
     }
 
-    /// A way to a port of something in the namespace, for as long as it is kept.
-    pub fn forward(&self, to: &str, port: u16) -> Result<Forward, Failure> {
+    /// Forwards a local port to `port` of `to`, an object in the namespace, until the returned value is dropped.
+    pub(super) fn forward(&self, to: &str, port: u16) -> Result<Forward, Failure> {
         let mut child = Command::new("kubectl")
             .args([
                 "--namespace",
@@ -241,18 +241,18 @@ impl Cluster {
             .stderr(Stdio::null())
             .spawn()?;
         let mut line = String::new();
-        let mut said = BufReader::new(child.stdout.take().expect("piped"));
-        said.read_line(&mut line)?;
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        stdout.read_line(&mut line)?;
         let local = line
             .split("127.0.0.1:")
             .nth(1)
             .and_then(|rest| rest.split(' ').next());
         let Some(local) = local else {
             let _ = child.kill();
-            return Err(format!("kubectl port-forward {to} {port} does not work").into());
+            return Err(format!("kubectl port-forward {to} {port} failed").into());
         };
-        // It says something for each connection, and ends when nobody hears it.
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+        // kubectl prints a line for each connection, and exits when its output is not read.
+        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         Ok(Forward {
             url: format!("http://127.0.0.1:{local}"),
             child,
@@ -260,8 +260,8 @@ impl Cluster {
     }
 }
 
-/// Runs `k8s/release.sh` to its end; a failure has what it said.
-pub fn release(
+/// Runs `k8s/release.sh` to its end and returns its output, which an error contains, too.
+pub(super) fn release(
     overlay: &str,
     command: &str,
     argument: &str,
@@ -277,18 +277,18 @@ pub fn release(
         script.arg(argument);
     }
     let output = script.output()?;
-    let told = [output.stdout, output.stderr]
+    let text = [output.stdout, output.stderr]
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .concat();
     if output.status.success() {
-        return Ok(told);
+        return Ok(text);
     }
-    Err(format!("release.sh {command} {argument}: {}", told.trim()).into())
+    Err(format!("release.sh {command} {argument}: {}", text.trim()).into())
 }
 
 /// A forwarded port.
-pub struct Forward {
-    /// Its address on this machine.
+pub(super) struct Forward {
+    /// The URL of the port on this machine.
     pub url: String,
     child: Child,
 }

@@ -1,4 +1,4 @@
-//! Every connection between pods is tried, from where it would come: for clusters that enforce NetworkPolicies.
+//! Tries every connection between pods, from the pod that would open it. For clusters that enforce NetworkPolicies.
 
 use std::{
     collections::BTreeSet,
@@ -8,24 +8,24 @@ use std::{
 use super::{
     Failure,
     cluster::{Cluster, Pod, project, run},
-    stage::{DEADLINE, Stage},
+    scenario_run::{DEADLINE, ScenarioRun},
 };
 
-/// Tries `address:port` after `address:port`, all at once; a connection that nobody answers is given up.
+/// A script that tries each `address:port` in parallel, with a timeout, and prints `open` or `closed` for each.
 const TRY: &str = r#"for to in "$@"; do
-  (timeout 5 bash -c "exec 3<>/dev/tcp/${to%:*}/${to#*:}" 2>&- && echo "open $to" || echo "shut $to") &
+  (timeout 5 bash -c "exec 3<>/dev/tcp/${to%:*}/${to#*:}" 2>&- && echo "open $to" || echo "closed $to") &
 done; wait"#;
-/// What the table calls addresses that policies do not name; here that of the Kubernetes API.
+/// The table's name for addresses that no policy names; here, the Kubernetes API.
 const ANYWHERE: &str = "anywhere";
-/// A pod outside the namespace, which no policy here is about.
-const STRANGER: &str = "anyone";
-/// Until a pod has tried everything.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The table's name for a pod outside the namespace, to which no policy here applies.
+const OUTSIDER: &str = "anyone";
+/// Time for a pod to try all connections.
+const TRIAL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// From whom, to whom, to which port.
+/// Source, destination and port.
 type Connection = (String, String, String);
 
-/// What the policies let through, as docs/ROLLOUTS.md has it; `k8s/validate.sh` holds that against the manifests.
+/// The allowed connections, from docs/ROLLOUTS.md; `k8s/validate.sh` compares that table with the manifests.
 fn documented() -> Result<BTreeSet<Connection>, Failure> {
     let page = std::fs::read_to_string(project().join("docs/ROLLOUTS.md"))?;
     let table = page.split_once("<!-- who talks to whom: local -->\n");
@@ -34,7 +34,7 @@ fn documented() -> Result<BTreeSet<Connection>, Failure> {
     for row in rows.into_iter().flatten() {
         let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
         let [to, ports, from] = cells[..] else {
-            return Err(format!("docs/ROLLOUTS.md: not a row of who may talk to whom: {row}").into());
+            return Err(format!("docs/ROLLOUTS.md: malformed row of allowed connections: {row}").into());
         };
         for port in ports.split(", ") {
             let of_port = from.split(", ");
@@ -44,26 +44,26 @@ fn documented() -> Result<BTreeSet<Connection>, Failure> {
     Ok(connections)
 }
 
-/// Pods, each of which tries to reach the others.
+/// The pods that try to reach one another.
 struct Trial<'a> {
     cluster: &'a Cluster,
     pods: Vec<Pod>,
     kubernetes: Pod,
-    /// One that has bash.
+    /// An image that contains bash.
     image: String,
-    /// A name that nothing in the cluster has.
+    /// An unused name for the containers and the pod that try connections.
     name: String,
 }
 
 impl Trial<'_> {
-    /// One pod of each role, so that a pod is not tried from itself.
-    fn others(&self, than: &str) -> Vec<&Pod> {
-        let mut others: Vec<_> = self.pods.iter().filter(|pod| pod.name != than).collect();
+    /// One pod of each role, without `pod`, which must not try to reach itself.
+    fn others(&self, pod: &str) -> Vec<&Pod> {
+        let mut others: Vec<_> = self.pods.iter().filter(|other| other.name != pod).collect();
         others.dedup_by_key(|pod| pod.role.clone());
         others
     }
 
-    /// Tried in the pod's own network, by a container that joins it.
+    /// The connections that are open from `pod`, tried by an ephemeral container in its network.
     fn reached_by(&self, pod: &Pod) -> Result<BTreeSet<Connection>, Failure> {
         let (mut others, container) = (self.others(&pod.name), format!("--container={}", self.name));
         others.push(&self.kubernetes);
@@ -85,11 +85,11 @@ impl Trial<'_> {
         ended(&pod.name, || {
             self.cluster.get(&format!("pod/{}", pod.name), &state)
         })?;
-        let told = self.cluster.kubectl(&["logs", &pod.name, &container])?;
-        opened(&pod.role, &others, &told)
+        let output = self.cluster.kubectl(&["logs", &pod.name, &container])?;
+        parse(&pod.role, &others, &output)
     }
 
-    /// Tried by a pod of another namespace.
+    /// The connections that are open from a pod of another namespace.
     fn reached_from_outside(&self) -> Result<BTreeSet<Connection>, Failure> {
         let others = self.others("");
         let mut command = vec![
@@ -119,12 +119,12 @@ impl Trial<'_> {
         };
         kubectl(&["create", "--filename=-"], &pod.to_string())?;
         let phase = "jsonpath={.status.containerStatuses[0].state.terminated.reason}";
-        let told = ended(&self.name, || {
+        let output = ended(&self.name, || {
             kubectl(&["get", "pod", &self.name, "--output", phase], "")
         })
         .and_then(|()| kubectl(&["logs", &self.name], ""));
         kubectl(&["delete", "pod", &self.name, "--now"], "")?;
-        opened(STRANGER, &others, &told?)
+        parse(OUTSIDER, &others, &output?)
     }
 }
 
@@ -137,44 +137,46 @@ fn addresses(pods: &[&Pod]) -> Vec<String> {
     pods.iter().flat_map(of_pod).collect()
 }
 
-/// Waits until a container has a reason for its end.
+/// Waits until a container has terminated, so that `reason` returns why.
 fn ended(pod: &str, reason: impl Fn() -> Result<String, Failure>) -> Result<(), Failure> {
     let began = Instant::now();
     while reason()?.is_empty() {
-        if began.elapsed() > PATIENCE {
-            return Err(format!("the container that tries connections in the pod {pod} did not end").into());
+        if began.elapsed() > TRIAL_TIMEOUT {
+            return Err(
+                format!("the container that tries connections in pod {pod} did not terminate").into(),
+            );
         }
         std::thread::sleep(Duration::from_millis(500));
     }
     Ok(())
 }
 
-/// Reads what a trial said of every address.
-fn opened(from: &str, pods: &[&Pod], told: &str) -> Result<BTreeSet<Connection>, Failure> {
+/// Parses the output of [`TRY`], which must contain every address.
+fn parse(from: &str, pods: &[&Pod], output: &str) -> Result<BTreeSet<Connection>, Failure> {
     let mut open = BTreeSet::new();
     for pod in pods {
         for port in &pod.ports {
             let address = at(pod, port);
-            if told.lines().any(|line| line == format!("open {address}")) {
+            if output.lines().any(|line| line == format!("open {address}")) {
                 open.insert((from.to_owned(), pod.role.clone(), port.clone()));
-            } else if !told.lines().any(|line| line == format!("shut {address}")) {
-                return Err(format!("{from} did not try {}: {told}", pod.role).into());
+            } else if !output.lines().any(|line| line == format!("closed {address}")) {
+                return Err(format!("{from} did not try {}: {output}", pod.role).into());
             }
         }
     }
     Ok(open)
 }
 
-pub async fn network(stage: &mut Stage<'_>) -> Result<(), Failure> {
-    let mut pods = stage.cluster.pods()?;
-    // It has ended; that it came to Postgres is why the service runs.
+pub(super) async fn network(run: &mut ScenarioRun<'_>) -> Result<(), Failure> {
+    let mut pods = run.cluster.pods()?;
+    // The migration has ended; it must have reached Postgres, or the service would not run.
     pods.retain(|pod| pod.role != "migrate");
     pods.sort_by(|a, b| a.role.cmp(&b.role));
     let bash = pods.iter().find(|pod| pod.role == "postgres");
     let image = bash.ok_or("the overlay has no Postgres")?.image.clone();
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let api = ["--namespace=default", "get", "service", "kubernetes"];
-    let api = run(
+    let api = super::cluster::run(
         "kubectl",
         &[&api[..], &["--output=jsonpath={.spec.clusterIP}"]].concat(),
         "",
@@ -187,17 +189,17 @@ pub async fn network(stage: &mut Stage<'_>) -> Result<(), Failure> {
         ports: vec!["443".to_owned()],
     };
     let trial = Trial {
-        cluster: stage.cluster,
+        cluster: run.cluster,
         pods,
         kubernetes,
         image,
         name: format!("try-{now}"),
     };
     let mut open = trial.reached_from_outside()?;
-    let postgres = (STRANGER.to_owned(), "postgres".to_owned(), "5432".to_owned());
+    let postgres = (OUTSIDER.to_owned(), "postgres".to_owned(), "5432".to_owned());
     if open.contains(&postgres) {
         return Err(
-            "this cluster does not enforce NetworkPolicies: a pod of another namespace reaches Postgres"
+            "this cluster does not enforce NetworkPolicies: a pod of another namespace can reach Postgres"
                 .into(),
         );
     }
@@ -208,27 +210,29 @@ pub async fn network(stage: &mut Stage<'_>) -> Result<(), Failure> {
     }
     let tried = |to: &String, port: &String| roles.contains(to) || (to == ANYWHERE && port == "443");
     let mut allowed = documented()?;
-    allowed.retain(|(from, to, port)| (from == STRANGER || roles.contains(from)) && tried(to, port));
-    stage.note(format!(
+    allowed.retain(|(from, to, port)| (from == OUTSIDER || roles.contains(from)) && tried(to, port));
+    run.note(format!(
         "{} of {} allowed connections are open",
         open.intersection(&allowed).count(),
         allowed.len()
     ));
-    let told = |connections: Vec<&Connection>| {
+    let list = |connections: Vec<&Connection>| {
         let each = connections
             .iter()
             .map(|(from, to, port)| format!("{from} to {to} {port}"));
         each.collect::<Vec<_>>().join(", ")
     };
-    let shut: Vec<_> = allowed.difference(&open).collect();
-    stage.check(shut.is_empty(), || format!("shut, but allowed: {}", told(shut)));
-    let wrong: Vec<_> = open.difference(&allowed).collect();
-    stage.check(wrong.is_empty(), || {
-        format!("open, but not allowed: {}", told(wrong))
+    let closed: Vec<_> = allowed.difference(&open).collect();
+    run.check(closed.is_empty(), || {
+        format!("closed, but allowed: {}", list(closed))
     });
-    // The rest of the table: the analysis reaches Prometheus, Prometheus the pods and the Kubernetes API.
-    let good = stage.good.clone();
-    stage.release(&good, DEADLINE, 0).await?;
-    stage.at_most_failed(0);
-    stage.serves(&good)
+    let forbidden: Vec<_> = open.difference(&allowed).collect();
+    run.check(forbidden.is_empty(), || {
+        format!("open, but not allowed: {}", list(forbidden))
+    });
+    // A release proves the rest: from the analysis to Prometheus, and from there to the pods and the Kubernetes API.
+    let good = run.good.clone();
+    run.release(&good, DEADLINE, 0).await?;
+    run.at_most_failed(0);
+    run.serves(&good)
 }

@@ -1,4 +1,4 @@
-//! A release that is under way: `k8s/release.sh release`, and what it says when.
+//! A release in progress: runs `k8s/release.sh release` and records when it prints which line.
 
 use std::{
     io::{BufRead, BufReader},
@@ -13,20 +13,20 @@ use super::{
     cluster::{OVERLAY, project, run},
 };
 
-/// Longer than `stage::DEADLINE` and the time until all old pods are back.
-const PATIENCE: Duration = Duration::from_secs(700);
+/// Longer than `scenario_run::DEADLINE` plus the time until all old pods are back.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(700);
 
-/// One release.
-pub struct Release {
-    /// When it was begun.
+/// A release in progress.
+pub(super) struct Release {
+    /// When the release began.
     pub began: Instant,
     lines: Arc<Mutex<Vec<(Instant, String)>>>,
     child: Child,
 }
 
 impl Release {
-    /// Begins to release an image.
-    pub fn begin(image: &str, deadline: Duration, forced: bool) -> Result<Self, Failure> {
+    /// Starts to release `image`; `forced` ignores the error budget.
+    pub(super) fn begin(image: &str, deadline: Duration, forced: bool) -> Result<Self, Failure> {
         let mut child = Command::new("k8s/release.sh")
             .args(["release", image])
             .current_dir(project())
@@ -43,7 +43,10 @@ impl Release {
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
                 eprintln!("    {line}");
-                collected.lock().expect("no panic").push((Instant::now(), line));
+                collected
+                    .lock()
+                    .expect("not poisoned")
+                    .push((Instant::now(), line));
             }
         });
         Ok(Self {
@@ -53,50 +56,50 @@ impl Release {
         })
     }
 
-    /// When a line with this in it was said.
-    pub fn said(&self, words: &str) -> Option<Instant> {
-        let lines = self.lines.lock().expect("no panic");
+    /// When a line that contains `text` was printed.
+    pub(super) fn printed_at(&self, text: &str) -> Option<Instant> {
+        let lines = self.lines.lock().expect("not poisoned");
         lines
             .iter()
-            .find(|(_, line)| line.contains(words))
+            .find(|(_, line)| line.contains(text))
             .map(|(when, _)| *when)
     }
 
-    /// Whether it said that this metric of an analysis ended as `Failed`.
-    pub fn found_failed(&self, metric: &str) -> bool {
-        let lines = self.lines.lock().expect("no panic");
+    /// Whether this metric of an analysis was listed as `Failed`.
+    pub(super) fn metric_failed(&self, metric: &str) -> bool {
+        let lines = self.lines.lock().expect("not poisoned");
         lines.iter().any(|(_, line)| {
             let words: Vec<_> = line.split_whitespace().collect();
             words.windows(2).any(|pair| pair == [metric, "Failed"])
         })
     }
 
-    /// Waits until so many steps of the nine are done.
-    pub async fn steps_done(&mut self, steps: u32) -> Result<(), Failure> {
-        let words = format!(": {steps} of 9 steps done");
-        while self.said(&words).is_none() {
-            if self.began.elapsed() > PATIENCE || self.child.try_wait()?.is_some() {
-                return Err(format!("the release did not come to its step {steps}").into());
+    /// Waits until `steps` of the nine steps are done.
+    pub(super) async fn steps_done(&mut self, steps: u32) -> Result<(), Failure> {
+        let text = format!(": {steps} of 9 steps done");
+        while self.printed_at(&text).is_none() {
+            if self.began.elapsed() > RELEASE_TIMEOUT || self.child.try_wait()?.is_some() {
+                return Err(format!("the release did not complete step {steps}").into());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
 
-    /// Waits for its end; gives its exit code.
-    pub async fn end(&mut self) -> Result<i32, Failure> {
+    /// Waits for the end of the release and returns the exit code.
+    pub(super) async fn end(&mut self) -> Result<i32, Failure> {
         let status = loop {
             match self.child.try_wait()? {
                 Some(status) => break status,
-                None if self.began.elapsed() > PATIENCE => {
-                    return Err(format!("the release did not end in {PATIENCE:?}").into());
+                None if self.began.elapsed() > RELEASE_TIMEOUT => {
+                    return Err(format!("the release did not end within {RELEASE_TIMEOUT:?}").into());
                 }
                 None => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         };
-        // The last lines may still be on their way through the pipe.
+        // The last lines may still be in the pipe.
         let began = Instant::now();
-        while self.said("verdict: ").is_none() && began.elapsed() < Duration::from_secs(2) {
+        while self.printed_at("verdict: ").is_none() && began.elapsed() < Duration::from_secs(2) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(status.code().unwrap_or(-1))
@@ -104,14 +107,14 @@ impl Release {
 }
 
 impl Drop for Release {
-    /// Lets the script clear away what says in the cluster that a release is under way. It waits for the program that
-    /// it runs, so that one is ended too.
+    /// Terminates the script, whose trap deletes the ConfigMap `release-under-way`. The signal goes to the whole process
+    /// group, because the script first waits for the program that it runs.
     fn drop(&mut self) {
         let group = format!("-{}", self.child.id());
         let _ = run("kill", &["-s", "TERM", "--", &group], "");
-        let asked = Instant::now();
+        let signalled = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) {
-            if asked.elapsed() > Duration::from_secs(10) {
+            if signalled.elapsed() > Duration::from_secs(10) {
                 let _ = self.child.kill();
             }
             std::thread::sleep(Duration::from_millis(50));

@@ -1,4 +1,4 @@
-//! docker compose, and where its services listen.
+//! docker compose, and the addresses of its services.
 
 use std::{
     collections::HashMap,
@@ -8,31 +8,31 @@ use std::{
 
 use super::{Failure, load::Caller};
 
-/// Runs `docker compose` with these arguments; gives its standard output.
-pub fn compose(arguments: &[&str]) -> Result<String, Failure> {
+/// Runs `docker compose` and returns its standard output; an error contains its standard error.
+pub(super) fn compose(arguments: &[&str]) -> Result<String, Failure> {
     let output = Command::new("docker")
         .arg("compose")
         .args(arguments)
         .stdin(Stdio::null())
         .output()?;
     if !output.status.success() {
-        let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(format!("docker compose {}: {told}", arguments.join(" ")).into());
+        let error = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(format!("docker compose {}: {error}", arguments.join(" ")).into());
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Where a service's port is on this machine, as `http://127.0.0.1:8080`.
-pub fn address(service: &str, port: u16) -> Result<String, Failure> {
+/// The address of a service's port on this machine, such as `http://127.0.0.1:8080`.
+pub(super) fn address(service: &str, port: u16) -> Result<String, Failure> {
     static KNOWN: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(Mutex::default);
     let name = format!("{service}:{port}");
-    if let Some(known) = KNOWN.lock().expect("no panic").get(&name) {
+    if let Some(known) = KNOWN.lock().expect("not poisoned").get(&name) {
         return Ok(known.clone());
     }
     let published = compose(&["port", service, &port.to_string()])
-        .map_err(|error| format!("{service} does not run; is the stack up (`make up`)? {error}"))?;
+        .map_err(|error| format!("{service} is not running; is the stack up (`make up`)? {error}"))?;
     let address = format!("http://{published}");
-    KNOWN.lock().expect("no panic").insert(name, address.clone());
+    KNOWN.lock().expect("not poisoned").insert(name, address.clone());
     Ok(address)
 }
 
@@ -40,7 +40,7 @@ fn token(subject: &str) -> Result<String, Failure> {
     compose(&["exec", "-T", "api", "/api", "token", "--subject", subject])
 }
 
-/// A caller of the running service, with a token of this subject.
-pub fn caller_of(subject: &str) -> Result<Caller, Failure> {
+/// Creates a caller of the running service that acts as `subject`.
+pub(super) fn caller_of(subject: &str) -> Result<Caller, Failure> {
     Caller::new(address("api", 8080)?, token(subject)?)
 }

@@ -1,4 +1,4 @@
-//! A drill: the fault under load, what callers saw, the alert, a trace, the fault gone, everything well again.
+//! A drill: injects a fault under load, checks responses, alert and trace, removes the fault, and checks recovery.
 
 use std::time::{Duration, Instant};
 
@@ -10,17 +10,17 @@ use super::{
     watch::{link, spans, until},
 };
 
-/// Load before the fault, so that every volume floor is passed.
+/// Time under load before the fault, so that every volume floor is reached.
 const WARM_UP: Duration = Duration::from_secs(20);
-const FIRES_WITHIN: Duration = Duration::from_secs(300);
-const KNOWN_WITHIN: Duration = Duration::from_secs(30);
-const RECOVERS_WITHIN: Duration = Duration::from_secs(60);
+const FIRES_WITHIN: Duration = Duration::from_mins(5);
+const VISIBLE_WITHIN: Duration = Duration::from_secs(30);
+const RECOVERS_WITHIN: Duration = Duration::from_mins(1);
 /// The longest short window is five minutes.
-const RESOLVES_WITHIN: Duration = Duration::from_secs(480);
-/// Callers are well when nothing failed for so long.
-const WELL_FOR: Duration = Duration::from_secs(5);
+const RESOLVES_WITHIN: Duration = Duration::from_mins(8);
+/// The service has recovered when no request has failed for this long.
+const HEALTHY_FOR: Duration = Duration::from_secs(5);
 
-/// What was seen; an empty cell is a failure.
+/// The results of a drill; an empty cell is a failure.
 struct Row {
     name: &'static str,
     callers: String,
@@ -29,37 +29,37 @@ struct Row {
     recovered: Option<Duration>,
     resolved: Option<Duration>,
     trace: String,
-    faults: Vec<String>,
+    failures: Vec<String>,
 }
 
-/// Runs drills, and prints a table of what was seen. Fails when a cell of it is empty or a caller saw what it should not.
-pub async fn run(drills: &[Drill]) -> Result<(), Failure> {
-    // Before anything is broken: what has to be asked is there.
+/// Runs drills and prints a table of the results. Fails when a cell is empty or a caller saw an unexpected result.
+pub(super) async fn run(drills: &[Drill]) -> Result<(), Failure> {
+    // Before any fault is injected: everything that the drill queries must be running.
     for (service, port) in [("prometheus", 9090), ("alertmanager", 9093), ("jaeger", 16686)] {
         address(service, port)?;
     }
-    let (mut rows, mut faults) = (Vec::new(), Vec::new());
+    let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for drill in drills {
         eprintln!("==> {}", drill.name);
-        let seen = tokio::select! {
-            seen = one(drill) => Some(seen),
+        let result = tokio::select! {
+            result = one(drill) => Some(result),
             _ = tokio::signal::ctrl_c() => None,
         };
-        // Whatever went wrong, the stack is left well.
+        // Whatever the result, no fault may remain.
         if let Err(error) = drill.remove.run().await {
-            faults.push(format!("{}: the fault was not taken away: {error}", drill.name));
+            failures.push(format!("{}: the fault could not be removed: {error}", drill.name));
         }
-        match seen {
+        match result {
             Some(Ok(row)) => rows.push(row),
-            Some(Err(error)) => faults.push(format!("{}: {error}", drill.name)),
+            Some(Err(error)) => failures.push(format!("{}: {error}", drill.name)),
             None => {
-                faults.push(format!("{}: interrupted; the fault was taken away", drill.name));
+                failures.push(format!("{}: interrupted; the fault was removed", drill.name));
                 break;
             }
         }
     }
     println!(
-        "| fault | what callers saw | alert | fires after | callers well after | resolved after | a trace of it |"
+        "| fault | what callers saw | alert | time to fire | time to recover | time to resolve | trace |"
     );
     println!("|---|---|---|---|---|---|---|");
     let seconds = |time: Option<Duration>| time.map_or(String::new(), |time| format!("{} s", time.as_secs()));
@@ -76,21 +76,21 @@ pub async fn run(drills: &[Drill]) -> Result<(), Failure> {
         println!("| {name} | {callers} | {alert} | {fired} | {recovered} | {resolved} | {trace} |");
     }
     let of_rows = |row: &Row| {
-        row.faults
+        row.failures
             .iter()
-            .map(|fault| format!("{}: {fault}", row.name))
+            .map(|failure| format!("{}: {failure}", row.name))
             .collect::<Vec<_>>()
     };
-    faults.extend(rows.iter().flat_map(of_rows));
-    if faults.is_empty() {
+    failures.extend(rows.iter().flat_map(of_rows));
+    if failures.is_empty() {
         Ok(())
     } else {
-        Err(faults.join("\n       ").into())
+        Err(failures.join("\n       ").into())
     }
 }
 
 async fn one(drill: &Drill) -> Result<Row, Failure> {
-    let mut faults = Vec::new();
+    let mut failures = Vec::new();
     let caller = caller_of(&format!("drill-{}", drill.name))?
         .with_an_order()
         .await?;
@@ -99,91 +99,92 @@ async fn one(drill: &Drill) -> Result<Row, Failure> {
         .await?
         .is_none()
     {
-        return Err(format!("{} fires already, before the fault", drill.alert.name).into());
+        return Err(format!("{} is firing before the fault", drill.alert.name).into());
     }
     tokio::time::sleep(WARM_UP).await;
-    let calm = load.since(Instant::now() - WELL_FOR);
-    if let Some(unwell) = calm.iter().find(|outcome| !outcome.is_ok()) {
-        return Err(format!("{} is {} before the fault", unwell.operation, unwell.result).into());
+    let before = load.since(healthy_since());
+    if let Some(failed) = before.iter().find(|outcome| !outcome.is_ok()) {
+        return Err(format!("{} got {} before the fault", failed.operation, failed.result).into());
     }
 
     let injected = Instant::now();
     drill.inject.run().await?;
-    eprintln!("    the fault is there; waiting for {} to fire", drill.alert.name);
+    eprintln!("    fault injected; waiting for {} to fire", drill.alert.name);
     let fired = until(true, FIRES_WITHIN, || drill.alert.fires()).await?;
     if fired.is_none() {
-        faults.push(format!(
-            "{} does not fire within {FIRES_WITHIN:?}",
+        failures.push(format!(
+            "{} did not fire within {FIRES_WITHIN:?}",
             drill.alert.name
         ));
-    } else if until(true, KNOWN_WITHIN, || drill.alert.is_known())
+    } else if until(true, VISIBLE_WITHIN, || drill.alert.is_in_alertmanager())
         .await?
         .is_none()
     {
-        faults.push(format!("{} does not reach Alertmanager", drill.alert.name));
+        failures.push(format!("{} did not reach Alertmanager", drill.alert.name));
     }
     let seen = load.since(injected);
-    judge(drill, &seen, &mut faults);
-    let trace = trace_of(&seen, &mut faults).await?;
+    judge(drill, &seen, &mut failures);
+    let trace = trace_of(&seen, &mut failures).await?;
 
     drill.remove.run().await?;
     let removed = Instant::now();
-    eprintln!("    the fault is gone; waiting for callers, then for the alert");
-    let well = async || {
-        let recent = load.since(Instant::now() - WELL_FOR);
-        Ok(removed.elapsed() > WELL_FOR && recent.len() > 20 && recent.iter().all(Outcome::is_ok))
+    eprintln!("    fault removed; waiting for recovery, then for the alert to resolve");
+    let healthy = async || {
+        let recent = load.since(healthy_since());
+        Ok(removed.elapsed() > HEALTHY_FOR && recent.len() > 20 && recent.iter().all(Outcome::is_ok))
     };
-    let recovered = until(true, RECOVERS_WITHIN, well)
+    let recovered = until(true, RECOVERS_WITHIN, healthy)
         .await?
-        .map(|time| time.saturating_sub(WELL_FOR));
+        .map(|time| time.saturating_sub(HEALTHY_FOR));
     if recovered.is_none() {
-        let recent = tally(&load.since(Instant::now() - WELL_FOR));
-        faults.push(format!(
-            "callers are not well after {RECOVERS_WITHIN:?}: {recent:?}"
-        ));
+        let recent = tally(&load.since(healthy_since()));
+        failures.push(format!("no recovery within {RECOVERS_WITHIN:?}: {recent:?}"));
     }
     let resolved = until(false, RESOLVES_WITHIN, || drill.alert.fires()).await?;
     let resolved = resolved.map(|_| removed.elapsed());
     if resolved.is_none() {
-        faults.push(format!(
-            "{} does not resolve within {RESOLVES_WITHIN:?}",
+        failures.push(format!(
+            "{} did not resolve within {RESOLVES_WITHIN:?}",
             drill.alert.name
         ));
     }
     Ok(Row {
         name: drill.name,
-        callers: told(&seen),
+        callers: summary(&seen),
         alert: drill.alert.name,
         fired,
         recovered,
         resolved,
         trace,
-        faults,
+        failures,
     })
 }
 
-/// Each expected result was seen, and nothing that nobody designed.
-fn judge(drill: &Drill, seen: &[Outcome], faults: &mut Vec<String>) {
+/// Records each expected result that no caller saw, and the first result that is neither expected nor allowed.
+fn judge(drill: &Drill, seen: &[Outcome], failures: &mut Vec<String>) {
     for (operation, result) in drill.expected {
         if !seen
             .iter()
             .any(|outcome| outcome.operation == *operation && outcome.result == *result)
         {
-            faults.push(format!("no caller of {operation} saw {result}"));
+            failures.push(format!("no caller of {operation} saw {result}"));
         }
     }
-    let known = |outcome: &Outcome| {
+    let declared = |outcome: &Outcome| {
         outcome.is_ok()
             || drill.allowed.contains(&outcome.result.as_str())
             || drill.expected.iter().any(|(_, result)| outcome.result == *result)
     };
-    if let Some(other) = seen.iter().find(|outcome| !known(outcome)) {
-        faults.push(format!("{} was {}", other.operation, other.result));
+    if let Some(other) = seen.iter().find(|outcome| !declared(outcome)) {
+        failures.push(format!(
+            "{} got {}, which is not declared",
+            other.operation, other.result
+        ));
     }
 }
 
-/// The trace of one failure, once it is in Jaeger with a failed span.
-async fn trace_of(seen: &[Outcome], faults: &mut Vec<String>) -> Result<String, Failure> {
+/// Links the trace of the latest failure, once it is in Jaeger with a failed span.
+async fn trace_of(seen: &[Outcome], failures: &mut Vec<String>) -> Result<String, Failure> {
     let failure = seen
         .iter()
         .rev()
@@ -199,15 +200,15 @@ async fn trace_of(seen: &[Outcome], faults: &mut Vec<String>) -> Result<String, 
                 .is_some_and(|tags| tags.iter().any(|tag| tag["key"] == "error"))
         }))
     };
-    if until(true, KNOWN_WITHIN, failed).await?.is_none() {
-        faults.push(format!("the trace {trace_id} of a failure is not in Jaeger"));
+    if until(true, VISIBLE_WITHIN, failed).await?.is_none() {
+        failures.push(format!("the trace {trace_id} of a failure is not in Jaeger"));
         return Ok(String::new());
     }
     link(&trace_id)
 }
 
-/// What callers saw, most frequent first.
-fn told(seen: &[Outcome]) -> String {
+/// Summarizes what failed for callers, most frequent first.
+fn summary(seen: &[Outcome]) -> String {
     let mut results: Vec<_> = tally(seen)
         .into_iter()
         .filter(|((_, result), _)| !result.starts_with('2'))
@@ -220,4 +221,10 @@ fn told(seen: &[Outcome]) -> String {
         .iter()
         .map(|((operation, result), count)| format!("{operation} {result} ({count})"));
     results.collect::<Vec<_>>().join("; ")
+}
+
+/// The beginning of the period that counts as healthy before a fault and after its end.
+fn healthy_since() -> Instant {
+    let now = Instant::now();
+    now.checked_sub(HEALTHY_FOR).unwrap_or(now)
 }

@@ -1,4 +1,9 @@
-//! Every fault that is drilled: how it is brought about, what callers may see of it, which alert tells.
+//! All drills: how each fault is injected, what callers may see, and which alert fires.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a tool has no shutdown to wait in, and calls what it started"
+)]
 
 use reqwest::Client;
 use serde_json::json;
@@ -9,33 +14,33 @@ use super::{
     watch::Alert,
 };
 
-/// What brings a fault about or takes it away.
+/// An action that injects or removes a fault.
 #[derive(Clone, Copy, Debug)]
-pub enum Step {
-    /// `docker compose` with these arguments.
+pub(super) enum Step {
+    /// Runs `docker compose` with these arguments.
     Compose(&'static [&'static str]),
-    /// The fault switch of the supplier's quotes; nothing switches it off.
+    /// Sets the injected fault of the supplier's quotes, as JSON; `None` removes it.
     Supplier(Option<&'static str>),
-    /// The fault switch of the API; nothing switches it off.
+    /// Makes a share of the requests to a route of the API panic; `None` removes the fault.
     Api(Option<(&'static str, f64)>),
-    /// A lock on the orders, held by a session that ends with the fault.
+    /// `true` locks the table of orders in a session of its own; `false` ends that session.
     LockOrders(bool),
 }
 
-/// A fault and what must be seen of it.
+/// A fault and its expected effects.
 #[derive(Debug)]
-pub struct Drill {
-    /// As `make drill FAULT=` takes it.
+pub(super) struct Drill {
+    /// The name that `make drill FAULT=` takes.
     pub name: &'static str,
-    /// Brings it about.
+    /// Injects the fault.
     pub inject: Step,
-    /// Takes it away.
+    /// Removes the fault.
     pub remove: Step,
-    /// What callers must see, as `operation: result`; none where they must not notice.
+    /// What callers must see, as operation and result; empty where they must not notice the fault.
     pub expected: &'static [(&'static str, &'static str)],
-    /// What they may see besides; anything else that is not a success fails the drill.
+    /// Further results that callers may see; any other failed request fails the drill.
     pub allowed: &'static [&'static str],
-    /// What must fire, reach Alertmanager, and resolve.
+    /// The alert that must fire, reach Alertmanager, and resolve.
     pub alert: Alert,
 }
 
@@ -48,8 +53,8 @@ const fn alert(name: &'static str, label: (&'static str, &'static str)) -> Alert
     Alert { name, label }
 }
 
-/// Every drill there is.
-pub const ALL: &[Drill] = &[
+/// All drills.
+pub(super) const ALL: &[Drill] = &[
     Drill {
         name: "postgres-down",
         inject: Step::Compose(&["kill", "postgres"]),
@@ -126,8 +131,8 @@ pub const ALL: &[Drill] = &[
 ];
 
 impl Step {
-    /// Does it.
-    pub async fn run(&self) -> Result<(), Failure> {
+    /// Executes the step.
+    pub(super) async fn run(&self) -> Result<(), Failure> {
         let client = Client::new();
         match *self {
             Self::Compose(arguments) => compose(arguments).map(drop),
@@ -181,7 +186,7 @@ fn psql(exec: &[&str], sql: &str) -> Result<(), Failure> {
     let psql = ["psql", "--host=127.0.0.1", "--username=app", "--dbname"];
     let database = compose(&["exec", "-T", "postgres", "printenv", "POSTGRES_DB"])?;
     let command = [exec, &psql, &[&database, "--command", sql]].concat();
-    // With a password: over TCP the server asks for one.
+    // Over TCP the server requires a password.
     let mut with_password = vec![command[0], "--env", "PGPASSWORD=app"];
     with_password.extend(&command[1..]);
     compose(&with_password).map(drop)

@@ -1,4 +1,4 @@
-//! The compose stack from outside: whether it is up, what it answers, and drills. Called by `dev/stack`.
+//! Checks and drills of the compose stack, from outside. Called by `dev/stack`.
 
 mod compose;
 mod drill;
@@ -13,39 +13,39 @@ use clap::Subcommand;
 
 use crate::{Failure, load};
 
-/// The load: below every quota, above every volume floor.
+/// The period of the load: its rate is below every quota and above every volume floor.
 const EVERY: Duration = Duration::from_millis(40);
 
-/// What is done with the stack.
+/// A check or drill of the stack.
 #[derive(Subcommand)]
-pub enum Command {
-    /// Wait until everything answers and the first trace is in Jaeger.
+pub(crate) enum Command {
+    /// Wait until the first trace is in Jaeger, and print the address of each service.
     Ready,
-    /// Provoke each kind of answer, and print its trace.
+    /// Provoke each kind of response, and print its trace.
     Smoke,
     /// Run the query of every panel of the dashboards; each must return data.
-    Panels,
-    /// Bring a fault about under load; see what callers see, which alert fires, and that it ends.
+    CheckDashboards,
+    /// Inject a fault under load; verify the responses, the alert, the trace and recovery.
     Drill {
-        /// Its name, as `drill-list` prints it.
+        /// Name of the fault, as `drill-list` prints it.
         fault: String,
     },
-    /// Every drill; some 35 minutes.
+    /// Run every drill; this takes some 35 minutes.
     DrillAll,
     /// Print the names of all drills.
     DrillList,
 }
 
 /// Runs a command.
-pub async fn run(command: &Command) -> Result<(), Failure> {
+pub(crate) async fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Ready => smoke::ready().await,
         Command::Smoke => smoke::smoke().await,
-        Command::Panels => panels::run().await,
+        Command::CheckDashboards => panels::run().await,
         Command::DrillAll => drill::run(drills::ALL).await,
         Command::Drill { fault } => match drills::ALL.iter().find(|drill| drill.name == fault) {
             Some(drill) => drill::run(std::slice::from_ref(drill)).await,
-            None => Err(format!("no fault named {fault}; there are: {}", names()).into()),
+            None => Err(format!("unknown fault {fault}; known: {}", names()).into()),
         },
         Command::DrillList => {
             println!("{}", names());

@@ -1,8 +1,8 @@
-//! Whether every panel of the dashboards has something to show.
+//! Checks that every panel of the dashboards has data.
 
 use std::{path::Path, time::Duration};
 
-use testkit::queries::of_dashboards;
+use testkit::queries::dashboard_queries;
 
 use super::{
     EVERY, Failure,
@@ -11,22 +11,22 @@ use super::{
     watch::{query, until},
 };
 
-/// The longest window that a panel looks back over, and some scrapes.
+/// The longest range of a panel's query, plus some scrapes.
 const FILLED_WITHIN: Duration = Duration::from_secs(150);
 
-/// Runs each panel's query against Prometheus, under load.
-pub async fn run() -> Result<(), Failure> {
+/// Runs each panel's query against Prometheus, under load; an error lists the panels without data.
+pub(super) async fn run() -> Result<(), Failure> {
     address("prometheus", 9090)?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../observability/grafana/dashboards");
-    let panels: Vec<_> = of_dashboards(&folder)
+    let panels: Vec<_> = dashboard_queries(&folder)
         .into_iter()
-        .filter(|query| query.of_panel)
+        .filter(|query| query.is_panel)
         .collect();
     let _load = Load::start(caller_of("panels")?.with_an_order().await?, EVERY);
     let mut empty = Vec::new();
     for panel in &panels {
-        let shows = async || Ok(query(&panel.text).await? > 0);
-        if until(true, FILLED_WITHIN, shows).await?.is_none() {
+        let has_data = async || Ok(query(&panel.text).await? > 0);
+        if until(true, FILLED_WITHIN, has_data).await?.is_none() {
             empty.push(panel.place.as_str());
         }
     }
@@ -38,6 +38,6 @@ pub async fn run() -> Result<(), Failure> {
     if empty.is_empty() {
         Ok(())
     } else {
-        Err(format!("nothing to show in: {}", empty.join("; ")).into())
+        Err(format!("no data in: {}", empty.join("; ")).into())
     }
 }

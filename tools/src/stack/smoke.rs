@@ -1,4 +1,9 @@
-//! Whether the stack is up, and what it answers.
+//! Checks that the stack is up, and that it gives each kind of response.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a tool has no shutdown to wait in, and calls what it started"
+)]
 
 use std::time::Duration;
 
@@ -12,24 +17,24 @@ use super::{
     watch::{link, spans, until},
 };
 
-const TRACE_WITHIN: Duration = Duration::from_secs(60);
+const TRACE_WITHIN: Duration = Duration::from_mins(1);
 
-/// Sends a request under a trace of its own; gives status and trace.
+/// Sends a request in a new trace; returns the status and the trace id.
 async fn send(request: RequestBuilder) -> Result<(u16, String), Failure> {
     let (trace_id, traceparent) = testkit::new_trace(true);
     let response = request.header("traceparent", traceparent).send().await?;
     Ok((response.status().as_u16(), trace_id))
 }
 
-/// Waits for the first trace in Jaeger, then tells where everything is.
-pub async fn ready() -> Result<(), Failure> {
+/// Waits for the first trace in Jaeger, then prints the address of each service.
+pub(super) async fn ready() -> Result<(), Failure> {
     if address("jaeger", 16686).is_err() {
-        println!("Jaeger is left out, so no trace is waited for\n");
+        println!("Jaeger is left out; not waiting for a trace\n");
         return addresses();
     }
     let (status, trace_id) = send(caller_of("ready")?.order()).await?;
     if status != 201 {
-        return Err(format!("an order was answered with {status}; see `docker compose logs api`").into());
+        return Err(format!("placing an order returned {status}; see `docker compose logs api`").into());
     }
     let arrived = async || Ok(!spans(&trace_id).await?.is_empty());
     let Some(took) = until(true, TRACE_WITHIN, arrived).await? else {
@@ -47,7 +52,7 @@ fn addresses() -> Result<(), Failure> {
     for (name, service, port, path) in [
         ("API", "api", 8080, "/docs"),
         ("Management", "api", 8081, "/status"),
-        ("Supplier's switches", "supplier", 8091, "/faults"),
+        ("Supplier's faults", "supplier", 8091, "/faults"),
         ("Jaeger", "jaeger", 16686, ""),
         ("Prometheus", "prometheus", 9090, "/alerts"),
         ("Alertmanager", "alertmanager", 9093, ""),
@@ -61,10 +66,10 @@ fn addresses() -> Result<(), Failure> {
     Ok(())
 }
 
-/// One answer of each kind, with its trace.
-pub async fn smoke() -> Result<(), Failure> {
+/// Provokes one response of each kind, and prints its trace.
+pub(super) async fn smoke() -> Result<(), Failure> {
     let caller = caller_of(&format!("smoke-{}", uuid::Uuid::new_v4().simple()))?;
-    let switches = format!("{}/faults/quotes", address("supplier", 8091)?);
+    let faults = format!("{}/faults/quotes", address("supplier", 8091)?);
     let placed = caller.order().send().await?.error_for_status()?;
     let cancelled = placed.headers()["location"].to_str()?.to_owned();
     caller.request(Method::DELETE, &cancelled).send().await?;
@@ -78,16 +83,16 @@ pub async fn smoke() -> Result<(), Failure> {
     let mut show = async |expected: u16, what: &str, request: RequestBuilder| -> Result<(), Failure> {
         let (status, trace_id) = send(request).await?;
         if status != expected {
-            wrong.push(format!("{what}: {status} in place of {expected}"));
+            wrong.push(format!("{what}: {status} instead of {expected}"));
         }
         println!("{status}  {what:<44} {}", link(&trace_id)?);
         Ok(())
     };
     show(201, "an order is placed", caller.order()).await?;
-    show(400, "an order that breaks the rules", invalid).await?;
+    show(400, "an invalid order", invalid).await?;
     show(
         404,
-        "an order that is not there",
+        "an order that does not exist",
         get("/v1/orders/01981f6e-7c1a-7a3e-9d55-3a0a2b6f6c10"),
     )
     .await?;
@@ -102,7 +107,7 @@ pub async fn smoke() -> Result<(), Failure> {
     let caller = caller_of(&format!("smoke-{}", uuid::Uuid::new_v4().simple()))?;
     let fault = json!({ "kind": "status", "status": 500 });
     Client::new()
-        .put(&switches)
+        .put(&faults)
         .json(&fault)
         .send()
         .await?
@@ -111,15 +116,15 @@ pub async fn smoke() -> Result<(), Failure> {
         show(502, "the supplier fails", caller.quote("ABC-1234")).await?;
         let open = async || Ok(caller.quote("ABC-1234").send().await?.status() == 503);
         until(true, Duration::from_secs(20), open).await?;
-        show(503, "the supplier is left alone", caller.quote("ABC-1234")).await
+        show(503, "the circuit breaker is open", caller.quote("ABC-1234")).await
     };
-    // Whatever was seen, the supplier is left well.
-    let seen = failing.await;
-    Client::new().delete(&switches).send().await?.error_for_status()?;
-    seen?;
+    // Whatever the result, the fault is removed.
+    let result = failing.await;
+    Client::new().delete(&faults).send().await?.error_for_status()?;
+    result?;
     let closed = async || Ok(caller.quote("ABC-1234").send().await?.status() == 200);
     until(true, Duration::from_secs(30), closed).await?;
-    show(200, "the supplier is well again", caller.quote("ABC-1234")).await?;
+    show(200, "the supplier has recovered", caller.quote("ABC-1234")).await?;
     if wrong.is_empty() {
         Ok(())
     } else {
@@ -127,15 +132,15 @@ pub async fn smoke() -> Result<(), Failure> {
     }
 }
 
-/// Asks, at once, for more than the burst of one subject; gives the trace of one that was refused.
+/// Sends more concurrent requests than the quota of one subject allows; returns the trace id of a refused one.
 async fn over_the_quota(caller: &Caller) -> Result<String, Failure> {
     for _ in 0..5 {
-        let asked = (0..300).map(|_| send(caller.request(Method::GET, "/v1/orders?limit=1")));
-        for answer in futures_util::future::join_all(asked).await {
-            if let (429, trace_id) = answer? {
+        let requests = (0..300).map(|_| send(caller.request(Method::GET, "/v1/orders?limit=1")));
+        for response in futures_util::future::join_all(requests).await {
+            if let (429, trace_id) = response? {
                 return Ok(trace_id);
             }
         }
     }
-    Err("1500 requests at once were all answered; is the quota off?".into())
+    Err("none of 1500 requests got 429; is the quota disabled?".into())
 }

@@ -1,4 +1,4 @@
-//! The body.
+//! The request body.
 
 use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest,
@@ -11,7 +11,7 @@ use futures_util::{StreamExt, future::LocalBoxFuture};
 use macros::Refusal;
 use outcome::{
     FieldError, Location, Refusal as _, common,
-    input::{nul_errors, rule_errors, shape_error},
+    validation::{nul_errors, rule_errors, shape_error},
 };
 use resilience::Deadline;
 use serde::de::DeserializeOwned;
@@ -24,33 +24,33 @@ use crate::{
     refuse,
 };
 
-/// How a body can be refused.
+/// The ways a request body can be refused.
 #[derive(Debug, Refusal)]
 pub enum BodyRefusal {
-    /// 415: not declared as JSON.
+    /// 415: the body is not declared as JSON.
     #[problem(
         common::UNSUPPORTED_MEDIA_TYPE,
         "the body must be declared as application/json"
     )]
     UnsupportedMediaType,
-    /// 413: over `http.max_body_bytes`.
-    #[problem(common::CONTENT_TOO_LARGE, "the body is over the limit of this service")]
+    /// 413: the body is larger than `http.max_body_bytes`.
+    #[problem(common::CONTENT_TOO_LARGE, "the body exceeds the limit of this service")]
     TooLarge,
-    /// 503: too many bodies are arriving at the moment.
-    #[problem(common::OVERLOADED, "too many bodies are arriving at once")]
+    /// 503: too many bodies are arriving at the same time.
+    #[problem(common::OVERLOADED, "too many request bodies are arriving at the same time")]
     Busy,
-    /// 408: not there in time.
+    /// 408: the body did not arrive within `http.body_timeout`.
     #[problem(common::REQUEST_TIMEOUT, "the body did not arrive in time")]
     TooSlow,
-    /// 400: cut short, or not JSON.
+    /// 400: the body is incomplete or not JSON.
     #[problem(common::MALFORMED_JSON, "the body does not parse as JSON")]
     Malformed,
-    /// 400: JSON that breaks rules.
-    #[problem(common::INVALID_REQUEST, "the body breaks rules")]
+    /// 400: the body is JSON but failed validation.
+    #[problem(common::INVALID_REQUEST, "the body failed validation")]
     Invalid(Vec<FieldError>),
 }
 
-/// A JSON body that is complete, of the right shape, and within its rules.
+/// A JSON body that is complete, has the right shape and passed validation.
 pub struct Body<T>(pub T);
 
 impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
@@ -83,7 +83,7 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes,
     if length.is_some_and(|length: usize| length > settings.max_body_bytes) {
         return Err(BodyRefusal::TooLarge);
     }
-    let _place = shared.uploads.try_enter().ok_or(BodyRefusal::Busy)?;
+    let _permit = shared.uploads.try_acquire().ok_or(BodyRefusal::Busy)?;
     let context = request.context();
     context.await_body(settings.body_timeout);
     let read = async {
@@ -101,7 +101,7 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes,
         Ok(body.freeze())
     };
     let body = Deadline::after(settings.body_timeout)
-        .bound(read)
+        .timeout(read)
         .await
         .map_err(|_| BodyRefusal::TooSlow)??;
     context.body_arrived();
@@ -122,7 +122,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyRefusal> {
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        // serde stops at the first fault: the rest may still not be JSON at all.
+        // serde stops at the first error: the rest of the body may still not be JSON.
         let is_json = serde_json::from_slice::<serde_json::Value>(bytes).is_ok();
         if is_json {
             BodyRefusal::Invalid(vec![shape_error(&error, Location::Pointer)])

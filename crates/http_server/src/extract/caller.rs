@@ -1,4 +1,4 @@
-//! Who calls.
+//! The authenticated caller.
 
 use std::future::{Ready, ready};
 
@@ -10,10 +10,10 @@ use crate::{
     refuse,
 };
 
-/// Who calls. The token was verified, and its scope enforced, before the handler is reached.
+/// The authenticated caller. The token is verified and its scope enforced before the handler runs.
 #[derive(Clone)]
 pub struct Caller {
-    /// The token's subject.
+    /// The subject (`sub`) of the caller's token.
     pub subject: String,
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use actix_web::{Error, FromRequest, HttpRequest, dev::Payload};
-use database::idempotency::{Effect, Target};
+use database::idempotency::{IdempotentRequest, Target};
 use macros::Refusal;
 use outcome::{FieldError, Location, Refusal as _, common};
 use serde::Serialize;
@@ -25,27 +25,28 @@ use crate::{
     routes::Served,
 };
 
-/// How an idempotency key can be refused.
+/// The ways an idempotency key can be refused.
 #[derive(Debug, Refusal)]
 pub enum KeyRefusal {
-    /// 400: there is none.
+    /// 400: the header is missing.
     #[problem(
         common::IDEMPOTENCY_KEY_MISSING,
         "this operation needs an Idempotency-Key header"
     )]
     Missing,
-    /// 400: not 1 to 255 visible ASCII characters.
-    #[problem(common::INVALID_REQUEST, "a header breaks rules")]
+    /// 400: the header is repeated or is not 1 to 255 visible ASCII characters.
+    #[problem(common::INVALID_REQUEST, "a header failed validation")]
     Invalid(FieldError),
 }
 
-/// The caller's name for one intended effect on what the path names.
+/// The client's name for one intended effect on the resource in the path.
 pub struct IdempotencyKey(Target);
 
 impl IdempotencyKey {
-    /// The effect that `caller` intends with this body, on the resource that the path names.
-    pub fn effect(&self, caller: &Caller, body: &impl Serialize, retention: Duration) -> Effect {
-        Effect::new(&caller.subject, &self.0, body, retention)
+    /// The effect that `caller` intends with this body on the resource in the path. The recorded response is kept for
+    /// `retention`.
+    pub fn request(&self, caller: &Caller, body: &impl Serialize, retention: Duration) -> IdempotentRequest {
+        IdempotentRequest::new(&caller.subject, &self.0, body, retention)
     }
 }
 
@@ -58,14 +59,14 @@ impl FromRequest for IdempotencyKey {
         let Some(value) = values.next() else {
             return ready(Err(refuse(KeyRefusal::Missing)));
         };
-        // Two of them would name two effects.
+        // Two keys would name two effects.
         let value = Some(value).filter(|_| values.next().is_none());
         let key = value
             .and_then(|value| value.to_str().ok())
             .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
         let Some(key) = key else {
             let location = Location::Header("Idempotency-Key");
-            let detail = "must be one, of 1 to 255 visible ASCII characters";
+            let detail = "must be a single value of 1 to 255 visible ASCII characters";
             let error = FieldError::new(location, "length", detail);
             return ready(Err(refuse(KeyRefusal::Invalid(error))));
         };
@@ -86,7 +87,7 @@ impl Argument for IdempotencyKey {
             .parameter_in(ParameterIn::Header)
             .required(Required::True)
             .description(Some(
-                "1 to 255 visible ASCII characters, fresh for each intended effect",
+                "1 to 255 visible ASCII characters: one key per intended effect, repeated on each retry",
             ))
             .schema(Some(String::schema()));
         description.parameter(parameter.build());

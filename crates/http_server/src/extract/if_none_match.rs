@@ -20,13 +20,13 @@ use utoipa::{
 
 use crate::operations::{Argument, Description, sealed_argument as sealed};
 
-/// The versions that the caller has, for [`Conditional`](crate::Conditional). A header that cannot be read counts as
-/// none: the caller gets the whole response.
+/// The versions that the client already has, for [`Conditional`](crate::Conditional). A header that cannot be parsed
+/// counts as absent: the client gets the whole response.
 #[derive(Debug)]
 pub struct IfNoneMatch(header::IfNoneMatch);
 
 impl IfNoneMatch {
-    /// Whether the caller has this version.
+    /// Whether the client has this version.
     pub(crate) fn contains(&self, version: &EntityTag) -> bool {
         match &self.0 {
             header::IfNoneMatch::Any => true,
@@ -53,7 +53,7 @@ impl Argument for IfNoneMatch {
             .name("If-None-Match")
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
-            .description(Some("The `ETag` of the version that the caller has"))
+            .description(Some("The `ETag` of the version that the client already has"))
             .schema(Some(String::schema()));
         description.parameter(parameter.build());
     }

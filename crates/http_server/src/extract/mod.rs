@@ -1,5 +1,5 @@
-//! Extractors: what a handler takes, each with its refusals and its part of the contract. A handler that takes its input
-//! through them cannot answer bad input with anything but a problem.
+//! Extractors: the arguments of a handler, each with its refusals and its part of the `OpenAPI` document. Input that an
+//! extractor refuses always ends in a problem response.
 
 mod body;
 mod caller;

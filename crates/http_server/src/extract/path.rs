@@ -1,4 +1,4 @@
-//! The values of the path.
+//! Path parameters.
 
 use std::{
     future::{Ready, ready},
@@ -7,7 +7,7 @@ use std::{
 
 use actix_web::{Error, FromRequest, HttpRequest, dev::Payload};
 use macros::Refusal;
-use outcome::{FieldError, Location, Refusal as _, common, input::nul_error};
+use outcome::{FieldError, Location, Refusal as _, common, validation::nul_error};
 use utoipa::{
     PartialSchema,
     openapi::{KnownFormat, Object, RefOr, Schema, SchemaFormat, Type},
@@ -19,25 +19,25 @@ use crate::{
     refuse,
 };
 
-/// How a path can be refused.
+/// The ways a path can be refused.
 #[derive(Debug, Refusal)]
 pub enum PathRefusal {
-    /// 400: a segment that is not what it should be.
-    #[problem(common::INVALID_PATH, "the path breaks rules")]
+    /// 400: a path parameter cannot be parsed.
+    #[problem(common::INVALID_PATH, "the path failed validation")]
     Invalid(FieldError),
 }
 
-/// A value that a segment of the path can have.
+/// A type that a path parameter can have.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a path parameter",
     label = "not a path parameter",
-    note = "take a `String`, a `Uuid` or a number, or implement `PathParameter` for a type of your own"
+    note = "use a `String`, a `Uuid` or a number, or implement `PathParameter` for your own type"
 )]
 pub trait PathParameter: FromStr + 'static {
-    /// What it is, for the contract.
+    /// The description of the parameter in the `OpenAPI` document.
     const DESCRIPTION: Option<&'static str> = None;
 
-    /// Its type, for the contract.
+    /// The schema of the parameter in the `OpenAPI` document.
     fn schema() -> RefOr<Schema>;
 }
 
@@ -63,18 +63,18 @@ macro_rules! primitive {
 
 primitive! { String i32 i64 u32 u64 }
 
-/// All values of a path, in the order in which they stand in it: one, or a tuple of two or three.
+/// All parameters of a path, in path order: a single one, or a tuple of two or three.
 pub trait PathParameters: Sized + 'static {
-    /// Reads them; the error is the place of the first that cannot be read.
+    /// Parses the values; the error is the index of the first value that cannot be parsed.
     #[doc(hidden)]
     fn read(values: &[String]) -> Result<Self, usize>;
 
-    /// How the contract describes them.
+    /// The descriptions and schemas of the parameters.
     #[doc(hidden)]
     fn describe() -> Vec<PathValue>;
 }
 
-/// What the contract says of one value.
+/// The description and schema of one path parameter in the OpenAPI document.
 #[doc(hidden)]
 pub struct PathValue {
     pub(crate) description: Option<&'static str>,
@@ -90,9 +90,9 @@ impl PathValue {
     }
 }
 
-fn read<T: PathParameter>(values: &[String], place: usize) -> Result<T, usize> {
-    let value = values.get(place).and_then(|value| value.parse().ok());
-    value.ok_or(place)
+fn read<T: PathParameter>(values: &[String], index: usize) -> Result<T, usize> {
+    let value = values.get(index).and_then(|value| value.parse().ok());
+    value.ok_or(index)
 }
 
 impl<T: PathParameter> PathParameters for T {
@@ -125,7 +125,7 @@ impl<A: PathParameter, B: PathParameter, C: PathParameter> PathParameters for (A
     }
 }
 
-/// The values of the path: one [`PathParameter`], or a tuple of as many as the path has.
+/// The parameters of the path: a single [`PathParameter`], or a tuple with one for each parameter of the path.
 pub struct Path<T>(pub T);
 
 impl<T: PathParameters> FromRequest for Path<T> {
@@ -133,35 +133,35 @@ impl<T: PathParameters> FromRequest for Path<T> {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let invalid = |place: usize, error: fn(Location) -> FieldError| {
+        let invalid = |index: usize, error: fn(Location) -> FieldError| {
             let name = request
                 .match_info()
                 .iter()
-                .nth(place)
+                .nth(index)
                 .map_or("path", |(name, _)| name);
             refuse(PathRefusal::Invalid(error(Location::Parameter(name.to_owned()))))
         };
         let Some(values) = values(request) else {
             return ready(Err(invalid(0, not_an_identifier)));
         };
-        if let Some(place) = values.iter().position(|value| value.contains('\0')) {
-            return ready(Err(invalid(place, nul_error)));
+        if let Some(index) = values.iter().position(|value| value.contains('\0')) {
+            return ready(Err(invalid(index, nul_error)));
         }
         ready(match T::read(&values) {
             Ok(value) => Ok(Self(value)),
-            Err(place) => Err(invalid(place, not_an_identifier)),
+            Err(index) => Err(invalid(index, not_an_identifier)),
         })
     }
 }
 
-/// The values of the path, decoded, in the order in which they stand in it; none where they cannot be decoded.
+/// The decoded values of the path parameters, in path order; `None` if they cannot be decoded.
 pub(super) fn values(request: &HttpRequest) -> Option<Vec<String>> {
     let values = actix_web::web::Path::<Vec<String>>::from_request(request, &mut Payload::None);
     values.into_inner().ok().map(actix_web::web::Path::into_inner)
 }
 
 fn not_an_identifier(location: Location) -> FieldError {
-    FieldError::new(location, "type", "is not an identifier of this service")
+    FieldError::new(location, "type", "is not a valid identifier")
 }
 
 impl<T> sealed::Argument for Path<T> {}

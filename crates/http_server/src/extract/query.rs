@@ -1,4 +1,4 @@
-//! The query.
+//! Query parameters.
 
 use std::future::{Ready, ready};
 
@@ -6,7 +6,7 @@ use actix_web::{Error, FromRequest, HttpRequest, dev::Payload};
 use macros::Refusal;
 use outcome::{
     FieldError, Location, Refusal as _, common,
-    input::{nul_error, rule_errors, shape_error},
+    validation::{nul_error, rule_errors, shape_error},
 };
 use serde::de::DeserializeOwned;
 use utoipa::{IntoParams, openapi::path::ParameterIn};
@@ -17,15 +17,15 @@ use crate::{
     refuse,
 };
 
-/// How a query can be refused.
+/// The ways a query can be refused.
 #[derive(Debug, Refusal)]
 pub enum QueryRefusal {
-    /// 400: parameters that break rules.
-    #[problem(common::INVALID_QUERY, "the query breaks rules")]
+    /// 400: the query parameters failed validation.
+    #[problem(common::INVALID_QUERY, "the query failed validation")]
     Invalid(Vec<FieldError>),
 }
 
-/// A query of the right shape and within its rules.
+/// Query parameters that have the right shape and passed validation.
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned + Validate> FromRequest for Query<T> {

@@ -1,4 +1,4 @@
-//! What a handler takes besides the caller's input.
+//! Extractors for what a handler needs besides the client's input.
 
 use std::{
     future::{Ready, ready},
@@ -13,7 +13,7 @@ use crate::{
     operations::{Argument, sealed_argument as sealed},
 };
 
-/// The context of the request, for handlers.
+/// The context of the request.
 pub struct Context(pub RequestContext);
 
 impl Deref for Context {
@@ -33,7 +33,7 @@ impl FromRequest for Context {
     }
 }
 
-/// The state of the service, for handlers.
+/// The state of the service.
 #[derive(Debug)]
 pub struct State<T>(Data<T>);
 
@@ -52,7 +52,7 @@ impl<T: 'static> FromRequest for State<T> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = request
             .app_data::<Data<T>>()
-            .expect("the state that the service was built with");
+            .expect("the server registers the state of the service");
         ready(Ok(Self(state.clone())))
     }
 }
@@ -65,7 +65,7 @@ impl<T> sealed::Argument for State<T> {}
 
 impl<T: 'static> Argument for State<T> {}
 
-/// What the layers share, for the pages of this crate.
+/// The state that the layers share, for the pages of this crate.
 pub(crate) struct Shared(Data<crate::Shared>);
 
 impl Deref for Shared {
@@ -85,7 +85,7 @@ impl FromRequest for Shared {
     }
 }
 
-/// Whether the caller is a browser: it accepts HTML.
+/// Whether the client accepts HTML, as browsers do.
 pub(crate) struct WantsHtml(pub(crate) bool);
 
 impl FromRequest for WantsHtml {

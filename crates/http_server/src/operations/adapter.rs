@@ -1,4 +1,4 @@
-//! From a handler that returns an outcome to one that the framework calls.
+//! Adapts handlers that return an outcome to the framework.
 
 use std::{fmt, marker::PhantomData};
 
@@ -44,7 +44,7 @@ where
     }
 }
 
-/// How an operation ended.
+/// The outcome of an operation: a success or a refusal.
 pub(super) struct Outcome<S, R>(Result<S, R>);
 
 impl<S, R> fmt::Debug for Outcome<S, R> {

@@ -1,10 +1,10 @@
-//! What a handler may take.
+//! The arguments of handlers.
 
 use actix_web::FromRequest;
 
 use super::Description;
 
-/// What a handler may take: refused input ends in a problem, never in a response of the framework.
+/// An argument of a handler. Input that it refuses ends in a problem, never in a response of the framework.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an argument of an operation",
     label = "not an argument of an operation",
@@ -13,7 +13,7 @@ use super::Description;
     note = "the framework's own extractors refuse bad input without a problem"
 )]
 pub trait Argument: FromRequest + sealed::Argument + 'static {
-    /// Describes itself in the contract.
+    /// Adds the argument to the OpenAPI document.
     #[doc(hidden)]
     fn describe(_description: &mut Description) {}
 }
@@ -21,10 +21,10 @@ pub trait Argument: FromRequest + sealed::Argument + 'static {
 /// All arguments of a handler.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` are not arguments of an operation",
-    note = "each must be an `http_server::Argument`, and there are at most eight"
+    note = "each must implement `http_server::Argument`, and a handler takes at most eight"
 )]
 pub trait Arguments: FromRequest + sealed::Arguments + 'static {
-    /// Describes them in the contract.
+    /// Adds the arguments to the OpenAPI document.
     #[doc(hidden)]
     fn describe(description: &mut Description);
 }
@@ -39,8 +39,8 @@ macro_rules! arguments {
         impl<$($argument: Argument),*> sealed::Arguments for ($($argument,)*) {}
 
         impl<$($argument: Argument),*> Arguments for ($($argument,)*) {
-            #[allow(unused_variables, reason = "no arguments, nothing to say")]
             fn describe(description: &mut Description) {
+                let _ = &description; // unused without arguments
                 $( $argument::describe(description); )*
             }
         }

@@ -1,4 +1,4 @@
-//! What an operation's arguments and result say of it in the contract.
+//! The description of an operation in the `OpenAPI` document, from its arguments and its result.
 
 use outcome::ProblemType;
 use utoipa::{
@@ -16,7 +16,7 @@ use crate::{Access, extract::PathValue, openapi};
 
 const JSON: &str = "application/json";
 
-/// Collects what the contract says of one operation.
+/// Collects the description of one operation in the `OpenAPI` document.
 pub struct Description {
     endpoint: Endpoint,
     operation: OperationBuilder,
@@ -55,32 +55,32 @@ impl Description {
             operation,
             path_values: Vec::new(),
             parameters: Vec::new(),
-            problems: openapi::in_front_of(endpoint.access),
+            problems: openapi::layer_problems(endpoint.access),
             schemas: Vec::new(),
             responses: Vec::new(),
         }
     }
 
-    /// The handler takes these values of the path, in this order.
+    /// Sets the parameters of the path, in path order.
     pub(crate) fn path_values(&mut self, values: Vec<PathValue>) {
         self.path_values = values;
     }
 
-    /// The handler needs to know who calls.
+    /// Requires an authenticated caller.
     ///
     /// # Panics
-    /// When the operation is public: then there is nothing to know.
+    /// When the operation is public.
     pub(crate) fn caller(&self) {
         let Endpoint { access, id, .. } = self.endpoint;
         assert!(access != Access::Public, "{id} takes a `Caller`, but is public");
     }
 
-    /// The operation has this parameter.
+    /// Adds a parameter.
     pub(crate) fn parameter(&mut self, parameter: Parameter) {
         self.parameters.push(parameter);
     }
 
-    /// The operation needs a body of this type.
+    /// Sets the type of the required JSON body.
     pub(crate) fn body<T: ToSchema>(&mut self) {
         let body = RequestBodyBuilder::new()
             .content(JSON, self.json::<T>())
@@ -89,31 +89,31 @@ impl Description {
         self.operation = operation.request_body(Some(body.build()));
     }
 
-    /// A success with this status and, where there is one, a JSON body of this type.
+    /// Adds a success with this status, a JSON body of type `T` and these headers.
     pub(crate) fn json_response<T: ToSchema>(&mut self, status: u16, headers: Vec<(&str, Header)>) {
         let content = self.json::<T>();
         let response = ResponseBuilder::new().content(JSON, content);
-        self.response(status, with(response, headers));
+        self.response(status, with_headers(response, headers));
     }
 
-    /// A success with this status.
+    /// Adds a success with this status.
     pub(crate) fn response(&mut self, status: u16, response: ResponseBuilder) {
         self.responses.push((status, response.build()));
     }
 
-    /// The success described last has this header, too.
+    /// Adds a header to the success that was added last.
     pub(crate) fn response_header(&mut self, name: &str, header: Header) {
         if let Some((_, response)) = self.responses.last_mut() {
             response.headers.insert(name.to_owned(), RefOr::T(header));
         }
     }
 
-    /// The operation can be refused with these problems.
+    /// Adds problem types that the operation can be refused with.
     pub(crate) fn refusals(&mut self, problems: &[&'static ProblemType]) {
         self.problems.extend(problems);
     }
 
-    /// A type with fields is a schema of its own; a plain value stands where it is used.
+    /// The JSON content of type `T`: a type with fields becomes a named schema, a plain value is inlined.
     fn json<T: ToSchema>(&mut self) -> Content {
         T::schemas(&mut self.schemas);
         let schema = match T::schema() {
@@ -132,7 +132,7 @@ impl Description {
     /// The operation, and the schemas that it refers to.
     ///
     /// # Panics
-    /// When the handler takes more or fewer values than the path has.
+    /// When the handler takes more or fewer values than the path has parameters.
     pub(super) fn finish(mut self) -> (Operation, Vec<(String, RefOr<Schema>)>) {
         let mut operation = self.operation;
         self.parameters
@@ -172,8 +172,8 @@ fn path_parameters(endpoint: &Endpoint, values: Vec<PathValue>) -> Vec<Parameter
     parameters.collect()
 }
 
-/// A response with these headers.
-pub(crate) fn with(response: ResponseBuilder, headers: Vec<(&str, Header)>) -> ResponseBuilder {
+/// Adds headers to a response.
+pub(crate) fn with_headers(response: ResponseBuilder, headers: Vec<(&str, Header)>) -> ResponseBuilder {
     headers
         .into_iter()
         .fold(response, |response, (name, header)| response.header(name, header))

@@ -1,4 +1,4 @@
-//! How a service registers what it serves.
+//! Operations: how a service registers them, and what they take and return.
 
 mod adapter;
 mod arguments;
@@ -26,51 +26,51 @@ use crate::{
     routes::{Routes, Served},
 };
 
-/// An operation: what `#[operation]` makes of a handler, under the handler's own name.
+/// An operation: the type that `#[operation]` generates under the name of the handler.
 pub trait Operation {
     /// Registers the handler.
     fn register(operations: &mut Operations);
 }
 
-/// What `#[operation]` says of a handler.
+/// The properties of an operation, from `#[operation]` and the handler's doc comment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The method, in capitals.
+    /// The HTTP method, in upper case.
     pub method: &'static str,
-    /// The path, as the contract has it, such as `/v1/invoices/{id}`.
+    /// The path as in the `OpenAPI` document, such as `/v1/invoices/{id}`.
     pub path: &'static str,
-    /// Who may call it.
+    /// Who may call the operation.
     pub access: Access,
-    /// The name of the handler.
+    /// The name of the handler, which is the operation's id in the `OpenAPI` document.
     pub id: &'static str,
-    /// The group in the contract.
+    /// The tag in the `OpenAPI` document.
     pub tag: &'static str,
     /// The first paragraph of the handler's doc comment.
     pub summary: &'static str,
-    /// The rest of the doc comment; empty where there is none.
+    /// The rest of the doc comment; may be empty.
     pub description: &'static str,
 }
 
 impl Endpoint {
-    /// The method.
+    /// The HTTP method.
     ///
     /// # Panics
-    /// When it is not a method: `#[operation]` takes no others.
+    /// When the method is invalid, which `#[operation]` prevents.
     pub(crate) fn method(&self) -> Method {
-        Method::from_bytes(self.method.as_bytes()).expect("a method")
+        Method::from_bytes(self.method.as_bytes()).expect("`#[operation]` accepts only valid methods")
     }
 }
 
 type Register = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
 
-/// The operations of a service: their routes, and their part of the contract. Every handler returns
+/// The operations of a service: their routes and their part of the `OpenAPI` document. Every handler returns
 /// `Result<S, R>` with a [`Success`] and an [`outcome::Refusal`], so that each request ends in a designed outcome.
 ///
 /// ```
 /// use http_server::{Json, Operations, Refusal, extract::Path, operation};
 /// use outcome::common;
 ///
-/// /// How a greeting can be refused.
+/// /// The ways a greeting can be refused.
 /// #[derive(Debug, Refusal)]
 /// pub enum GreetRefusal {
 ///     /// 404: the name is not known.
@@ -89,7 +89,7 @@ type Register = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
 /// }
 /// ```
 ///
-/// A response that a handler builds by itself could be an error without a problem, and does not compile:
+/// A handler that builds its own response does not compile, because the response could be an error without a problem:
 ///
 /// ```compile_fail,E0277
 /// use std::convert::Infallible;
@@ -126,10 +126,11 @@ impl Operations {
         self
     }
 
-    /// Registers a handler; `#[operation]` calls it.
+    /// Registers a handler; called by the code that `#[operation]` generates.
     ///
     /// # Panics
-    /// When it can never be reached, contradicts its path, or has the name of another operation or schema.
+    /// When the operation can never be reached, its arguments contradict its path or its access, or its name or the
+    /// name of one of its schemas is taken.
     #[doc(hidden)]
     pub fn add<F, Args, S, R>(&mut self, endpoint: Endpoint, handler: F)
     where
@@ -151,12 +152,12 @@ impl Operations {
             let known = self.schemas.entry(name).or_insert_with_key(|_| schema.clone());
             assert!(
                 *known == schema,
-                "{}: one of its types has the name of another in the contract; rename it with `#[schema(as = …)]`",
+                "{}: two types share a name in the OpenAPI document; rename one with `#[schema(as = …)]`",
                 endpoint.id
             );
         }
         self.register.push(Arc::new(move |service| {
-            // Only requests that the layers in front have identified as this operation.
+            // Matches only the requests that the first layer has assigned to this operation.
             let is_this_operation = guard::fn_guard(move |context| {
                 let data = context.req_data();
                 data.get::<Served>()
@@ -167,7 +168,8 @@ impl Operations {
         }));
     }
 
-    /// Something that answers by itself, outside of the contract: for the tests of the net under handlers.
+    /// Registers a service outside of the OpenAPI document that builds its own responses: for tests of how the layers
+    /// handle errors that are not problems.
     #[doc(hidden)]
     pub fn raw(&mut self, register: impl Fn(&mut web::ServiceConfig) + Send + Sync + 'static) -> &mut Self {
         self.register.push(Arc::new(register));
@@ -179,7 +181,7 @@ impl Operations {
         &self.routes
     }
 
-    /// Paths and schemas of the contract.
+    /// The paths and schemas of the `OpenAPI` document.
     pub(crate) fn document(&self) -> OpenApi {
         let mut document = OpenApiBuilder::new().paths(self.paths.clone()).build();
         let components = document.components.get_or_insert_default();

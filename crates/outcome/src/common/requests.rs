@@ -1,195 +1,195 @@
 //! Problems of the request: 4xx.
 
-use crate::{Actor, ErrorStatus, ProblemType, Retry};
+use crate::{ErrorStatus, Origin, ProblemType, Retry};
 
-/// The body is not JSON.
+/// The body is not valid JSON.
 pub static MALFORMED_JSON: ProblemType = ProblemType {
     code: "malformed-json",
     status: ErrorStatus::new(400),
-    title: "The body is not JSON",
-    actor: Actor::Caller,
+    title: "The body is not valid JSON",
+    origin: Origin::Client,
     retry: Retry::Never,
     advice: "Send a body that parses as JSON in UTF-8.",
-    user_message: "Something went wrong on our side of the app. Please update it or contact support.",
-    runbook: "A caller's fault. If one caller causes many, tell its owners; if all do, look at what changed in front of the service.",
+    user_message: "Something is wrong with this app. Please update it or contact support.",
+    operator_hint: "A client error. If one client causes many, contact its owners; if all do, check what changed in front of the service.",
 };
 
-/// The request breaks rules, listed in `errors`.
+/// The request failed validation; `errors` lists each field.
 pub static INVALID_REQUEST: ProblemType = ProblemType {
     code: "invalid-request",
     status: ErrorStatus::new(400),
-    title: "The request breaks rules",
-    actor: Actor::Caller,
+    title: "The request is invalid",
+    origin: Origin::Client,
     retry: Retry::Never,
     advice: "Correct each field named in `errors` and send the request again.",
-    user_message: "Please check what you entered.",
-    runbook: "A caller's fault. A rise right after a release means that a rule became stricter than its callers expect.",
+    user_message: "Please check your input.",
+    operator_hint: "A client error. A rise right after a release means that validation became stricter than clients expect.",
 };
 
-/// A query parameter is wrong.
+/// A query parameter failed validation.
 pub static INVALID_QUERY: ProblemType = ProblemType {
     code: "invalid-query",
     status: ErrorStatus::new(400),
     title: "The query is invalid",
-    actor: Actor::Caller,
+    origin: Origin::Client,
     retry: Retry::Never,
     advice: "Correct the query parameters named in `errors`.",
-    user_message: "This list cannot be shown like that.",
-    runbook: "A caller's fault, as with invalid-request.",
+    user_message: "This list cannot be displayed with these settings.",
+    operator_hint: "A client error, as with invalid-request.",
 };
 
-/// A path segment is wrong.
+/// A path parameter failed validation.
 pub static INVALID_PATH: ProblemType = ProblemType {
     code: "invalid-path",
     status: ErrorStatus::new(400),
     title: "The path is invalid",
-    actor: Actor::Caller,
+    origin: Origin::Client,
     retry: Retry::Never,
-    advice: "Use the identifiers exactly as this service gave them out.",
+    advice: "Use identifiers exactly as this service returned them.",
     user_message: "This link is not valid.",
-    runbook: "A caller's fault. Many of them from one caller are often a link built by hand.",
+    operator_hint: "A client error. Many from one client often mean a link built by hand.",
 };
 
-/// A write came without its idempotency key.
+/// A write without its idempotency key.
 pub static IDEMPOTENCY_KEY_MISSING: ProblemType = ProblemType {
     code: "idempotency-key-missing",
     status: ErrorStatus::new(400),
     title: "The Idempotency-Key header is missing",
-    actor: Actor::Caller,
+    origin: Origin::Client,
     retry: Retry::Never,
-    advice: "Send an `Idempotency-Key` header: a fresh UUID per intended effect, the same one on every retry.",
-    user_message: "Something went wrong on our side of the app. Please update it or contact support.",
-    runbook: "A caller's fault: it cannot retry safely without a key.",
+    advice: "Send an `Idempotency-Key` header: a new UUID for each intended effect, the same one on every retry.",
+    user_message: "Something is wrong with this app. Please update it or contact support.",
+    operator_hint: "A client error: without a key the client cannot retry safely.",
 };
 
 /// No valid bearer token.
 pub static UNAUTHENTICATED: ProblemType = ProblemType {
     code: "unauthenticated",
     status: ErrorStatus::new(401),
-    title: "A valid token is needed",
-    actor: Actor::Caller,
+    title: "A valid bearer token is required",
+    origin: Origin::Client,
     retry: Retry::Never,
     advice: "Send `Authorization: Bearer <token>` with a token that is signed for this service and has not expired.",
     user_message: "Please sign in again.",
-    runbook: "If all callers get it at once: the signing key was rotated, the clock is off, or issuer and audience changed.",
+    operator_hint: "If all callers get it at the same time: the signing key was rotated, a clock is wrong, or issuer or audience changed.",
 };
 
-/// The token lacks a scope.
+/// The token lacks the scope of the operation.
 pub static FORBIDDEN: ProblemType = ProblemType {
     code: "forbidden",
     status: ErrorStatus::new(403),
-    title: "The token does not allow this",
-    actor: Actor::Caller,
+    title: "The token lacks a required scope",
+    origin: Origin::Client,
     retry: Retry::Never,
-    advice: "Ask for a token with the scope this operation lists in the contract.",
-    user_message: "You are not allowed to do this.",
-    runbook: "A caller's fault, unless scopes were changed at the identity provider.",
+    advice: "Request a token with the scope that the contract lists for this operation.",
+    user_message: "You do not have permission to do this.",
+    operator_hint: "A client error, unless scopes were changed at the identity provider.",
 };
 
-/// No such address.
+/// No route matches the path.
 pub static ROUTE_NOT_FOUND: ProblemType = ProblemType {
     code: "route-not-found",
     status: ErrorStatus::new(404),
-    title: "There is nothing at this address",
-    actor: Actor::Caller,
+    title: "Route not found",
+    origin: Origin::Client,
     retry: Retry::Never,
     advice: "Compare the path with the contract at `/openapi.json`.",
     user_message: "This page does not exist.",
-    runbook: "A caller's fault. Many after a release: a route was removed that is still in use.",
+    operator_hint: "A client error. Many after a release: a route was removed that is still in use.",
 };
 
-/// The address exists, the method does not.
+/// The path exists, but not with this method.
 pub static METHOD_NOT_ALLOWED: ProblemType = ProblemType {
     code: "method-not-allowed",
     status: ErrorStatus::new(405),
-    title: "This address has other methods",
-    actor: Actor::Caller,
+    title: "Method not allowed",
+    origin: Origin::Client,
     retry: Retry::Never,
     advice: "Use one of the methods in the `Allow` header.",
-    user_message: "This action does not exist.",
-    runbook: "A caller's fault.",
+    user_message: "This action is not available.",
+    operator_hint: "A client error.",
 };
 
-/// The caller was too slow to send its body.
+/// The body did not arrive in time.
 pub static REQUEST_TIMEOUT: ProblemType = ProblemType {
     code: "request-timeout",
     status: ErrorStatus::new(408),
-    title: "The body did not arrive in time",
-    actor: Actor::Caller,
+    title: "The request body did not arrive in time",
+    origin: Origin::Client,
     retry: Retry::SameKey,
-    advice: "Send the whole body at once; retry on a better connection.",
+    advice: "Send the whole body without pauses; retry on a faster connection.",
     user_message: "The connection was too slow. Please try again.",
-    runbook: "Slow clients or a slow proxy. Many from one address can be an attack; the connections are closed by themselves.",
+    operator_hint: "Slow clients or a slow proxy. Many from one address can be an attack; their connections are closed automatically.",
 };
 
-/// The first call with this key is still running.
+/// The first request with this key is still running.
 pub static IDEMPOTENCY_IN_PROGRESS: ProblemType = ProblemType {
     code: "idempotency-in-progress",
     status: ErrorStatus::new(409),
-    title: "The first call with this key is still running",
-    actor: Actor::Caller,
+    title: "A request with this idempotency key is in progress",
+    origin: Origin::Client,
     retry: Retry::SameKey,
     advice: "Wait for `Retry-After` and send the same request with the same key to read its result.",
-    user_message: "This is being worked on. One moment, please.",
-    runbook: "A caller that retries faster than it waits. Harmless: there is one effect.",
+    user_message: "Your request is being processed. Please wait a moment.",
+    operator_hint: "A client that retries before `Retry-After`. Harmless: there is one effect.",
 };
 
-/// The body is larger than allowed.
+/// The body exceeds the limit.
 pub static CONTENT_TOO_LARGE: ProblemType = ProblemType {
     code: "content-too-large",
     status: ErrorStatus::new(413),
-    title: "The body is too large",
-    actor: Actor::Caller,
+    title: "The request body is too large",
+    origin: Origin::Client,
     retry: Retry::Never,
-    advice: "Send less at once.",
-    user_message: "This is too much at once.",
-    runbook: "A caller's fault. The limit is `http.max_body_bytes`.",
+    advice: "Send a smaller body.",
+    user_message: "Your request is too large.",
+    operator_hint: "A client error. The limit is `http.max_body_bytes`.",
 };
 
 /// The body is not declared as JSON.
 pub static UNSUPPORTED_MEDIA_TYPE: ProblemType = ProblemType {
     code: "unsupported-media-type",
     status: ErrorStatus::new(415),
-    title: "The body has the wrong media type",
-    actor: Actor::Caller,
+    title: "Unsupported media type",
+    origin: Origin::Client,
     retry: Retry::Never,
     advice: "Send JSON with `Content-Type: application/json`.",
-    user_message: "Something went wrong on our side of the app. Please update it or contact support.",
-    runbook: "A caller's fault.",
+    user_message: "Something is wrong with this app. Please update it or contact support.",
+    operator_hint: "A client error.",
 };
 
-/// The key was used before for a different request.
+/// The key belongs to a different request.
 pub static IDEMPOTENCY_KEY_REUSED: ProblemType = ProblemType {
     code: "idempotency-key-reused",
     status: ErrorStatus::new(422),
-    title: "This key was used for another request",
-    actor: Actor::Caller,
+    title: "The idempotency key was used for a different request",
+    origin: Origin::Client,
     retry: Retry::Never,
-    advice: "Use a fresh key for each intended effect; repeat a key only with the identical request.",
-    user_message: "This was already sent with other content.",
-    runbook: "A bug in the caller: it makes its keys from something that repeats.",
+    advice: "Use a new key for each intended effect; repeat a key only with the identical request.",
+    user_message: "This was already submitted with different content.",
+    operator_hint: "A bug in the client: it derives keys from something that repeats.",
 };
 
-/// The caller's quota is used up.
+/// The caller's quota is exhausted.
 pub static QUOTA_EXCEEDED: ProblemType = ProblemType {
     code: "quota-exceeded",
     status: ErrorStatus::new(429),
     title: "Too many requests",
-    actor: Actor::Caller,
+    origin: Origin::Client,
     retry: Retry::After,
-    advice: "Wait for `Retry-After`; `RateLimit` shows what is left before the quota is used up.",
-    user_message: "That was a bit fast. Please try again in a moment.",
-    runbook: "One subject or address is above `rate_limit`. Raise its quota only after asking what it does.",
+    advice: "Wait for `Retry-After`; `RateLimit` shows how much of the quota remains.",
+    user_message: "Too many requests. Please wait a moment and try again.",
+    operator_hint: "One subject or address exceeds `rate_limit`. Ask what it does before raising its quota.",
 };
 
-/// The head is larger than we accept.
+/// The request line and headers exceed the limit.
 pub static HEAD_TOO_LARGE: ProblemType = ProblemType {
     code: "head-too-large",
     status: ErrorStatus::new(431),
-    title: "The request head is too large",
-    actor: Actor::Caller,
+    title: "The request headers are too large",
+    origin: Origin::Client,
     retry: Retry::Never,
     advice: "Send fewer or shorter headers, cookies above all.",
     user_message: "Please clear your cookies and try again.",
-    runbook: "A caller's fault, or a proxy that adds headers in a loop. The limit is `http.max_head_bytes`.",
+    operator_hint: "A client error, or a proxy that adds headers in a loop. The limit is `http.max_head_bytes`.",
 };

@@ -1,36 +1,38 @@
-//! `api jobs`
+//! `api jobs`: lists, shows, retries and discards jobs.
+
+use std::fmt::Write;
 
 use ::jobs::{self, RunSummary};
 use clap::Subcommand;
 use uuid::Uuid;
 
-use super::{in_words, print};
-use crate::{Definition, Platform, Settings};
+use super::{as_text, print};
+use crate::{Platform, ServiceDefinition, Settings};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// The newest hundred jobs.
+    /// List the newest 100 jobs.
     List {
-        /// Only those that are out of attempts.
+        /// List only dead jobs, which are out of attempts.
         #[arg(long)]
         dead: bool,
-        /// As JSON instead of a table.
+        /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
     },
-    /// One job, with its last error, as JSON.
+    /// Print one job, with its last error, as JSON.
     Show {
-        /// Its id.
+        /// Id of the job.
         id: Uuid,
     },
-    /// Let a dead or failed job start again, up to three times.
+    /// Queue a dead or failed job again, with up to three more attempts.
     Retry {
-        /// Its id.
+        /// Id of the job.
         id: Uuid,
     },
-    /// Delete a job that waits or has failed.
+    /// Delete a job that is queued, failed or dead.
     Discard {
-        /// Its id.
+        /// Id of the job.
         id: Uuid,
     },
 }
@@ -38,13 +40,15 @@ pub(super) enum Command {
 pub(super) async fn run(
     command: &Command,
     settings: &Settings,
-    definition: &Definition,
+    definition: &ServiceDefinition,
 ) -> anyhow::Result<()> {
     let platform = Platform::new(settings, definition)?;
     let database = &platform.checks;
     match command {
         Command::List { dead, json } => {
-            let runs = jobs::list(database, *dead).await.map_err(in_words)?;
+            let runs = jobs::list(database, *dead)
+                .await
+                .map_err(|error| as_text(&error))?;
             if *json {
                 print(&serde_json::to_string_pretty(&runs)?)
             } else {
@@ -52,12 +56,14 @@ pub(super) async fn run(
             }
         }
         Command::Show { id } => {
-            let run = jobs::show(database, *id).await.map_err(in_words)?;
+            let run = jobs::show(database, *id).await.map_err(|error| as_text(&error))?;
             let run = run.ok_or_else(|| anyhow::anyhow!("there is no job {id}"))?;
             print(&serde_json::to_string_pretty(&run)?)
         }
         Command::Retry { id } => {
-            let retried = jobs::retry(database, *id).await.map_err(in_words)?;
+            let retried = jobs::retry(database, *id)
+                .await
+                .map_err(|error| as_text(&error))?;
             anyhow::ensure!(
                 retried,
                 "there is no dead or failed job {id}; see `api jobs list`"
@@ -66,10 +72,12 @@ pub(super) async fn run(
             Ok(())
         }
         Command::Discard { id } => {
-            let discarded = jobs::discard(database, *id).await.map_err(in_words)?;
+            let discarded = jobs::discard(database, *id)
+                .await
+                .map_err(|error| as_text(&error))?;
             anyhow::ensure!(
                 discarded,
-                "there is no waiting, dead or failed job {id}; see `api jobs list`"
+                "there is no queued, dead or failed job {id}; see `api jobs list`"
             );
             eprintln!("job {id} is deleted");
             Ok(())
@@ -86,10 +94,12 @@ fn table(runs: &[RunSummary]) -> String {
         let error = run.last_error.as_deref().unwrap_or_default();
         let error: String = error.chars().take(60).collect();
         let attempts = format!("{}/{}", run.attempt, run.attempts_allowed);
-        text.push_str(&format!(
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
             "\n{:<36}  {:<20} {:<9} {attempts:>8}  {error}",
             run.id, run.kind, run.status
-        ));
+        );
     }
     text
 }

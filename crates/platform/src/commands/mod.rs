@@ -10,17 +10,18 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{ArgMatches, Args, FromArgMatches, Subcommand};
-use outcome::{Refusal, catalogue_as_markdown, catalogue_as_rust};
+use outcome::{catalogue_as_markdown, catalogue_as_rust};
 
 use crate::{Role, Service, Settings, run};
 
 const ABOUT: &str = "A service in which every request ends in a designed outcome";
-const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed (the reason is on standard error), 2 wrong usage.";
+const AFTER_HELP: &str =
+    "Exit codes: 0 success, 1 failure (the reason is on standard error), 2 invalid usage.";
 
-/// What stands beside every command.
+/// The options of every command.
 #[derive(Args)]
 struct Global {
-    /// Folder with `{environment}.toml`.
+    /// Folder that contains `{environment}.toml`.
     #[arg(long, global = true, env = "CONFIG_DIR", value_name = "FOLDER")]
     config: PathBuf,
 }
@@ -30,56 +31,56 @@ struct Global {
 enum Command {
     /// Serve the API until SIGTERM or Ctrl-C.
     Serve {
-        /// Work off jobs in the same process, for development.
+        /// Also run jobs in this process, for development.
         #[cfg(feature = "jobs")]
         #[arg(long)]
         with_worker: bool,
     },
-    /// Ask the process on this host for its health; exit code 0 when it is healthy. For images without a shell.
+    /// Query a probe of the process on this host; exit code 0 if it succeeds. For images without a shell.
     Probe {
-        /// What to ask for.
+        /// The probe to query.
         #[arg(value_enum, default_value = "readyz")]
         probe: probe::Probe,
     },
-    /// Bring the database's schema up to date.
+    /// Apply the pending database migrations.
     Migrate,
-    /// List everything wrong with the configuration; then ask the dependencies and look at the schema.
+    /// List all errors in the configuration; if there are none, check the dependencies and the database schema.
     Check,
-    /// Print the catalogue of problems.
+    /// Print the catalogue of problem types.
     Problems {
-        /// As JSON instead of Markdown.
+        /// Print JSON instead of Markdown.
         #[arg(long)]
         json: bool,
-        /// As the client's enum, in Rust.
+        /// Print the client's Rust enum instead of Markdown.
         #[arg(long, conflicts_with = "json")]
         rust: bool,
     },
-    /// Print the OpenAPI document.
+    /// Print the `OpenAPI` document.
     Openapi,
     /// Print the table of configuration keys.
     Configuration {
-        /// As a JSON schema of the TOML files.
+        /// Print a JSON schema of the TOML files instead.
         #[arg(long)]
         schema: bool,
     },
-    /// Print a token for development.
+    /// Print a bearer token for development.
     Token(token::Args),
 }
 
-/// The commands of a service that has jobs.
+/// The additional commands of a service with jobs.
 #[cfg(feature = "jobs")]
 #[derive(Subcommand)]
 enum JobCommand {
-    /// Work off jobs until SIGTERM or Ctrl-C.
+    /// Run jobs until SIGTERM or Ctrl-C.
     Work,
-    /// See and steer jobs.
+    /// List, show, retry or discard jobs.
     #[command(subcommand)]
     Jobs(jobs::Command),
-    /// Print samples of what jobs are queued with.
+    /// Print sample payloads of all kinds of jobs, as JSON.
     Payloads,
 }
 
-/// The `main` of a service: runs the command that the arguments name.
+/// The `main` of a service: runs the command given by the arguments.
 pub fn main<C, S>(service: &Service<C, S>) -> ExitCode
 where
     C: settings::Settings + AsRef<Settings>,
@@ -95,7 +96,7 @@ where
 }
 
 impl<C, S> Service<C, S> {
-    /// The commands that it has.
+    /// The command line of the service.
     pub fn commands(&self) -> clap::Command {
         let cli = clap::Command::new("api")
             .version(self.definition.version)
@@ -108,7 +109,7 @@ impl<C, S> Service<C, S> {
         } else {
             cli
         };
-        // Last, since the documentation of a group of commands would take the place of these words.
+        // Last, because the doc comments of `Global` and the command enums would replace these texts.
         cli.about(ABOUT)
             .long_about(None)
             .after_help(AFTER_HELP)
@@ -138,7 +139,7 @@ where
     let definition = &service.definition;
     match Command::from_arg_matches(arguments)? {
         #[cfg(feature = "jobs")]
-        Command::Serve { with_worker: true } => run(&settings()?, service, Role::Both),
+        Command::Serve { with_worker: true } => run(&settings()?, service, Role::All),
         Command::Serve { .. } => run(&settings()?, service, Role::Api),
         Command::Probe { probe } => in_runtime(probe::run(probe, service.load(&folder).settings.as_ref())),
         Command::Migrate => in_runtime(migrate(settings()?.as_ref(), service)),
@@ -158,12 +159,13 @@ where
     }
 }
 
-/// An error of the database, in words for the person at the terminal.
-fn in_words(error: database::Fault) -> anyhow::Error {
-    anyhow::anyhow!("{}", error.into_problem())
+/// A database error as text, for the terminal.
+#[cfg(feature = "jobs")]
+fn as_text(error: &database::DatabaseError) -> anyhow::Error {
+    anyhow::anyhow!("{error}")
 }
 
-/// Prints a line; a reader that went away is no reason to panic.
+/// Prints a line. A closed pipe is an error, not a panic.
 fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")

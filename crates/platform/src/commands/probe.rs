@@ -1,4 +1,4 @@
-//! `api probe`: asks a process on this machine how it is, for images that have no shell and no curl.
+//! `api probe`: queries a probe of a process on this machine, for images without a shell and without curl.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use clap::ValueEnum;
 
 use crate::Settings;
 
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What to ask for.
+/// The probe to query.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Probe {
-    /// The event loop turns.
+    /// Whether the event loop runs.
     Livez,
-    /// It may get requests.
+    /// Whether the process is ready for requests.
     Readyz,
-    /// It has started.
+    /// Whether the process has started.
     Startupz,
 }
 
-/// Fails unless the answer is 200.
+/// Fails unless the response has a 2xx status.
 pub(super) async fn run(probe: Probe, settings: &Settings) -> anyhow::Result<()> {
     let name = format!("{probe:?}").to_lowercase();
     let url = format!("http://127.0.0.1:{}/{name}", settings.http.management_port);
-    let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
+    let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
     let response = client.get(&url).send().await;
-    let response = response.with_context(|| format!("nobody answers at {url}"))?;
+    let response = response.with_context(|| format!("no response from {url}"))?;
     if !response.status().is_success() {
         bail!(
             "{name} is {}: {}",

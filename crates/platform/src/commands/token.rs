@@ -1,4 +1,4 @@
-//! `api token`
+//! `api token`: issues a bearer token for development.
 
 use std::time::Duration;
 
@@ -6,31 +6,35 @@ use auth::development_token;
 use clap::Args as ClapArgs;
 use runtime::Environment;
 
-use crate::{Definition, Settings};
+use crate::{ServiceDefinition, Settings};
 
-const VALID_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+const LIFETIME: Duration = Duration::from_hours(24);
 
 #[derive(ClapArgs)]
 pub(super) struct Args {
-    /// Whose token it is.
+    /// Subject of the token.
     #[arg(long)]
     subject: String,
-    /// What it allows, with spaces between; without this, everything.
+    /// Scopes of the token, separated by spaces; by default, all scopes that the service uses.
     #[arg(long)]
     scope: Option<String>,
 }
 
-pub(super) fn issue(args: &Args, settings: &Settings, definition: &Definition) -> anyhow::Result<String> {
+pub(super) fn issue(
+    args: &Args,
+    settings: &Settings,
+    definition: &ServiceDefinition,
+) -> anyhow::Result<String> {
     anyhow::ensure!(
         settings.service.environment == Environment::Development,
-        "tokens are made here only in development; in {} the identity provider signs them",
+        "this command issues tokens only in development; in {} the identity provider issues them",
         settings.service.environment.as_str()
     );
     anyhow::ensure!(!args.subject.is_empty(), "--subject must not be empty");
-    let everything = || {
+    let all_scopes = || {
         let scopes = definition.contract().operations().routes().scopes();
         scopes.into_iter().collect::<Vec<_>>().join(" ")
     };
-    let scope = args.scope.clone().unwrap_or_else(everything);
-    development_token(&settings.auth, &args.subject, &scope, VALID_FOR)
+    let scope = args.scope.clone().unwrap_or_else(all_scopes);
+    development_token(&settings.auth, &args.subject, &scope, LIFETIME)
 }

@@ -1,4 +1,4 @@
-//! Metrics of what a service needs, the same for all of them.
+//! Metrics of calls to dependencies, the same for each.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ struct CallLabels {
     outcome: &'static str,
 }
 
-/// Retries of any dependency.
+/// Metrics of retries by dependency.
 #[derive(Clone, Debug)]
 pub struct RetryMetrics {
     attempts: Counters<ReasonLabels>,
@@ -43,23 +43,23 @@ impl RetryMetrics {
         };
         registry.register(
             "retry_attempts",
-            "Attempts after the first, by reason",
+            "Retries by dependency and reason",
             metrics.attempts.clone(),
         );
         registry.register(
             "retry_budget_exhausted",
-            "Retries that were right but had no budget",
+            "Retries not made because the retry budget was exhausted, by dependency",
             metrics.exhausted.clone(),
         );
         metrics
     }
 
-    /// Creates the dependency's counters at 0.
+    /// Initializes the dependency's count of exhausted budgets at 0.
     pub fn announce(&self, dependency: &'static str) {
         let _ = self.exhausted.get_or_create(&DependencyLabels { dependency });
     }
 
-    /// Counts an attempt after the first.
+    /// Counts a retry.
     pub fn attempt(&self, dependency: &'static str, reason: &'static str) {
         self.attempts
             .get_or_create(&ReasonLabels { dependency, reason })
@@ -74,7 +74,7 @@ impl RetryMetrics {
     }
 }
 
-/// Calls of any dependency, and its breaker.
+/// Metrics of calls and circuit breakers by dependency.
 #[derive(Clone, Debug)]
 pub struct DependencyMetrics {
     calls: Family<CallLabels, Histogram, fn() -> Histogram>,
@@ -89,33 +89,33 @@ impl DependencyMetrics {
         };
         registry.register_with_unit(
             "dependency_request_duration",
-            "Time of calls by outcome",
+            "Duration of calls by dependency and outcome",
             Unit::Seconds,
             metrics.calls.clone(),
         );
         registry.register(
             "dependency_breaker_state",
-            "0 closed, 1 half open, 2 open",
+            "State of the circuit breaker by dependency: 0 closed, 1 half open, 2 open",
             metrics.breakers.clone(),
         );
         metrics
     }
 
-    /// Creates the dependency's series at 0, one for each outcome.
+    /// Initializes the dependency's durations, one series for each outcome.
     pub fn announce(&self, dependency: &'static str, outcomes: &[&'static str]) {
         for outcome in outcomes {
             let _ = self.calls.get_or_create(&CallLabels { dependency, outcome });
         }
     }
 
-    /// Counts a call and its time.
+    /// Records the outcome and the duration of a call.
     pub fn called(&self, dependency: &'static str, outcome: &'static str, took: Duration) {
         self.calls
             .get_or_create(&CallLabels { dependency, outcome })
             .observe(took.as_secs_f64());
     }
 
-    /// Shows the state of a breaker.
+    /// Sets the state of a circuit breaker.
     pub fn set_breaker(&self, dependency: &'static str, state: BreakerState) {
         let state = match state {
             BreakerState::Closed => 0,

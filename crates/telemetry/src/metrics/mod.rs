@@ -1,5 +1,5 @@
-//! Metrics under the names of the OpenTelemetry semantic conventions, in OpenMetrics text.
-//! Each crate registers a group of its own; every label has a bounded set of values.
+//! Metrics with names from the OpenTelemetry semantic conventions, in `OpenMetrics` text. Each crate registers its own
+//! group; every label has a bounded set of values.
 
 mod dependencies;
 mod traces;
@@ -18,12 +18,12 @@ use prometheus_client::{
 /// The media type of [`Metrics::encode`].
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Bucket bounds in seconds, as the semantic conventions advise for durations of requests.
+/// Bucket bounds in seconds, as the semantic conventions advise for request durations.
 pub const SECONDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// A histogram with these bounds.
+/// A histogram with the bounds [`SECONDS`].
 pub fn seconds() -> Histogram {
     Histogram::new(SECONDS)
 }
@@ -31,13 +31,13 @@ pub fn seconds() -> Histogram {
 /// Counters by their labels.
 pub type Counters<L> = Family<L, Counter>;
 
-/// All metrics of this process: the groups that crates register, and those of what any crate may call.
+/// All metrics of this process: the groups that crates register, and those that crates share.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Mutex<Registry>,
-    /// Retries of any dependency.
+    /// Metrics of retries by dependency.
     pub retries: RetryMetrics,
-    /// Calls of any dependency.
+    /// Metrics of calls by dependency.
     pub dependencies: DependencyMetrics,
 }
 
@@ -52,7 +52,11 @@ impl Metrics {
     pub fn new(service: &str, version: &str) -> Self {
         let mut registry = Registry::default();
         let build = Family::<BuildLabels, Gauge>::default();
-        registry.register("build_info", "Always 1; the labels tell what runs", build.clone());
+        registry.register(
+            "build_info",
+            "Always 1; the labels are the service and its version",
+            build.clone(),
+        );
         build
             .get_or_create(&BuildLabels {
                 service: service.to_owned(),
@@ -72,7 +76,7 @@ impl Metrics {
         group(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The exposition, in OpenMetrics text.
+    /// Encodes all metrics as `OpenMetrics` text.
     pub fn encode(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.

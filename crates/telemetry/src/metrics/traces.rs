@@ -1,4 +1,4 @@
-//! Spans that are lost. Traces belong to the process, so this counter does too.
+//! The counter of dropped spans. It is global because tracing is.
 
 use std::sync::LazyLock;
 
@@ -13,13 +13,13 @@ struct ReasonLabels {
 
 static DROPPED: LazyLock<Counters<ReasonLabels>> = LazyLock::new(|| {
     let counters = Counters::default();
-    for reason in ["held", "queue", "export"] {
+    for reason in ["buffer", "queue", "export"] {
         let _ = counters.get_or_create(&ReasonLabels { reason });
     }
     counters
 });
 
-/// Counts spans that were lost.
+/// Counts dropped spans.
 pub(crate) fn dropped(reason: &'static str, spans: usize) {
     DROPPED
         .get_or_create(&ReasonLabels { reason })
@@ -29,7 +29,7 @@ pub(crate) fn dropped(reason: &'static str, spans: usize) {
 pub(super) fn register(registry: &mut Registry) {
     registry.register(
         "telemetry_dropped",
-        "Spans that were lost, by reason",
+        "Spans dropped before the collector accepted them, by reason",
         DROPPED.clone(),
     );
 }

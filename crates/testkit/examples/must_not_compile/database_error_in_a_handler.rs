@@ -1,9 +1,9 @@
-//! A `?` that would turn what is known about a failure into a 500.
+//! A `?` that would turn any database error into a 500, whatever its cause.
 
 use http_server::{NoContent, Refusal, operation};
 use outcome::common;
 
-/// In one way.
+/// Refusals of the operation.
 #[derive(Debug, Refusal)]
 enum AnswerRefusal {
     /// There is no answer.
@@ -11,7 +11,7 @@ enum AnswerRefusal {
     NoAnswer,
 }
 
-/// Asks the database.
+/// Queries the database.
 #[operation(GET "/v1/answer", public)]
 async fn answer() -> Result<NoContent, AnswerRefusal> {
     Err(sqlx::Error::PoolClosed)?

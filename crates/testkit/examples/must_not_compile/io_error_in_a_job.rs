@@ -1,4 +1,4 @@
-//! A `?` that would not say whether another attempt can help.
+//! A `?` on an I/O error in a job: it would not say whether a retry can help.
 
 use jobs::{Job, JobError, Run};
 use serde::{Deserialize, Serialize};

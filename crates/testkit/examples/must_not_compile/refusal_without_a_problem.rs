@@ -1,11 +1,11 @@
-//! A refusal that says nothing.
+//! A refusal without a problem type.
 
 use http_server::Refusal;
 
-/// In no designed way.
+/// Refusals of an operation.
 #[derive(Debug, Refusal)]
 enum AnswerRefusal {
-    /// It cannot.
+    /// There is no answer.
     CannotAnswer,
 }
 

@@ -1,11 +1,11 @@
-//! A success that could have any status.
+//! A framework response as the success: it could have any status.
 
 use std::convert::Infallible;
 
 use actix_web::HttpResponse;
 use http_server::operation;
 
-/// Answers.
+/// Returns an empty response.
 #[operation(GET "/v1/answer", public)]
 async fn answer() -> Result<HttpResponse, Infallible> {
     Ok(HttpResponse::Ok().finish())

@@ -1,17 +1,17 @@
-//! A problem with the status of a success.
+//! A problem type with a success status.
 
-use outcome::{Actor, ErrorStatus, ProblemType, Retry};
+use outcome::{ErrorStatus, Origin, ProblemType, Retry};
 
 /// The request succeeded.
 pub static SUCCESS: ProblemType = ProblemType {
     code: "success",
     status: ErrorStatus::new(200),
     title: "The request succeeded",
-    actor: Actor::Caller,
+    origin: Origin::Client,
     retry: Retry::Never,
     advice: "Continue.",
     user_message: "The request succeeded.",
-    runbook: "Nothing to do.",
+    operator_hint: "Nothing to do.",
 };
 
 fn main() {}

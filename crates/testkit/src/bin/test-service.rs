@@ -1,4 +1,4 @@
-//! The notes as a process that tests can kill.
+//! The notes service as a process that tests can kill.
 
 use std::process::ExitCode;
 

@@ -1,49 +1,49 @@
-//! `POST /v1/test/notes/{id}/copies`: an effect on a resource in the path, at most once for each.
+//! `POST /v1/test/notes/{id}/copies`: an idempotent write on a resource in the path, at most once per resource.
 
 use database::{
-    Fault, Transaction, TransactionError, UniqueViolation, UnitOfWork,
-    idempotency::{Answer, Effect, IdempotencyRefusal},
+    DatabaseError, Transaction, TransactionError, UniqueViolation, UnitOfWork,
+    idempotency::{IdempotencyRefusal, IdempotentRequest, RecordedResponse},
 };
 use http_server::{
     Created, Recorded, Refusal,
     extract::{Caller, Context, IdempotencyKey, Path, State},
     operation,
 };
-use outcome::{Actor, ErrorStatus, ProblemType, Retry, common};
+use outcome::{ErrorStatus, Origin, ProblemType, Retry, common};
 use uuid::Uuid;
 
 use super::operations::{Stored, TestWrite};
 
-/// The note has a copy.
-pub static NOTE_COPIED: ProblemType = ProblemType {
+/// The note has already been copied.
+pub(super) static NOTE_COPIED: ProblemType = ProblemType {
     code: "note-copied",
     status: ErrorStatus::new(409),
-    title: "The note has a copy",
-    actor: Actor::Caller,
+    title: "The note has already been copied",
+    origin: Origin::Client,
     retry: Retry::Never,
-    advice: "Use the copy that exists.",
-    user_message: "This note was copied before.",
-    runbook: "Expected: a note has one copy at most.",
+    advice: "Use the existing copy.",
+    user_message: "This note has already been copied.",
+    operator_hint: "Expected: a note can be copied once.",
 };
 
-/// The problem types of the notes.
+/// The problem types specific to notes.
 pub(super) const PROBLEMS: &[&ProblemType] = &[&NOTE_COPIED];
 
-/// How copying a note can be refused.
+/// Refusals of `POST /v1/test/notes/{id}/copies`.
 #[derive(Debug, Refusal)]
-pub enum CopyNoteRefusal {
+pub(super) enum CopyNoteRefusal {
     /// 404: there is no note with this id.
-    #[problem(common::ROUTE_NOT_FOUND, "there is no such note")]
+    #[problem(common::ROUTE_NOT_FOUND, "no note with this id exists")]
     NotFound,
-    /// 409: it has a copy.
-    #[problem(NOTE_COPIED, "this note has a copy")]
+    /// 409: the note has already been copied.
+    #[problem(NOTE_COPIED, "this note has already been copied")]
     Copied,
-    /// Everything in [`IdempotencyRefusal`].
+    /// Any [`IdempotencyRefusal`].
     #[refusal(transparent)]
     Idempotency(IdempotencyRefusal),
-    /// Everything in [`Fault`].
+    /// Any [`DatabaseError`].
     #[refusal(transparent)]
-    Database(Fault),
+    Database(DatabaseError),
 }
 
 /// Copies a note.
@@ -56,7 +56,7 @@ pub(crate) async fn copy_note(
     state: State<super::State>,
 ) -> Result<Recorded<Created<Stored>>, CopyNoteRefusal> {
     let copy = CopyNote {
-        effect: key.effect(&caller, &(), state.retention),
+        idempotency: key.request(&caller, &(), state.retention),
         id: id.0,
     };
     state
@@ -67,20 +67,20 @@ pub(crate) async fn copy_note(
 }
 
 struct CopyNote {
-    effect: Effect,
+    idempotency: IdempotentRequest,
     id: Uuid,
 }
 
 impl UnitOfWork for CopyNote {
     const NAME: &'static str = "copy_note";
-    type Output = Answer;
+    type Output = RecordedResponse;
     type Refusal = CopyNoteRefusal;
 
     async fn run(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<Answer, TransactionError<CopyNoteRefusal>> {
-        if let Some(recorded) = self.effect.begin(transaction).await? {
+    ) -> Result<RecordedResponse, TransactionError<CopyNoteRefusal>> {
+        if let Some(recorded) = self.idempotency.begin(transaction).await? {
             return Ok(recorded);
         }
         let copy = sqlx::query_as::<_, Stored>(
@@ -93,8 +93,8 @@ impl UnitOfWork for CopyNote {
             .await
             .or_refuse("test_notes_one_copy", CopyNoteRefusal::Copied)?;
         let copy = copy.ok_or(TransactionError::Refused(CopyNoteRefusal::NotFound))?;
-        let answer = Answer::created(format!("/v1/test/notes/{}", copy.id), &copy);
-        self.effect.record(transaction, &answer).await?;
-        Ok(answer)
+        let response = RecordedResponse::created(format!("/v1/test/notes/{}", copy.id), &copy);
+        self.idempotency.record(transaction, &response).await?;
+        Ok(response)
     }
 }

@@ -1,14 +1,14 @@
-//! What tests do to the notes, and to the jobs of their service, in the database.
+//! Failures, delays, locks and jobs that tests add to the database of the notes service.
 
 use jobs::Job;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::jobs::{Effect, Poison};
+use super::jobs::{Effect, FailingJob};
 use crate::{Lock, TestDatabase};
 
 impl TestDatabase {
-    /// Makes inserting a note fail with this SQLSTATE, the first `times` times.
+    /// Makes the first `times` inserts of a note fail with this SQLSTATE.
     pub async fn fail_inserts(&self, sqlstate: &str, times: u32) {
         self.execute(&format!(
             "CREATE SEQUENCE failures;
@@ -21,7 +21,7 @@ impl TestDatabase {
         .await;
     }
 
-    /// Makes inserting a note take so long.
+    /// Makes every insert of a note take `seconds` longer.
     pub async fn slow_inserts(&self, seconds: f64) {
         self.execute(&format!(
             "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
@@ -31,13 +31,13 @@ impl TestDatabase {
         .await;
     }
 
-    /// Holds up every statement on the notes, until the lock is released or dropped.
+    /// Blocks every statement on the notes until the lock is released or dropped.
     pub async fn lock_notes(&self) -> Lock {
         self.hold("LOCK TABLE test_notes").await
     }
 
-    /// Holds up every commit that has written a note, as the line of those that notify does behind a slow disk.
-    pub async fn hold_commits(&self) -> Lock {
+    /// Blocks every commit that has written a note, as the queue of notifying commits does on a slow disk.
+    pub async fn block_commits(&self) -> Lock {
         self.execute(
             "CREATE FUNCTION stand_in_line() RETURNS trigger LANGUAGE plpgsql AS
                $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
@@ -48,20 +48,20 @@ impl TestDatabase {
         self.hold("SELECT pg_advisory_xact_lock(1)").await
     }
 
-    /// Enqueues a job that goes wrong like this.
+    /// Enqueues a job that fails in this way.
     ///
     /// # Panics
-    /// When the database refuses.
-    pub async fn enqueue_poison(&self, poison: Poison) -> Uuid {
-        self.enqueue(Poison::KIND, json!(poison), Poison::ATTEMPTS, 1)
+    /// When the statement fails.
+    pub async fn enqueue_failing_job(&self, poison: FailingJob) -> Uuid {
+        self.enqueue(FailingJob::KIND, json!(poison), FailingJob::ATTEMPTS, 1)
             .await
     }
 
-    /// Enqueues a job that takes so long and then writes a note.
+    /// Enqueues a job that takes `millis` milliseconds and then writes a note.
     ///
     /// # Panics
-    /// When the database refuses.
-    pub async fn enqueue_effect(&self, millis: u64) -> Uuid {
+    /// When the statement fails.
+    pub async fn enqueue_note_job(&self, millis: u64) -> Uuid {
         self.enqueue(Effect::KIND, json!({ "millis": millis }), Effect::ATTEMPTS, 1)
             .await
     }

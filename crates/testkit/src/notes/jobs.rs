@@ -1,4 +1,4 @@
-//! Jobs that exist only in tests: each goes wrong in its own way.
+//! Jobs that exist only in tests: one that fails in a chosen way, one that does nothing, one that writes a note.
 
 use std::time::Duration;
 
@@ -10,32 +10,32 @@ use uuid::Uuid;
 use super::State;
 
 pub(super) static ALL: &[JobKind<State>] = &[
-    JobKind::of::<Poison>(),
+    JobKind::of::<FailingJob>(),
     JobKind::of::<Noop>(),
     JobKind::of::<Effect>(),
 ];
 
-/// How a job goes wrong.
+/// A job that fails in a chosen way.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Poison {
-    /// It returns an error.
+pub enum FailingJob {
+    /// The job returns an error.
     Error,
-    /// It panics.
+    /// The job panics.
     Panic,
-    /// It ends its process.
+    /// The job aborts the process.
     Abort,
-    /// It panics while its effect is committed.
+    /// The job panics while its result is committed.
     PanicInCommit,
-    /// It waits for ever.
+    /// The job waits forever.
     Endless,
-    /// It computes for ever, and never yields.
+    /// The job computes forever and never yields.
     Spin,
-    /// It does not.
+    /// The job succeeds.
     Works,
 }
 
-impl Job for Poison {
+impl Job for FailingJob {
     const KIND: &'static str = "test_poison";
     const ATTEMPTS: i32 = 2;
     const TIMEOUT: Duration = Duration::from_millis(500);
@@ -55,7 +55,7 @@ impl Job for Poison {
         }
     }
 
-    async fn commit(&self, _: &(), _: &mut Transaction<'_>) -> sqlx::Result<()> {
+    async fn commit(&self, (): &(), _: &mut Transaction<'_>) -> sqlx::Result<()> {
         match self {
             Self::PanicInCommit => panic!("provoked-commit-panic"),
             _ => Ok(()),
@@ -63,9 +63,9 @@ impl Job for Poison {
     }
 }
 
-/// Does nothing.
+/// A job that does nothing.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Noop {}
+pub(super) struct Noop {}
 
 impl Job for Noop {
     const KIND: &'static str = "test_noop";
@@ -77,9 +77,9 @@ impl Job for Noop {
     }
 }
 
-/// Takes `millis` and has an effect in Postgres: a note.
+/// A job that takes `millis` milliseconds and then writes a note.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Effect {
+pub(super) struct Effect {
     millis: u64,
 }
 

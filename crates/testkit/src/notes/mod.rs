@@ -1,5 +1,5 @@
-//! A service that exists only in tests: what the platform promises is tested with it, and without the service that a
-//! team builds.
+//! A service that exists only in tests, so that the tests of the platform do not depend on the service that a team
+//! builds.
 
 mod app;
 mod copies;
@@ -8,8 +8,8 @@ mod jobs;
 mod operations;
 mod routes;
 
-pub use app::{NOTES, note};
-pub use jobs::Poison;
+pub use app::{NOTES, sample_note};
+pub use jobs::FailingJob;
 
 use std::time::Duration;
 
@@ -26,22 +26,22 @@ use crate::UnderTest;
 static MIGRATOR: Migrator = sqlx::migrate!();
 static MIGRATIONS: MigrationSet = MigrationSet::of_service(&MIGRATOR);
 
-/// The settings of the notes.
+/// The settings of the notes service.
 #[derive(Clone, Debug, settings::Settings)]
 pub struct Settings {
-    /// Those that every service has.
+    /// The settings common to all services.
     #[setting(flatten)]
     pub platform: platform::Settings,
-    /// Another service.
+    /// The settings of the upstream service.
     #[setting(section)]
     pub partner: PartnerSettings,
 }
 
-/// Another service.
+/// The settings of the upstream service.
 #[derive(Clone, Debug, settings::Settings)]
 pub struct PartnerSettings {
-    /// Where it is: nowhere, unless a test says so.
-    #[setting(default = Url::parse("http://127.0.0.1:1").expect("an address"))]
+    /// The URL of the upstream service. By default nothing listens there.
+    #[setting(default = Url::parse("http://127.0.0.1:1").expect("a valid URL"))]
     pub url: Url,
 }
 
@@ -51,7 +51,7 @@ impl AsRef<platform::Settings> for Settings {
     }
 }
 
-/// The state of the notes.
+/// The state of the notes service.
 #[derive(Debug)]
 pub struct State {
     database: Database,
@@ -71,10 +71,10 @@ impl State {
     }
 }
 
-/// All problem types that can come out of the notes.
+/// Every problem type that the notes service can return.
 pub static CATALOGUE: Catalogue = Catalogue::new(&[common::ALL, ::jobs::problems::ALL, copies::PROBLEMS]);
 
-/// The notes as a service.
+/// The notes service.
 pub static SERVICE: Service<Settings, State> = Service::builder(
     env!("CARGO_PKG_VERSION"),
     CATALOGUE,
@@ -86,7 +86,7 @@ pub static SERVICE: Service<Settings, State> = Service::builder(
 .jobs(jobs::ALL)
 .build();
 
-/// The notes, as what is tested.
+/// The notes service as the service under test.
 #[derive(Debug)]
 pub struct Notes;
 

@@ -1,9 +1,9 @@
-//! The operations on notes: a validated, idempotent write, a cached read, a list and a removal.
+//! The operations on notes: a validated and idempotent write, a cached read, a list and a removal.
 
 use cache::{Cacheable, Load, ReadCache};
 use database::{
-    Fault, Transaction, TransactionError, UnitOfWork,
-    idempotency::{Answer, Effect, IdempotencyRefusal},
+    DatabaseError, Transaction, TransactionError, UnitOfWork,
+    idempotency::{IdempotencyRefusal, IdempotentRequest, RecordedResponse},
 };
 use http_server::{
     Cached, Conditional, Created, Json, NoContent, Recorded, Refusal, Scope,
@@ -59,18 +59,18 @@ impl Cacheable for Stored {
     }
 }
 
-/// How a note can be refused.
+/// Refusals of the operations on notes.
 #[derive(Debug, Refusal)]
-pub enum NoteRefusal {
-    /// 404: there is none, or it was removed.
-    #[problem(common::ROUTE_NOT_FOUND, "there is no such note")]
+pub(super) enum NoteRefusal {
+    /// 404: the note does not exist, or it was removed.
+    #[problem(common::ROUTE_NOT_FOUND, "no note with this id exists")]
     NotFound,
-    /// Everything in [`IdempotencyRefusal`].
+    /// Any [`IdempotencyRefusal`].
     #[refusal(transparent)]
     Idempotency(IdempotencyRefusal),
-    /// Everything in [`Fault`].
+    /// Any [`DatabaseError`].
     #[refusal(transparent)]
-    Database(Fault),
+    Database(DatabaseError),
 }
 
 /// Writes a note.
@@ -82,12 +82,12 @@ pub(crate) async fn write_note(
     context: Context,
     state: State<super::State>,
 ) -> Result<Recorded<Created<Stored>>, NoteRefusal> {
-    let effect = key.effect(&caller, &note.0, state.retention);
+    let idempotency = key.request(&caller, &note.0, state.retention);
     state
         .database
         .transaction(
             WriteNote {
-                effect,
+                idempotency,
                 text: note.0.text,
             },
             &context,
@@ -97,17 +97,20 @@ pub(crate) async fn write_note(
 }
 
 struct WriteNote {
-    effect: Effect,
+    idempotency: IdempotentRequest,
     text: String,
 }
 
 impl UnitOfWork for WriteNote {
     const NAME: &'static str = "write_note";
-    type Output = Answer;
+    type Output = RecordedResponse;
     type Refusal = NoteRefusal;
 
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Answer, TransactionError<NoteRefusal>> {
-        if let Some(recorded) = self.effect.begin(transaction).await? {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<RecordedResponse, TransactionError<NoteRefusal>> {
+        if let Some(recorded) = self.idempotency.begin(transaction).await? {
             return Ok(recorded);
         }
         let note =
@@ -117,9 +120,9 @@ impl UnitOfWork for WriteNote {
             .bind(&self.text)
             .fetch_one(&mut **transaction)
             .await?;
-        let answer = Answer::created(format!("/v1/test/notes/{}", note.id), &note);
-        self.effect.record(transaction, &answer).await?;
-        Ok(answer)
+        let response = RecordedResponse::created(format!("/v1/test/notes/{}", note.id), &note);
+        self.idempotency.record(transaction, &response).await?;
+        Ok(response)
     }
 }
 
@@ -145,12 +148,12 @@ struct NoteById(Uuid);
 impl UnitOfWork for NoteById {
     const NAME: &'static str = "read_note";
     type Output = Option<Stored>;
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
     async fn run(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<Option<Stored>, TransactionError<Fault>> {
+    ) -> Result<Option<Stored>, TransactionError<DatabaseError>> {
         let row = sqlx::query_as("SELECT * FROM test_notes WHERE id = $1").bind(self.0);
         Ok(row.fetch_optional(&mut **transaction).await?)
     }
@@ -178,9 +181,12 @@ struct AllNotes;
 impl UnitOfWork for AllNotes {
     const NAME: &'static str = "list_notes";
     type Output = Vec<Stored>;
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Vec<Stored>, TransactionError<Fault>> {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Vec<Stored>, TransactionError<DatabaseError>> {
         Ok(
             sqlx::query_as("SELECT * FROM test_notes WHERE NOT removed LIMIT 100")
                 .fetch_all(&mut **transaction)

@@ -1,4 +1,4 @@
-//! Operations that exist only in tests: a bug, and work that takes as long as the test wants.
+//! The routes of the notes service, with further operations for tests: a bug, slow work, a call of an upstream service.
 
 use std::{convert::Infallible, sync::LazyLock, time::Duration};
 
@@ -13,7 +13,7 @@ use http_server::{
     operation,
 };
 use tokio::sync::Semaphore;
-use upstream::{Call, UpstreamFault};
+use upstream::{Call, UpstreamError};
 
 use super::{
     copies::copy_note,
@@ -27,7 +27,7 @@ pub(super) fn operations(operations: &mut Operations) {
         .register::<panics>()
         .register::<sleeps>()
         .register::<never_ends>()
-        .register::<asks_upstream>()
+        .register::<calls_upstream>()
         .register::<echoes>()
         .register::<counts>()
         .register::<write_note>()
@@ -36,22 +36,22 @@ pub(super) fn operations(operations: &mut Operations) {
         .register::<list_notes>()
         .register::<remove_note>()
         .raw(|service| {
-            service.route("/v1/test/undesigned", web::get().to(fails));
+            service.route("/v1/test/without-problem", web::get().to(fails));
         });
 }
 
-/// A bug.
+/// Panics.
 #[operation(GET "/v1/test/panic", public)]
 async fn panics() -> Result<NoContent, Infallible> {
     panic!("provoked-panic-marker")
 }
 
-/// An error status without a problem: what the framework would answer by itself.
+/// Returns an error status without a problem, as the framework itself might.
 async fn fails() -> HttpResponse {
     HttpResponse::BadGateway().body("select secrets from sqlx")
 }
 
-/// What a query is checked for.
+/// A query with a validated parameter.
 #[derive(serde::Deserialize, validator::Validate, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -60,23 +60,23 @@ struct Limit {
     limit: i64,
 }
 
-/// Checks a query.
+/// Returns a validated query parameter.
 #[operation(GET "/v1/test/echo", public)]
 async fn echoes(limit: Query<Limit>) -> Result<Json<i64>, Infallible> {
     Ok(Json(limit.0.limit))
 }
 
-/// How asking another service can be refused.
+/// Refusals of `GET /v1/test/upstream`.
 #[derive(Debug, Refusal)]
-pub enum AskRefusal {
-    /// Everything in [`UpstreamFault`].
+pub(super) enum CallRefusal {
+    /// Any [`UpstreamError`].
     #[refusal(transparent)]
-    Upstream(UpstreamFault),
+    Upstream(UpstreamError),
 }
 
-/// Asks another service.
+/// Calls the upstream service.
 #[operation(GET "/v1/test/upstream", public)]
-async fn asks_upstream(context: Context, state: State<super::State>) -> Result<NoContent, AskRefusal> {
+async fn calls_upstream(context: Context, state: State<super::State>) -> Result<NoContent, CallRefusal> {
     state
         .partner
         .call::<serde_json::Value>(&context, &Call::get("/"))
@@ -84,20 +84,20 @@ async fn asks_upstream(context: Context, state: State<super::State>) -> Result<N
     Ok(NoContent)
 }
 
-/// Takes longer than any deadline.
+/// Never responds.
 #[operation(GET "/v1/test/endless", public)]
 async fn never_ends(_: Context) -> Result<NoContent, Infallible> {
     std::future::pending().await
 }
 
-/// How long it takes.
+/// A query with the time to sleep, in milliseconds.
 #[derive(serde::Deserialize, validator::Validate, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Sleep {
     millis: Option<u64>,
 }
 
-/// Takes 300 ms, or as long as is wanted.
+/// Responds after `millis` milliseconds, 300 by default.
 #[operation(GET "/v1/test/slow", public)]
 async fn sleeps(sleep: Query<Sleep>) -> Result<Json<u64>, Infallible> {
     let millis = sleep.0.millis.unwrap_or(300);
@@ -111,7 +111,7 @@ impl MediaType for Csv {
     const NAME: &'static str = "text/csv";
 }
 
-/// Counts from one number to another, a line each.
+/// Streams the numbers of a range, one per line.
 #[operation(GET "/v1/test/numbers/{from}/{to}", public)]
 async fn counts(range: Path<(u32, u32)>) -> Result<Content<Csv>, Infallible> {
     let lines = (range.0.0..=range.0.1).map(|number| Ok::<_, Infallible>(Bytes::from(format!("{number}\n"))));

@@ -1,4 +1,4 @@
-//! Bodies that do not end, do not come, or come too slowly. A refused upload does not hold its connection.
+//! Request bodies that never end, never arrive or arrive slowly. A refused upload does not keep its connection open.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::catalogue::chunked_post;
 const CLOSED_WITHIN: Duration = Duration::from_secs(3);
 const CHUNK: &[u8] = b"4\r\n    \r\n";
 
-async fn refused(app: &TestApp, head: &str, body: &[u8], code: &str) -> RawConnection {
+async fn send_refused(app: &TestApp, head: &str, body: &[u8], code: &str) -> RawConnection {
     let mut connection = RawConnection::open(app.address).await;
     connection.send(head).await;
     connection.send(body).await;
@@ -22,46 +22,51 @@ async fn refused(app: &TestApp, head: &str, body: &[u8], code: &str) -> RawConne
     connection
 }
 
-async fn is_closed_whether_endless_or_silent(app: &TestApp, head: &str, body: &[u8], code: &str) {
-    let silent = refused(app, head, body, code).await.closed().await;
+async fn assert_closes_silent_and_endless_uploads(app: &TestApp, head: &str, body: &[u8], code: &str) {
+    let silent = send_refused(app, head, body, code).await.closed().await;
     assert!(silent < CLOSED_WITHIN, "{code}, silent: {silent:?}");
-    let mut endless = refused(app, head, body, code).await;
+    let mut endless = send_refused(app, head, body, code).await;
     let endless = endless.upload_until_closed(CHUNK, Duration::from_millis(5)).await;
     assert!(endless < CLOSED_WITHIN, "{code}, endless: {endless:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_404() {
+async fn a_refused_upload_is_closed_after_404() {
     let app = TestApp::start().await;
     let head = "POST /nothing HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n";
-    is_closed_whether_endless_or_silent(&app, head, CHUNK, "route-not-found").await;
+    assert_closes_silent_and_endless_uploads(&app, head, CHUNK, "route-not-found").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_408() {
+async fn a_refused_upload_is_closed_after_408() {
     let app = TestApp::build().set("http.body_timeout", "200ms").start().await;
-    is_closed_whether_endless_or_silent(&app, &chunked_post(&app), CHUNK, "request-timeout").await;
+    assert_closes_silent_and_endless_uploads(&app, &chunked_post(&app), CHUNK, "request-timeout").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_413() {
+async fn a_refused_upload_is_closed_after_413() {
     let app = TestApp::start().await;
     let large = format!("{:x}\r\n{}\r\n", 70_000, " ".repeat(70_000));
-    is_closed_whether_endless_or_silent(&app, &chunked_post(&app), large.as_bytes(), "content-too-large")
-        .await;
+    assert_closes_silent_and_endless_uploads(
+        &app,
+        &chunked_post(&app),
+        large.as_bytes(),
+        "content-too-large",
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_503() {
+async fn a_refused_upload_is_closed_after_503() {
     let app = TestApp::start().await;
     app.app.platform.lifecycle.advance(Phase::Draining);
-    is_closed_whether_endless_or_silent(&app, &chunked_post(&app), CHUNK, "shutting-down").await;
+    assert_closes_silent_and_endless_uploads(&app, &chunked_post(&app), CHUNK, "shutting-down").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_body_does_not_eat_the_deadline() {
+async fn a_slow_body_does_not_count_against_the_deadline() {
     let app = TestApp::build().start().await;
-    let body = testkit::notes::note().to_string();
+    let body = testkit::notes::sample_note().to_string();
     let head = chunked_post(&app).replace("transfer-encoding: chunked\r\n", "x-request-timeout-ms: 300\r\n");
     let head = head.replacen(
         "\r\n\r\n",
@@ -77,9 +82,9 @@ async fn a_slow_body_does_not_eat_the_deadline() {
     assert_eq!(connection.response().await.status, 201);
 }
 
-/// Known quirk: what the HTTP library answers before any of our code runs has no problem body.
+/// Known quirk: a response that Actix sends before the service sees the request has no problem body.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_a_huge_and_a_slow_head_are_answered_by_the_library() {
+async fn actix_itself_responds_to_malformed_oversized_and_slow_heads() {
     let app = TestApp::start().await;
     let many = (0..120).map(|n| format!("x-{n}: 1\r\n")).collect::<String>();
     let heads = [
@@ -106,26 +111,27 @@ async fn a_malformed_a_huge_and_a_slow_head_are_answered_by_the_library() {
     }
 }
 
-/// Known quirk: the library times only the first head of a connection. `http.max_connections` bounds what that costs.
+/// Known quirk: Actix has a timeout for the first head of a connection only. `http.max_connections` limits the cost.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_head_on_a_used_connection_is_waited_for() {
+async fn a_slow_head_on_a_reused_connection_does_not_time_out() {
     let app = TestApp::start().await;
     let mut connection = RawConnection::open(app.address).await;
     connection.send("GET /info HTTP/1.1\r\nhost: test\r\n\r\n").await;
     assert_eq!(connection.response().await.status, 200);
     connection.send("G").await;
-    // Longer than the 5 s that a first head gets.
+    // Longer than the timeout of the first head, 5 s.
     let closed = tokio::time::timeout(Duration::from_secs(6), connection.closed()).await;
     assert!(
         closed.is_err(),
-        "the library has learnt to close it: delete this quirk"
+        "Actix closes the connection now: remove this quirk"
     );
 }
 
-/// Longer than an ingress keeps its idle connections (60 s is common): the next request must not meet a closing one.
+/// The default is longer than the idle timeout of an ingress (commonly 60 s): the ingress must not send a request on a
+/// connection that is being closed.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_idle_connection_is_kept_for_as_long_as_the_configuration_says() {
-    let kept_for = async |app: &TestApp, at_most: Duration| {
+async fn an_idle_connection_stays_open_for_the_configured_time() {
+    let time_until_closed = async |app: &TestApp, at_most: Duration| {
         let mut connection = RawConnection::open(app.address).await;
         let sent = Instant::now();
         connection.send("GET /info HTTP/1.1\r\nhost: test\r\n\r\n").await;
@@ -134,22 +140,19 @@ async fn an_idle_connection_is_kept_for_as_long_as_the_configuration_says() {
         closed.map(|_| sent.elapsed())
     };
     let short = TestApp::build().set("http.keep_alive", "2s").start().await;
-    let closed = kept_for(&short, Duration::from_secs(4)).await;
-    let closed = closed.expect("it is closed after http.keep_alive");
-    // The library reads a clock that it sets every 500 ms, so it closes earlier by as much.
+    let closed = time_until_closed(&short, Duration::from_secs(4)).await;
+    let closed = closed.expect("closed after http.keep_alive");
+    // Actix reads a clock that it updates every 500 ms, so it may close the connection 500 ms early.
     assert!(closed > Duration::from_secs(1), "{closed:?}");
 
     let app = TestApp::start().await;
     assert_eq!(app.settings.http.keep_alive, Duration::from_secs(75));
-    let closed = kept_for(&app, Duration::from_secs(6)).await;
-    assert!(
-        closed.is_err(),
-        "closed after the 5 s of the HTTP library: {closed:?}"
-    );
+    let closed = time_until_closed(&app, Duration::from_secs(6)).await;
+    assert!(closed.is_err(), "closed after Actix's default of 5 s: {closed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_senders_leave_room_for_others() {
+async fn slow_uploads_leave_permits_for_other_requests() {
     let app = TestApp::build().set("http.max_in_flight", "4").start().await;
     let mut slow = Vec::new();
     for _ in 0..2 {
@@ -158,7 +161,7 @@ async fn slow_senders_leave_room_for_others() {
         slow.push(connection);
     }
     app.wait_for_uploads(2).await;
-    let response = app.write(&testkit::notes::note()).await;
+    let response = app.write(&testkit::notes::sample_note()).await;
     crate::assert_problem(
         response,
         testkit::notes::NOTES,

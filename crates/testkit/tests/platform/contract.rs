@@ -1,4 +1,4 @@
-//! The contract of the notes: what the layers in front of an operation add to it.
+//! The contract of the notes service, including what the layers in front of an operation add to it.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -12,17 +12,17 @@ use crate::{TestApp, assert_problem};
 const NOTE: &str = "/v1/test/notes/{id}";
 
 fn contract() -> Value {
-    serde_json::to_value(SERVICE.definition().contract().document()).expect("it serializes")
+    serde_json::to_value(SERVICE.definition().contract().document()).expect("the contract serializes")
 }
 
 #[test]
-fn every_error_of_the_contract_is_in_the_catalogue_under_its_status() {
+fn every_problem_in_the_contract_is_in_the_catalogue_with_its_status() {
     let checked = assert_contract(&contract(), CATALOGUE);
     assert!(checked > 50, "{checked}");
 }
 
 #[test]
-fn operations_declare_the_layers_in_front_of_them() {
+fn operations_declare_the_problems_of_the_layers_in_front_of_them() {
     let contract = contract();
     let codes = |path: &str, method: &str, status: u16| declared_codes(&contract, path, method, status);
     assert_eq!(
@@ -39,15 +39,15 @@ fn operations_declare_the_layers_in_front_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_operation_with_a_scope_asks_for_it() {
+async fn every_operation_with_a_scope_requires_it() {
     let app = TestApp::start().await;
     let checked = assert_scopes(&app).await;
     assert!(checked > 3, "{checked}");
 }
 
-/// A caller that has the current version gets 304 without a body; any other gets the note with its version.
+/// A client that has the current version gets 304 without a body; any other client gets the note and its version.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_known_version_is_not_sent_again() {
+async fn a_client_that_has_the_current_version_gets_304() {
     let operation = &contract()["paths"][NOTE]["get"];
     assert!(
         operation["responses"]["304"]["headers"]["ETag"].is_object(),
@@ -56,10 +56,10 @@ async fn a_known_version_is_not_sent_again() {
     assert!(operation["responses"]["200"]["headers"]["Age"].is_object());
 
     let app = TestApp::start().await;
-    let path = app.written().await;
+    let path = app.create_note().await;
     let get = async |known: &str| {
         let request = app.request(Method::GET, &path).header("if-none-match", known);
-        request.send().await.expect("an answer")
+        request.send().await.expect("a response")
     };
     let first = app.get(&path).await;
     let version = first.headers()["etag"].to_str().expect("text").to_owned();
@@ -76,9 +76,9 @@ async fn a_known_version_is_not_sent_again() {
     }
 }
 
-/// A success of any media type, and a path with more than one value: each is blamed under its own name.
+/// A success can have any media type, and a problem names the path parameter that is invalid.
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_and_path_values_are_in_the_contract() {
+async fn streams_and_path_parameters_are_in_the_contract() {
     const NUMBERS: &str = "/v1/test/numbers/{from}/{to}";
     let operation = &contract()["paths"][NUMBERS]["get"];
     assert!(
@@ -99,9 +99,9 @@ async fn streams_and_path_values_are_in_the_contract() {
     let numbers = app.get("/v1/test/numbers/2/4").await;
     assert_eq!(numbers.headers()["content-type"], "text/csv");
     assert_eq!(numbers.text().await.expect("complete"), "2\n3\n4\n");
-    for (path, wrong) in [("two/4", "from"), ("2/four", "to"), ("2/%00", "to")] {
+    for (path, invalid) in [("two/4", "from"), ("2/four", "to"), ("2/%00", "to")] {
         let refused = app.get(&format!("/v1/test/numbers/{path}")).await;
         let problem = assert_problem(refused, NUMBERS, Method::GET, "invalid-path").await;
-        assert_eq!(problem["errors"][0]["parameter"], wrong, "{path}");
+        assert_eq!(problem["errors"][0]["parameter"], invalid, "{path}");
     }
 }

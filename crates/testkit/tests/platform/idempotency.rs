@@ -1,18 +1,18 @@
-//! One intended effect happens once, however often it is asked for.
+//! Idempotency: an intended effect happens once, no matter how often the request is sent.
 
 use futures_util::future::join_all;
 use reqwest::Method;
-use testkit::notes::note;
+use testkit::notes::sample_note;
 
 use crate::{TestApp, assert_problem};
 
 const COUNT: &str = "SELECT count(*) FROM test_notes";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replay_is_the_same_answer_and_no_second_effect() {
+async fn a_replay_returns_the_same_response_without_a_second_effect() {
     let app = TestApp::start().await;
-    let first = app.write_with_key("same", &note()).await;
-    let second = app.write_with_key("same", &note()).await;
+    let first = app.write_with_key("same", &sample_note()).await;
+    let second = app.write_with_key("same", &sample_note()).await;
     assert_eq!((first.status().as_u16(), second.status().as_u16()), (201, 201));
     assert!(!first.headers().contains_key("idempotency-replayed"));
     assert_eq!(second.headers()["idempotency-replayed"], "true");
@@ -25,9 +25,9 @@ async fn a_replay_is_the_same_answer_and_no_second_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn white_space_makes_no_other_request() {
+async fn a_body_that_differs_only_in_white_space_is_a_replay() {
     let app = TestApp::start().await;
-    assert_eq!(app.write_with_key("same", &note()).await.status(), 201);
+    assert_eq!(app.write_with_key("same", &sample_note()).await.status(), 201);
     let text = r#" { "text" :  "remember the milk" } "#;
     let request = app
         .request(Method::POST, "/v1/test/notes")
@@ -38,15 +38,15 @@ async fn white_space_makes_no_other_request() {
         .send()
         .await;
     assert_eq!(
-        response.expect("an answer").headers()["idempotency-replayed"],
+        response.expect("a response").headers()["idempotency-replayed"],
         "true"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_at_once_have_one_effect() {
+async fn fifty_concurrent_duplicates_have_one_effect() {
     let app = TestApp::start().await;
-    let note = note();
+    let note = sample_note();
     let responses = join_all((0..50).map(|_| app.write_with_key("same", &note))).await;
     let mut locations = Vec::new();
     for response in responses {
@@ -68,14 +68,19 @@ async fn fifty_at_once_have_one_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_of_two_subjects_are_two_keys() {
+async fn the_same_key_of_two_subjects_is_two_keys() {
     let app = TestApp::start().await;
     for subject in ["alice", "bob"] {
         let request = app
             .request_as(subject, Method::POST, "/v1/test/notes")
             .header("idempotency-key", "same");
         assert_eq!(
-            request.json(&note()).send().await.expect("an answer").status(),
+            request
+                .json(&sample_note())
+                .send()
+                .await
+                .expect("a response")
+                .status(),
             201
         );
     }
@@ -83,13 +88,13 @@ async fn keys_of_two_subjects_are_two_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_key_is_a_new_one() {
+async fn an_expired_key_can_be_used_again() {
     let app = TestApp::start().await;
-    let first = app.write_with_key("same", &note()).await;
+    let first = app.write_with_key("same", &sample_note()).await;
     app.database
         .execute("UPDATE idempotency_keys SET expires_at = now() - interval '1 second'")
         .await;
-    let mut other = note();
+    let mut other = sample_note();
     other["text"] = "another".into();
     let second = app.write_with_key("same", &other).await;
     assert_eq!(second.status(), 201);
@@ -101,12 +106,12 @@ async fn an_expired_key_is_a_new_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_caller_must_correct_is_not_recorded() {
+async fn an_invalid_request_is_not_recorded() {
     let app = TestApp::start().await;
-    let mut wrong = note();
-    wrong["text"] = "".into();
-    assert_eq!(app.write_with_key("same", &wrong).await.status(), 400);
-    assert_eq!(app.write_with_key("same", &note()).await.status(), 201);
+    let mut invalid = sample_note();
+    invalid["text"] = "".into();
+    assert_eq!(app.write_with_key("same", &invalid).await.status(), 400);
+    assert_eq!(app.write_with_key("same", &sample_note()).await.status(), 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,22 +119,22 @@ async fn a_failure_is_not_recorded() {
     let app = TestApp::start().await;
     app.database.fail_inserts("53100", 1).await;
     assert_problem(
-        app.write_with_key("same", &note()).await,
+        app.write_with_key("same", &sample_note()).await,
         "/v1/test/notes",
         Method::POST,
         "storage-exhausted",
     )
     .await;
-    assert_eq!(app.write_with_key("same", &note()).await.status(), 201);
+    assert_eq!(app.write_with_key("same", &sample_note()).await.status(), 201);
     assert_eq!(app.database.count(COUNT).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_must_be_visible_ascii_of_a_sane_length() {
+async fn a_key_must_be_visible_ascii_of_limited_length() {
     let app = TestApp::start().await;
     for key in ["", "with space", &"x".repeat(256)] {
         let problem = assert_problem(
-            app.write_with_key(key, &note()).await,
+            app.write_with_key(key, &sample_note()).await,
             "/v1/test/notes",
             Method::POST,
             "invalid-request",
@@ -139,19 +144,19 @@ async fn a_key_must_be_visible_ascii_of_a_sane_length() {
     }
 }
 
-/// The same key and body for another resource is another request, not a replay.
+/// The same key and body for another resource is a different request, not a replay.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_belongs_to_the_resource_in_the_path() {
     const COPIES: &str = "/v1/test/notes/{id}/copies";
     let app = TestApp::start().await;
-    let (one, other) = (app.written().await, app.written().await);
+    let (one, other) = (app.create_note().await, app.create_note().await);
     let copy = async |note: &str, key: &str| {
         let request = app.request(Method::POST, &format!("{note}/copies"));
         request
             .header("idempotency-key", key)
             .send()
             .await
-            .expect("an answer")
+            .expect("a response")
     };
     let first = copy(&one, "same").await;
     assert_eq!(first.status(), 201);

@@ -1,4 +1,4 @@
-//! One event per request, with what one needs at night, and nothing that must not be there.
+//! The request log: one event per request, with all that an operator needs and neither secrets nor personal data.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use settings::ExposeSecret;
 use testkit::{
     Mode, RawConnection, Span, attribute, log_lines, log_lines_of, new_trace,
-    notes::{NOTES, note},
+    notes::{NOTES, sample_note},
     wait_for_spans,
 };
 
@@ -19,21 +19,24 @@ async fn event_of(request: reqwest::RequestBuilder, id: &str) -> Value {
         .header("x-request-id", id)
         .send()
         .await
-        .expect("an answer");
-    let answered: Vec<Value> = log_lines_of(id)
+        .expect("a response");
+    let events: Vec<Value> = log_lines_of(id)
         .into_iter()
-        .filter(|line| line["message"] == "answered")
+        .filter(|line| line["message"] == "request completed")
         .collect();
-    assert_eq!(answered.len(), 1, "one event per request: {answered:?}");
-    answered[0].clone()
+    assert_eq!(events.len(), 1, "one event per request: {events:?}");
+    events[0].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_event_of_a_request_has_its_fields() {
+async fn the_event_of_a_request_has_all_of_its_fields() {
     let app = TestApp::start().await;
     app.database.slow_inserts(0.05).await;
-    let event = event_of(app.write_request("k", &note()), "logs-created").await;
-    assert_eq!((&event["level"], &event["status"]), (&"INFO".into(), &201.into()));
+    let event = event_of(app.write_request("k", &sample_note()), "logs-created").await;
+    assert_eq!(
+        (&event["severity"], &event["http_status"]),
+        (&"INFO".into(), &201.into())
+    );
     assert_eq!(
         (&event["method"], &event["route"]),
         (&"POST".into(), &"/v1/test/notes".into())
@@ -51,24 +54,27 @@ async fn the_event_of_a_request_has_its_fields() {
 
     let event = event_of(app.request(Method::GET, "/v1/test/notes/17"), "logs-refused").await;
     assert_eq!(
-        (&event["level"], &event["problem"]),
+        (&event["severity"], &event["problem"]),
         (&"INFO".into(), &"invalid-path".into())
     );
     assert_eq!(event["route"], "/v1/test/notes/{id}");
-    assert_eq!(event["db_ms"], 0.0, "the database was not asked");
+    assert_eq!(event["db_ms"], 0.0, "the database was not queried");
 
-    let path = app.written().await;
+    let path = app.create_note().await;
     let event = event_of(app.request(Method::GET, &path), "logs-read").await;
     assert!(event["db_ms"].as_f64().expect("a number") > 0.0, "{event}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_hangs_up_leaves_its_event_and_its_failure_too() {
+async fn a_client_that_disconnects_is_logged_and_so_is_a_later_failure() {
     let app = TestApp::start().await;
     app.database.fail_inserts("XX000", 1).await;
     let lock = app.database.lock_notes().await;
-    let head =
-        crate::commits::post(&app, "k").replacen("host: test", "host: test\r\nx-request-id: logs-hung-up", 1);
+    let head = crate::commits::post(&app, "k").replacen(
+        "host: test",
+        "host: test\r\nx-request-id: logs-disconnected",
+        1,
+    );
     let mut connection = RawConnection::open(app.address).await;
     connection.send(head).await;
     app.database.wait_for_lock_waiter().await;
@@ -76,41 +82,54 @@ async fn a_caller_that_hangs_up_leaves_its_event_and_its_failure_too() {
     app.wait_for_in_flight(0).await;
     lock.release().await;
     let lifecycle = &app.app.platform.lifecycle;
-    assert!(lifecycle.finish_commit_sections(Duration::from_secs(5)).await);
-    let lines = log_lines_of("logs-hung-up");
+    assert!(lifecycle.drain(Duration::from_secs(5)).await);
+    let lines = log_lines_of("logs-disconnected");
     let abandoned = lines
         .iter()
-        .find(|line| line["message"] == "abandoned before the answer");
-    let abandoned = abandoned.expect("it is in the log");
-    assert_eq!(abandoned["reason"], "the caller hung up");
+        .find(|line| line["message"] == "client disconnected before the response");
+    let abandoned = abandoned.expect("the disconnect is logged");
+    assert_eq!(abandoned["reason"], "client disconnected");
     assert!(
         abandoned["db_ms"].as_f64().expect("a number") > 0.0,
-        "it waited for the lock: {abandoned}"
+        "the request waited for the lock: {abandoned}"
     );
     let failed = lines
         .iter()
-        .find(|line| line["message"] == "failed after its caller had hung up");
-    assert_eq!(failed.expect("its failure is told")["problem"], "internal");
+        .find(|line| line["message"] == "failed after its client had disconnected");
+    assert_eq!(failed.expect("the failure is logged")["problem"], "internal");
     let route = "http_server_abandoned_requests_total{http_route=\"/v1/test/notes\"}";
     assert_eq!(app.metric(route).await, 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_5xx_is_an_error_with_its_cause() {
+async fn a_5xx_is_logged_as_an_error_with_its_cause() {
     let app = TestApp::build().postgres_proxy().start().await;
-    app.postgres.as_ref().expect("asked for").set(Mode::Cut);
+    app.postgres.as_ref().expect("built with a proxy").set(Mode::Cut);
     let event = event_of(app.request(Method::GET, "/v1/test/notes"), "logs-failed").await;
     assert_eq!(
-        (&event["level"], &event["problem"]),
+        (&event["severity"], &event["problem"]),
         (&"ERROR".into(), &"dependency-unavailable".into())
     );
     assert!(!event["cause"].as_str().expect("a cause").is_empty());
     assert_eq!(event["attempts"], 3);
 }
 
-/// Plants markers wherever a caller or the configuration can put something, also into a 500 with its cause chain.
+/// Such refusals are expected in every release, so their level must not page anyone.
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_and_personal_data_are_in_no_line_no_metric_and_no_problem() {
+async fn a_refusal_during_shutdown_is_logged_as_a_warning() {
+    let app = TestApp::start().await;
+    app.app.platform.lifecycle.advance(runtime::Phase::Draining);
+    let event = event_of(app.request(Method::GET, "/v1/test/notes"), "logs-draining").await;
+    assert_eq!(
+        (&event["severity"], &event["problem"]),
+        (&"WARNING".into(), &"shutting-down".into())
+    );
+}
+
+/// Plants markers in everything that a client or the configuration can set, including a request that fails with a 500
+/// and a cause chain.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_and_personal_data_are_in_no_log_line_metric_span_or_problem() {
     let app = TestApp::start().await;
     let token = app.token("planted-subject", "test:read test:write");
     let (trace_id, traceparent) = new_trace(true);
@@ -127,13 +146,13 @@ async fn secrets_and_personal_data_are_in_no_line_no_metric_and_no_problem() {
         write("planted-key", "planted-text")
             .send()
             .await
-            .expect("an answer")
+            .expect("a response")
             .status(),
         201
     );
     let mut bodies = Vec::new();
     let mut refused = async |request: RequestBuilder, status: u16| {
-        let response = request.send().await.expect("an answer");
+        let response = request.send().await.expect("a response");
         assert_eq!(response.status(), status);
         bodies.push(response.text().await.expect("a body"));
     };
@@ -152,32 +171,32 @@ async fn secrets_and_personal_data_are_in_no_line_no_metric_and_no_problem() {
     app.database.fail_inserts("XX000", 1).await;
     refused(write("planted-third-key", "planted-text"), 500).await;
 
-    let away = TestApp::build().postgres_away().start().await;
-    refused(away.request(Method::GET, NOTES), 503).await;
-    let address = away.settings.database.url.expose_secret();
-    let password = address
+    let unavailable = TestApp::build().postgres_unavailable().start().await;
+    refused(unavailable.request(Method::GET, NOTES), 503).await;
+    let url = unavailable.settings.database.url.expose_secret();
+    let password = url
         .split([':', '@'])
         .nth(2)
-        .expect("the address has a password")
+        .expect("the URL has a password")
         .to_owned();
-    let address = address.split('?').next().expect("an address").to_owned();
+    let url = url.split('?').next().expect("a URL").to_owned();
 
     let metrics = app.management("/metrics").await.text().await.expect("text");
-    // All of them are sampled; the last one is the 500.
+    // All requests of the trace are sampled; the last one is the 500.
     let last = |spans: &[Span]| {
         spans
             .iter()
             .any(|span| attribute(span, "http.response.status_code") == "500")
     };
     let spans = format!("{:?}", wait_for_spans(&trace_id, last).await);
-    // The name of an unknown field is told: it is the caller's own word for what it has to correct.
+    // A problem may name an unknown field: the client has to know which one to correct.
     let bodies = bodies.concat().replace("\"/planted\"", "");
     for text in [log_lines(), metrics, spans, bodies] {
         for secret in [
             "planted",
             &token,
             DEVELOPMENT_SECRET,
-            &address,
+            &url,
             &format!(":{password}@"),
         ] {
             let line = text.lines().find(|line| line.contains(secret));

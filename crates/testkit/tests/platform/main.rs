@@ -1,16 +1,22 @@
-//! What the platform promises, held with the notes: through HTTP, on real Postgres and Redis.
+//! Tests of the platform's guarantees against the notes service: over HTTP, with real Postgres and Redis.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test ends with its tasks and connects to itself"
+)]
 
 mod bodies;
 mod catalogue;
 mod commits;
 mod contract;
 mod drain;
-mod drills;
+mod fault_injection;
 mod idempotency;
 mod jobs;
 mod logs;
 mod metrics;
 mod migrations;
+mod minimal_service;
 mod must_not_compile;
 mod overload;
 mod pages;
@@ -19,10 +25,10 @@ mod postgres_faults;
 mod probes;
 mod quotas;
 mod redis_faults;
+mod request_lifecycle;
+mod texts;
 mod tokens;
 mod traces;
-mod way;
-mod without;
 mod workers;
 
 use reqwest::{Method, Response, header::HeaderMap};

@@ -1,4 +1,4 @@
-//! Metrics: there from the start, bounded, and telling the truth.
+//! Metrics: present from the start, bounded and correct.
 
 use futures_util::{StreamExt, stream};
 use reqwest::Method;
@@ -6,7 +6,7 @@ use reqwest::Method;
 use crate::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_route_is_there_at_zero_before_its_first_request() {
+async fn every_route_has_counters_at_zero_before_its_first_request() {
     let app = TestApp::start().await;
     let text = app.management("/metrics").await.text().await.expect("text");
     for route in ["/v1/test/notes", "/v1/test/notes/{id}", "/problems", "unmatched"] {
@@ -17,11 +17,11 @@ async fn every_route_is_there_at_zero_before_its_first_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_problems_and_cache_outcomes_are_counted() {
+async fn responses_problems_and_cache_outcomes_are_counted() {
     let app = TestApp::start().await;
-    let path = app.written().await;
+    let path = app.create_note().await;
     app.get(&path).await;
-    app.redis_has_entries().await;
+    app.wait_for_cache_writes().await;
     app.get(&path).await;
     app.get("/v1/test/notes/17").await;
     let route = "http_route=\"/v1/test/notes/{id}\"";
@@ -41,7 +41,8 @@ async fn answers_problems_and_cache_outcomes_are_counted() {
     );
     assert_eq!(app.metric("cache_requests_total{outcome=\"miss\"}").await, 1.0);
     assert_eq!(app.metric("cache_requests_total{outcome=\"hit\"}").await, 1.0);
-    let labels = format!("http_request_method=\"GET\",{route},http_response_status_code=\"200\"");
+    let labels =
+        format!("http_request_method=\"GET\",{route},http_response_status_code=\"200\",error_type=\"\"");
     assert_eq!(
         app.metric(&format!("http_server_request_duration_seconds_count{{{labels}}}"))
             .await,
@@ -50,7 +51,7 @@ async fn answers_problems_and_cache_outcomes_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_cannot_make_up_labels() {
+async fn clients_cannot_add_label_values() {
     let app = TestApp::build()
         .set("rate_limit.anonymous_burst", "1000000")
         .set("rate_limit.anonymous_per_second", "1000000");
@@ -64,11 +65,11 @@ async fn callers_cannot_make_up_labels() {
         let method = Method::from_bytes(format!("M{n}").as_bytes()).expect("a token");
         app.anonymous(method, &format!("/{n}?{n}")).send()
     });
-    let answers = requests.buffer_unordered(16);
-    answers
-        .for_each(async |answer| assert_eq!(answer.expect("an answer").status(), 404))
+    let responses = requests.buffer_unordered(16);
+    responses
+        .for_each(async |response| assert_eq!(response.expect("a response").status(), 404))
         .await;
-    // One histogram and one problem type for them all, and what a scrape adds by itself.
+    // One histogram and one problem type for all requests, and the series that a scrape itself adds.
     let added = series().await - before;
     assert!(added < 40, "{added}");
     let text = app.management("/metrics").await.text().await.expect("text");

@@ -1,4 +1,4 @@
-//! `api migrate` on a database that is in use: what waits, what can be repeated, and that only one runs.
+//! Migrations of a database in use: which ones wait, which can be repeated, and that only one runs at a time.
 
 use std::time::Duration;
 
@@ -14,20 +14,21 @@ use crate::TestApp;
 const BUILD_INDEX: &str = "CREATE INDEX CONCURRENTLY things_name ON things (name)";
 const VALID: &str = "SELECT count(*) FROM pg_index
                      WHERE indexrelid = to_regclass('things_name') AND indisvalid";
-/// Longer than a migration in a transaction waits for a lock.
-const LONG: Duration = Duration::from_secs(6);
+/// Longer than the lock timeout of a migration in a transaction.
+const BEYOND_LOCK_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// The first so many of: a table, a look at the limits, an index built beside the traffic on the table, another look.
+/// A schema with the first `count` of five migrations: two tables, a record of the lock timeout, an index that is built
+/// concurrently, and two more records, one outside a transaction and one inside.
 fn schema(count: usize) -> Schema {
-    let look = "INSERT INTO limits SELECT current_setting('lock_timeout')";
+    let record = "INSERT INTO limits SELECT current_setting('lock_timeout')";
     let migrations = [
         (
             "CREATE TABLE things (name text); CREATE TABLE limits (lock_timeout text)",
             false,
         ),
-        (look, false),
+        (record, false),
         (BUILD_INDEX, true),
-        (look, true),
+        (record, true),
         (
             "INSERT INTO limits SELECT current_setting('lock_timeout') ",
             false,
@@ -53,7 +54,7 @@ async fn reader(database: &TestDatabase) -> PgConnection {
     let begin = execute(&mut connection, "BEGIN ISOLATION LEVEL REPEATABLE READ").await;
     begin.expect("a transaction");
     let read = execute(&mut connection, "SELECT count(*) FROM things").await;
-    read.expect("the table is there");
+    read.expect("the table exists");
     connection
 }
 
@@ -64,15 +65,18 @@ async fn an_index_built_concurrently_waits_for_long_transactions() {
     database.try_migrate(schema(2)).await.expect("the table");
     let mut reader = reader(database).await;
     let mut migrating = Box::pin(database.try_migrate(schema(5)));
-    let given_up = tokio::time::timeout(LONG, &mut migrating).await;
+    let ended = tokio::time::timeout(BEYOND_LOCK_TIMEOUT, &mut migrating).await;
     assert!(
-        given_up.is_err(),
-        "it waits for as long as it takes: {given_up:?}"
+        ended.is_err(),
+        "the migration did not wait for the reader: {ended:?}"
     );
-    execute(&mut reader, "COMMIT").await.expect("it was open");
+    execute(&mut reader, "COMMIT")
+        .await
+        .expect("the transaction was open");
     assert_eq!(migrating.await.expect("the index is built"), 3);
     assert_eq!(database.count(VALID).await, 1);
-    // In a transaction a lock stops all traffic behind it, so there the limit holds, before and after.
+    // In a transaction, a lock request blocks all traffic queued behind it, so there the timeout applies, before and
+    // after the index.
     for (limit, times) in [("5s", 2), ("0", 1)] {
         let seen = format!("SELECT count(*) FROM limits WHERE lock_timeout = '{limit}'");
         database.wait_until(&seen, |seen| seen == times).await;
@@ -80,7 +84,7 @@ async fn an_index_built_concurrently_waits_for_long_transactions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_index_that_was_left_invalid_is_built_again() {
+async fn an_index_that_was_left_invalid_is_rebuilt() {
     let app = TestApp::build().unmigrated().start().await;
     let database = &app.database;
     database.try_migrate(schema(2)).await.expect("the table");
@@ -89,28 +93,36 @@ async fn an_index_that_was_left_invalid_is_built_again() {
     let limited = execute(&mut broken, "SET lock_timeout = '100ms'").await;
     limited.expect("a setting");
     let error = execute(&mut broken, BUILD_INDEX).await;
-    error.expect_err("the reader is in its way");
+    error.expect_err("the reader blocks the index");
     drop(reader);
     assert_eq!(database.count(VALID).await, 0);
 
-    database.try_migrate(schema(5)).await.expect("it is built again");
+    database
+        .try_migrate(schema(5))
+        .await
+        .expect("the index is rebuilt");
     assert_eq!(database.count(VALID).await, 1);
 }
 
-/// Two replicas of a Job, or a retry beside the first try.
+/// Like two pods of a Kubernetes Job, or a retry that overlaps the first attempt.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_migrations_at_the_same_time_the_second_waits_for_the_first() {
+async fn of_two_concurrent_migrations_the_second_waits_for_the_first() {
     let app = TestApp::build().unmigrated().start().await;
     let database = &app.database;
     database.try_migrate(schema(2)).await.expect("the table");
     let mut reader = reader(database).await;
     let both = async { tokio::join!(database.try_migrate(schema(5)), database.try_migrate(schema(5))) };
     let mut both = Box::pin(both);
-    let ended = tokio::time::timeout(LONG, &mut both).await;
+    let ended = tokio::time::timeout(BEYOND_LOCK_TIMEOUT, &mut both).await;
     assert!(ended.is_err(), "{ended:?}");
-    execute(&mut reader, "COMMIT").await.expect("it was open");
+    execute(&mut reader, "COMMIT")
+        .await
+        .expect("the transaction was open");
     let (one, other) = both.await;
-    let mut applied = [one.expect("it ends well"), other.expect("it ends well")];
+    let mut applied = [
+        one.expect("the migration succeeds"),
+        other.expect("the migration succeeds"),
+    ];
     applied.sort_unstable();
     assert_eq!(applied, [0, 3]);
     assert_eq!(database.count(VALID).await, 1);

@@ -1,4 +1,4 @@
-//! What the compiler refuses, and in which words: each example of `examples/must_not_compile` breaks one rule.
+//! Code that must not compile, and its error messages: each example in `examples/must_not_compile` breaks one rule.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-/// The examples, and what the compiler says of each.
+/// The name of each example, and a part of its compiler error.
 const CASES: [(&str, &str); 13] = [
     (
         "bare_response",
@@ -40,11 +40,11 @@ const CASES: [(&str, &str); 13] = [
         "`?` couldn't convert the error to `JobError`",
     ),
     (
-        "operation_for_two",
+        "operation_with_two_accesses",
         "an operation has one of `scope`, `authenticated` and `public`",
     ),
     (
-        "operation_for_whom",
+        "operation_without_access",
         "an operation needs `scope = TheScope`, `authenticated` (any valid token) or `public`",
     ),
     (
@@ -58,8 +58,9 @@ const CASES: [(&str, &str); 13] = [
     ("success_as_problem", "a problem type needs a 4xx or 5xx status"),
 ];
 
-/// The errors of each example. With the features of the whole workspace, whose dependencies `make lint` has built.
-fn errors_of_each() -> BTreeMap<String, String> {
+/// The compiler errors of each example, by name. Checks the whole workspace to reuse the dependencies that `make lint`
+/// has built with the same features.
+fn errors_by_example() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let check = [
@@ -79,23 +80,23 @@ fn errors_of_each() -> BTreeMap<String, String> {
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let mut errors = BTreeMap::<String, String>::new();
     for line in text.lines() {
-        let message: Value = serde_json::from_str(line).expect("cargo says JSON");
+        let message: Value = serde_json::from_str(line).expect("cargo prints JSON");
         if message["message"]["level"] == "error" {
             let target = message["target"]["name"].as_str().expect("a name").to_owned();
             let rendered = message["message"]["rendered"].as_str().expect("text");
             errors.entry(target).or_default().push_str(rendered);
         }
     }
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
         !errors.is_empty(),
-        "the compiler refuses nothing, or did not come to it: {said}"
+        "the compiler reports no errors, or did not run: {stderr}"
     );
     errors
 }
 
 #[test]
-fn each_broken_rule_is_refused_in_its_own_words() {
+fn each_broken_rule_has_its_own_compiler_error() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/must_not_compile");
     let examples = folder.read_dir().expect("the examples").map(|entry| {
         let path = entry.expect("a file").path();
@@ -107,7 +108,7 @@ fn each_broken_rule_is_refused_in_its_own_words() {
     let known: BTreeSet<String> = CASES.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(examples.collect::<BTreeSet<_>>(), known);
 
-    let errors = errors_of_each();
+    let errors = errors_by_example();
     assert_eq!(errors.keys().cloned().collect::<BTreeSet<_>>(), known);
     for (name, expected) in CASES {
         assert!(errors[name].contains(expected), "{name}: {}", errors[name]);

@@ -1,30 +1,30 @@
-//! Ten times the load there is room for.
+//! Load of ten times the capacity.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reqwest::Method;
 use testkit::{
-    Environment, Mode, Proxy,
+    Mode, ProcessEnvironment, Proxy,
     notes::{NOTES, SERVICE},
 };
 
 use crate::{TestApp, assert_problem};
 
-/// `http.deadline`, as it is without a setting.
+/// The default of `http.deadline`.
 const DEADLINE: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_times_the_capacity_is_served_or_shed_and_memory_stays_bounded() {
-    // In a process of its own: the memory of this one is that of all tests that run beside this.
-    let environment = Environment::new(env!("CARGO_BIN_EXE_test-service")).await;
+async fn requests_beyond_capacity_are_shed_and_memory_stays_bounded() {
+    // In a separate process: the memory of this one includes all tests that run concurrently.
+    let environment = ProcessEnvironment::new(env!("CARGO_BIN_EXE_test-service")).await;
     let (proxy, url) = Proxy::before(&environment.database.url).await;
     let environment = environment
         .set("database.url", &url)
         .set("http.max_in_flight", "8")
-        // Connections are opened under this load; how long that may take is tested elsewhere.
+        // Connections are opened under this load; other tests cover how long that may take.
         .set("database.acquire_timeout", "2s")
-        .set("retry.attempts", "1")
+        .set("retry.max_attempts", "1")
         .set("rate_limit.burst", "100000")
         .set("rate_limit.per_second", "100000");
     environment.database.migrate(SERVICE.definition().schema).await;
@@ -33,14 +33,14 @@ async fn ten_times_the_capacity_is_served_or_shed_and_memory_stays_bounded() {
     proxy.set(Mode::Delay(Duration::from_millis(10)));
     let before = server.resident_kib();
     let (notes, token) = (format!("{}{NOTES}", server.public), environment.token("alice"));
-    let callers = reqwest::Client::new();
+    let http = reqwest::Client::new();
     let client = |_| async {
         let (mut served, mut shed) = (Vec::new(), Vec::new());
         for _ in 0..25 {
-            let asked = Instant::now();
-            let response = callers.get(&notes).bearer_auth(&token).send().await;
-            let response = response.expect("an answer");
-            let took = asked.elapsed();
+            let sent = Instant::now();
+            let response = http.get(&notes).bearer_auth(&token).send().await;
+            let response = response.expect("a response");
+            let took = sent.elapsed();
             if response.status() == 200 {
                 served.push(took);
             } else {
@@ -55,18 +55,18 @@ async fn ten_times_the_capacity_is_served_or_shed_and_memory_stays_bounded() {
     let slowest = |all: Vec<Vec<Duration>>| all.into_iter().flatten().max();
     let served = slowest(served).expect("some are served");
     let shed = slowest(shed).expect("some are shed");
-    // Who is shed waits for the machine alone; who is accepted may wait for its deadline, too.
+    // A shed request waits only for the machine; an accepted one may also wait until its deadline.
     assert!(
         served < shed + DEADLINE,
-        "accepted, but late: {served:?}, shed in {shed:?}"
+        "accepted but late: served in {served:?}, shed in {shed:?}"
     );
-    let grown = server.resident_kib().saturating_sub(before);
-    assert!(grown < 100_000, "grown by {grown} KiB");
+    let growth = server.resident_kib().saturating_sub(before);
+    assert!(growth < 100_000, "memory grew by {growth} KiB");
     server.wait_for_probe("/livez", 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn probes_answer_while_every_place_is_taken() {
+async fn probes_respond_while_every_permit_is_taken() {
     let app = TestApp::build().set("http.max_in_flight", "1").start().await;
     let slow = tokio::spawn(app.request(Method::GET, "/v1/test/slow").send());
     app.wait_for_in_flight(1).await;
@@ -80,5 +80,5 @@ async fn probes_answer_while_every_place_is_taken() {
     ] {
         assert_eq!(app.management(probe).await.status(), 200, "{probe}");
     }
-    assert_eq!(slow.await.expect("no panic").expect("an answer").status(), 200);
+    assert_eq!(slow.await.expect("no panic").expect("a response").status(), 200);
 }

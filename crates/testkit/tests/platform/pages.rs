@@ -1,4 +1,4 @@
-//! The pages every service has.
+//! The pages that every service serves.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use testkit::notes::CATALOGUE;
 use crate::{TestApp, assert_problem};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_problem_has_a_page_for_people_and_for_programs() {
+async fn every_problem_type_has_a_page_as_html_and_json() {
     let app = TestApp::build()
         .set("rate_limit.anonymous_burst", "1000")
         .start()
@@ -25,17 +25,40 @@ async fn every_problem_has_a_page_for_people_and_for_programs() {
             .header("accept", "text/html,*/*")
             .send()
             .await;
-        let page = page.expect("an answer");
+        let page = page.expect("a response");
         assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
         let page = page.text().await.expect("text");
         assert!(page.contains(row.title) && page.contains(row.advice), "{page}");
+    }
+    let for_operators = app.management("/problems").await.text().await.expect("text");
+    for row in CATALOGUE.iter() {
+        assert!(for_operators.contains(row.operator_hint), "{}", row.code);
+        for (path, accept) in [
+            ("/problems", "*/*"),
+            (row.uri().as_str(), "*/*"),
+            (row.uri().as_str(), "text/html"),
+        ] {
+            let request = app.request(Method::GET, path).header("accept", accept);
+            let public = request
+                .send()
+                .await
+                .expect("a response")
+                .text()
+                .await
+                .expect("text");
+            assert!(
+                !public.contains(row.operator_hint),
+                "{path} shows the hint of {}",
+                row.code
+            );
+        }
     }
     let unknown = app.get("/problems/nothing").await;
     assert_problem(unknown, "/problems/{code}", Method::GET, "route-not-found").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_its_page_and_what_runs_are_there() {
+async fn the_contract_its_documentation_and_the_build_information_are_served() {
     let app = TestApp::start().await;
     let contract: Value = app.get("/openapi.json").await.json().await.expect("JSON");
     assert!(contract["paths"]["/problems"]["get"].is_object());
@@ -55,7 +78,7 @@ async fn the_contract_its_page_and_what_runs_are_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_the_management_port_is_public() {
+async fn management_routes_are_not_public() {
     let app = TestApp::start().await;
     for path in [
         "/livez",

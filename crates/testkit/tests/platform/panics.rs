@@ -1,4 +1,4 @@
-//! Bugs become 500, are told once in the log with where they came from, and hurt nobody else.
+//! A bug becomes a 500, is logged once with its origin, and does not affect other requests.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -7,7 +7,7 @@ use testkit::{log_lines_of, notes::SERVICE};
 use crate::{TestApp, assert_problem};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_is_a_500_with_its_backtrace_in_the_log_once() {
+async fn a_panic_is_a_500_and_is_logged_once_with_its_backtrace() {
     let app = TestApp::start().await;
     let problem = assert_problem(
         app.get("/v1/test/panic").await,
@@ -31,29 +31,36 @@ async fn a_panic_is_a_500_with_its_backtrace_in_the_log_once() {
             .contains("testkit::notes::routes")
     );
     assert_eq!(app.metric("panics_total").await, 1.0);
-    let answers = lines.iter().filter(|line| line["message"] == "answered").count();
-    assert_eq!(answers, 1);
+    let labels = "http_request_method=\"GET\",http_route=\"/v1/test/panic\",\
+                  http_response_status_code=\"500\",error_type=\"internal\"";
+    let durations = format!("http_server_request_duration_seconds_count{{{labels}}}");
+    assert_eq!(app.metric(&durations).await, 1.0);
+    let completed = lines
+        .iter()
+        .filter(|line| line["message"] == "request completed")
+        .count();
+    assert_eq!(completed, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neighbours_of_a_panic_are_unharmed() {
+async fn a_panic_does_not_affect_concurrent_requests() {
     let app = TestApp::start().await;
-    let neighbours = join_all((0..20).map(|_| app.get("/v1/test/notes")));
+    let others = join_all((0..20).map(|_| app.get("/v1/test/notes")));
     let panics = join_all((0..20).map(|_| app.get("/v1/test/panic")));
-    let (neighbours, panics) = tokio::join!(neighbours, panics);
-    assert!(neighbours.iter().all(|response| response.status() == 200));
+    let (others, panics) = tokio::join!(others, panics);
+    assert!(others.iter().all(|response| response.status() == 200));
     assert!(panics.iter().all(|response| response.status() == 500));
     assert_eq!(app.metric("http_server_active_requests").await, 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_status_without_a_problem_is_a_bug_and_its_words_stay_inside() {
+async fn an_error_status_without_a_problem_is_a_bug_and_its_body_is_not_sent() {
     let app = TestApp::start().await;
-    let response = app.get("/v1/test/undesigned").await;
+    let response = app.get("/v1/test/without-problem").await;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let body = response.text().await.expect("the answer is complete");
+    let body = response.text().await.expect("a complete body");
     let catalogue = SERVICE.definition().catalogue;
-    // No operation can answer like this, so the contract knows nothing of it.
+    // No operation can return such a response, so the contract does not declare it.
     let problem = testkit::assert_problem_parts(catalogue, (status, &headers, &body), "internal");
     let lines = log_lines_of(problem["trace_id"].as_str().expect("a trace id"));
     assert!(

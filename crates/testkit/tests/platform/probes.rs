@@ -1,11 +1,11 @@
-//! When the service says that it is started and ready.
+//! When the service reports that it is live, started and ready.
 
 use testkit::Mode;
 
 use crate::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schema_too_old_keeps_it_starting_until_it_is_migrated() {
+async fn a_service_with_an_outdated_schema_is_not_started_until_it_is_migrated() {
     let app = TestApp::build().unmigrated().start().await;
     assert_eq!(app.management("/livez").await.status(), 200);
     assert_eq!(app.management("/startupz").await.status(), 503);
@@ -18,26 +18,26 @@ async fn a_schema_too_old_keeps_it_starting_until_it_is_migrated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_postgres_away_it_lives_answers_typed_and_keeps_trying() {
-    let app = TestApp::build().postgres_away().start().await;
+async fn a_service_without_postgres_is_live_responds_503_and_keeps_retrying() {
+    let app = TestApp::build().postgres_unavailable().start().await;
     let response = app.get("/v1/test/notes").await;
     assert_eq!(response.status(), 503);
     assert!(response.headers().contains_key("retry-after"));
     assert_eq!(app.management("/livez").await.status(), 200);
     assert_eq!(app.management("/startupz").await.status(), 503);
-    app.postgres.as_ref().expect("asked for").set(Mode::Pass);
+    app.postgres.as_ref().expect("built with a proxy").set(Mode::Pass);
     app.wait_for("/startupz", 200).await;
     assert_eq!(app.get("/v1/test/notes").await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_required_database_unreadies_and_readies_again() {
+async fn readiness_follows_a_required_database() {
     let app = TestApp::build()
         .postgres_proxy()
         .set("readiness.require", "postgres")
         .start()
         .await;
-    let proxy = app.postgres.as_ref().expect("asked for");
+    let proxy = app.postgres.as_ref().expect("built with a proxy");
     proxy.set(Mode::Cut);
     app.wait_for("/readyz", 503).await;
     assert_eq!(
@@ -50,20 +50,20 @@ async fn a_required_database_unreadies_and_readies_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dependencies_are_told_apart() {
+async fn dependencies_are_reported_separately() {
     let app = TestApp::build().redis_proxy().start().await;
-    app.redis.as_ref().expect("asked for").set(Mode::Cut);
+    app.redis.as_ref().expect("built with a proxy").set(Mode::Cut);
     let text = app.management("/dependencies").await.text().await.expect("text");
-    let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let report: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(
-        (&told["postgres"]["state"], &told["redis"]["state"]),
-        (&"reached".into(), &"away".into())
+        (&report["postgres"]["state"], &report["redis"]["state"]),
+        (&"up".into(), &"down".into())
     );
 }
 
-/// Counting jobs may take long, and says nothing of the database.
+/// Counting jobs may take long, and says nothing about the health of the database.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_count_of_jobs_that_waits_does_not_make_the_database_away() {
+async fn a_blocked_count_of_jobs_does_not_make_the_database_unavailable() {
     let app = TestApp::build()
         .set("readiness.require", "postgres")
         .start()

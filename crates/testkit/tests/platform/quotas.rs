@@ -1,20 +1,20 @@
-//! Quotas, and what callers are told of them.
+//! Quotas, and the response headers that report them.
 
 use futures_util::future::join_all;
 use reqwest::Method;
 
 use crate::{TestApp, TestAppBuilder, assert_problem};
 
-/// Twenty at once, then next to nothing.
+/// An app that allows a burst of 20 requests, then 1 per second.
 fn small_quota() -> TestAppBuilder {
     TestApp::build()
         .set("rate_limit.burst", "20")
         .set("rate_limit.per_second", "1")
-        // However busy the machine is: what Redis does not count, a process counts anew.
+        // Long enough for a busy machine: a request that Redis does not count is charged to the process's own quota.
         .set("redis.timeout", "2s")
 }
 
-async fn allowed_of(app: &TestApp, requests: usize) -> usize {
+async fn count_allowed(app: &TestApp, requests: usize) -> usize {
     let responses = join_all((0..requests).map(|_| app.get("/v1/test/notes"))).await;
     responses
         .iter()
@@ -25,7 +25,7 @@ async fn allowed_of(app: &TestApp, requests: usize) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_burst_is_allowed_and_the_rest_is_429() {
     let app = small_quota().start().await;
-    let allowed = allowed_of(&app, 40).await;
+    let allowed = count_allowed(&app, 40).await;
     assert!((20..=22).contains(&allowed), "{allowed}");
     let refused = app.get("/v1/test/notes").await;
     assert_eq!(refused.headers()["ratelimit-policy"], "\"default\";q=20;w=20");
@@ -40,12 +40,12 @@ async fn the_burst_is_allowed_and_the_rest_is_429() {
         .request_as("bob", Method::GET, "/v1/test/notes")
         .send()
         .await
-        .expect("an answer");
+        .expect("a response");
     assert_eq!(bob.status(), 200, "another subject has a quota of its own");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_left_is_told_before_it_is_used_up() {
+async fn the_remaining_quota_is_reported_before_it_is_exhausted() {
     let app = small_quota().start().await;
     let first = app.get("/v1/test/notes").await;
     assert_eq!(first.headers()["ratelimit"], "\"default\";r=19;t=1");
@@ -54,17 +54,20 @@ async fn what_is_left_is_told_before_it_is_used_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_each_process_allows_its_share() {
     let app = small_quota()
-        .set("rate_limit.local_share", "0.5")
+        .set("rate_limit.fallback_ratio", "0.5")
         .redis_proxy()
         .start()
         .await;
-    app.redis.as_ref().expect("asked for").set(testkit::Mode::Cut);
-    let allowed = allowed_of(&app, 40).await;
+    app.redis
+        .as_ref()
+        .expect("built with a proxy")
+        .set(testkit::Mode::Cut);
+    let allowed = count_allowed(&app, 40).await;
     assert!((10..=12).contains(&allowed), "{allowed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_without_a_valid_token_pays_for_every_try() {
+async fn every_request_without_a_valid_token_is_charged_to_its_address() {
     let app = TestApp::build()
         .set("rate_limit.anonymous_burst", "5")
         .set("rate_limit.anonymous_per_second", "1")
@@ -76,10 +79,10 @@ async fn an_address_without_a_valid_token_pays_for_every_try() {
             .send()
     };
     for _ in 0..5 {
-        assert_eq!(guess().await.expect("an answer").status(), 401);
+        assert_eq!(guess().await.expect("a response").status(), 401);
     }
     assert_problem(
-        guess().await.expect("an answer"),
+        guess().await.expect("a response"),
         "/v1/test/notes",
         Method::GET,
         "quota-exceeded",
@@ -95,6 +98,6 @@ async fn an_address_without_a_valid_token_pays_for_every_try() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_services_on_one_redis_do_not_share_quotas() {
     let (one, other) = (small_quota().start().await, small_quota().start().await);
-    allowed_of(&one, 30).await;
+    count_allowed(&one, 30).await;
     assert_eq!(other.get("/v1/test/notes").await.status(), 200);
 }

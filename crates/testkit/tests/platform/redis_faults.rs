@@ -1,31 +1,31 @@
-//! Redis holds nothing that cannot be lost.
+//! Redis down, slow, full or read-only: no request fails, and no cached value outlives a change.
 
 use std::time::{Duration, Instant};
 
 use cache::{Cacheable, Load};
-use database::{Fault, Transaction, TransactionError, UnitOfWork};
+use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
 use futures_util::future::join_all;
 use reqwest::Method;
 use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use testkit::{Mode, RedisFault, notes::note};
+use testkit::{Mode, RedisFault, notes::sample_note};
 
 use crate::{TestApp, TestAppBuilder, assert_problem};
 
-/// The answers of a healthy service, and how long the slowest took.
-async fn serves_as_ever(app: &TestApp) -> Duration {
+/// Asserts the responses of a healthy service; returns the duration of the slowest one.
+async fn assert_serves_normally(app: &TestApp) -> Duration {
     let mut slowest = Duration::ZERO;
     let mut timed = async |request: reqwest::RequestBuilder, status: u16| {
-        let asked = Instant::now();
-        let response = request.send().await.expect("an answer");
-        slowest = slowest.max(asked.elapsed());
+        let sent = Instant::now();
+        let response = request.send().await.expect("a response");
+        slowest = slowest.max(sent.elapsed());
         assert_eq!(response.status(), status, "{}", response.url());
         response
     };
     let key = uuid::Uuid::new_v4().to_string();
-    let placed = timed(app.write_request(&key, &note()), 201).await;
-    let path = placed.headers()["location"].to_str().expect("a path").to_owned();
+    let written = timed(app.write_request(&key, &sample_note()), 201).await;
+    let path = written.headers()["location"].to_str().expect("a path").to_owned();
     for _ in 0..3 {
         timed(app.request(Method::GET, &path), 200).await;
     }
@@ -36,78 +36,82 @@ async fn serves_as_ever(app: &TestApp) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_it_costs_no_answer_and_comes_back_by_itself() {
+async fn an_outage_of_redis_fails_no_request_and_the_breaker_closes_by_itself() {
     let app = TestApp::build()
         .redis_proxy()
-        .set("redis.breaker_open", "200ms")
+        .set("redis.breaker_open_duration", "200ms")
         .start()
         .await;
-    let proxy = app.redis.as_ref().expect("asked for");
-    serves_as_ever(&app).await;
+    let proxy = app.redis.as_ref().expect("built with a proxy");
+    assert_serves_normally(&app).await;
     proxy.set(Mode::Cut);
-    serves_as_ever(&app).await;
+    assert_serves_normally(&app).await;
     assert_eq!(
         app.metric("dependency_breaker_state{dependency=\"redis\"}").await,
         2.0
     );
     proxy.set(Mode::Pass);
-    let back = Instant::now();
+    let restored = Instant::now();
     while app.metric("dependency_breaker_state{dependency=\"redis\"}").await != 0.0 {
         app.get("/v1/test/notes").await;
         assert!(
-            back.elapsed() < Duration::from_secs(3),
+            restored.elapsed() < Duration::from_secs(3),
             "the breaker did not close"
         );
     }
-    serves_as_ever(&app).await;
+    assert_serves_normally(&app).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paused_it_costs_a_request_its_allowance_and_then_nothing() {
+async fn a_paused_redis_costs_one_timeout_per_request_until_the_breaker_opens() {
     let app = TestApp::build()
         .redis_proxy()
         .set("redis.timeout", "1s")
-        .set("redis.breaker_open", "30s")
+        .set("redis.breaker_open_duration", "30s")
         .start()
         .await;
-    serves_as_ever(&app).await;
-    app.redis.as_ref().expect("asked for").set(Mode::Pause);
-    // A request asks Redis more than once, and all that waits for the allowance once.
-    let slowest = serves_as_ever(&app).await;
+    assert_serves_normally(&app).await;
+    app.redis.as_ref().expect("built with a proxy").set(Mode::Pause);
+    // A request calls Redis more than once, but all of its calls share one timeout.
+    let slowest = assert_serves_normally(&app).await;
     assert!(slowest < 2 * app.settings.redis.timeout, "{slowest:?}");
     let timeout = "dependency_request_duration_seconds_count{dependency=\"redis\",outcome=\"timeout\"}";
     let timed_out = app.metric(timeout).await;
     assert!(timed_out >= 5.0, "{timed_out}");
     let skipped = "dependency_request_duration_seconds_count{dependency=\"redis\",outcome=\"skipped\"}";
     let before = app.metric(skipped).await;
-    serves_as_ever(&app).await;
+    assert_serves_normally(&app).await;
     assert!(app.metric(skipped).await > before);
-    assert_eq!(app.metric(timeout).await, timed_out, "skipped without a wait");
+    assert_eq!(
+        app.metric(timeout).await,
+        timed_out,
+        "a skipped call does not wait"
+    );
 }
 
-/// A committed change is not answered with 504 because the cache did not hear of it in time.
+/// The response to a committed change must not be 504 because the cache could not be updated in time.
 #[tokio::test(flavor = "multi_thread")]
-async fn paused_it_does_not_make_a_removal_late() {
+async fn a_paused_redis_does_not_make_a_removal_miss_its_deadline() {
     let app = TestApp::build()
         .redis_proxy()
         .set("redis.timeout", "1s")
         .start()
         .await;
-    let path = app.written().await;
-    app.redis.as_ref().expect("asked for").set(Mode::Pause);
-    // The quota takes what Redis may take; a second time as long would be too late.
+    let path = app.create_note().await;
+    app.redis.as_ref().expect("built with a proxy").set(Mode::Pause);
+    // The quota check uses up the whole Redis timeout; a second wait of that length would miss the deadline.
     let request = app.request(Method::DELETE, &path);
     let response = request.header("x-request-timeout-ms", "1800").send().await;
-    assert_eq!(response.expect("an answer").status(), 204);
+    assert_eq!(response.expect("a response").status(), 204);
 }
 
-/// Twenty at once, then next to nothing.
+/// Allows a burst of 20 requests, then 1 per second.
 fn small_quota(app: TestAppBuilder) -> TestAppBuilder {
     app.set("rate_limit.burst", "20")
         .set("rate_limit.per_second", "1")
 }
 
-async fn the_quota_still_holds(app: &TestApp) {
+async fn assert_quota_is_enforced(app: &TestApp) {
     let responses = join_all((0..40).map(|_| app.get("/v1/test/notes"))).await;
     let statuses: Vec<u16> = responses
         .iter()
@@ -121,39 +125,39 @@ async fn the_quota_still_holds(app: &TestApp) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn out_of_memory_it_costs_no_answer_and_the_quota_still_holds() {
-    let app = small_quota(TestApp::build().faulty_redis()).start().await;
+async fn a_redis_out_of_memory_fails_no_request_and_quotas_are_enforced() {
+    let app = small_quota(TestApp::build().exclusive_redis()).start().await;
     let fault = RedisFault::out_of_memory(&app.redis_address).await;
-    serves_as_ever(&app).await;
-    the_quota_still_holds(&app).await;
+    assert_serves_normally(&app).await;
+    assert_quota_is_enforced(&app).await;
     let failed = "dependency_request_duration_seconds_count{dependency=\"redis\",outcome=\"error\"}";
-    assert!(app.metric(failed).await >= 5.0, "the fault has struck");
+    assert!(app.metric(failed).await >= 5.0, "calls to Redis have failed");
     drop(fault);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn read_only_it_costs_no_answer_and_the_quota_still_holds() {
-    let app = small_quota(TestApp::build().faulty_redis()).start().await;
+async fn a_read_only_redis_fails_no_request_and_quotas_are_enforced() {
+    let app = small_quota(TestApp::build().exclusive_redis()).start().await;
     let fault = RedisFault::read_only(&app.redis_address).await;
-    serves_as_ever(&app).await;
-    the_quota_still_holds(&app).await;
+    assert_serves_normally(&app).await;
+    assert_quota_is_enforced(&app).await;
     drop(fault);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paused_the_quota_still_holds() {
+async fn quotas_are_enforced_while_redis_is_paused() {
     let app = small_quota(TestApp::build().redis_proxy()).start().await;
-    app.redis.as_ref().expect("asked for").set(Mode::Pause);
-    the_quota_still_holds(&app).await;
+    app.redis.as_ref().expect("built with a proxy").set(Mode::Pause);
+    assert_quota_is_enforced(&app).await;
 }
 
-/// What was cached before Redis stopped taking changes must not outlive a change.
+/// A value cached before Redis stopped accepting writes must not outlive a change.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removal_that_redis_did_not_hear_of_is_seen_all_the_same() {
-    let app = TestApp::build().faulty_redis().start().await;
-    let path = app.written().await;
+async fn a_removal_that_redis_did_not_accept_is_visible() {
+    let app = TestApp::build().exclusive_redis().start().await;
+    let path = app.create_note().await;
     app.get(&path).await;
-    app.redis_has_entries().await;
+    app.wait_for_cache_writes().await;
     assert_eq!(app.get(&path).await.status(), 200);
     assert_eq!(app.metric("cache_requests_total{outcome=\"hit\"}").await, 1.0);
     let fault = RedisFault::out_of_memory(&app.redis_address).await;
@@ -164,16 +168,16 @@ async fn a_removal_that_redis_did_not_hear_of_is_seen_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removal_while_redis_was_away_is_seen_when_it_is_back() {
+async fn a_removal_during_an_outage_of_redis_is_visible_after_recovery() {
     let app = TestApp::build()
         .redis_proxy()
-        .set("redis.breaker_open", "100ms")
+        .set("redis.breaker_open_duration", "100ms")
         .start()
         .await;
-    let path = app.written().await;
+    let path = app.create_note().await;
     app.get(&path).await;
-    app.redis_has_entries().await;
-    let proxy = app.redis.as_ref().expect("asked for");
+    app.wait_for_cache_writes().await;
+    let proxy = app.redis.as_ref().expect("built with a proxy");
     proxy.set(Mode::Cut);
     assert_eq!(app.delete(&path).await.status(), 204);
     proxy.set(Mode::Pass);
@@ -185,16 +189,16 @@ async fn a_removal_while_redis_was_away_is_seen_when_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stale_value_stands_in_for_a_database_that_is_away_and_says_its_age() {
+async fn a_stale_value_with_its_age_is_served_while_the_database_is_unavailable() {
     let app = TestApp::build()
         .postgres_proxy()
-        .set("cache.fresh", "0s")
+        .set("cache.fresh_ttl", "0s")
         .start()
         .await;
-    let path = app.written().await;
+    let path = app.create_note().await;
     assert!(!app.get(&path).await.headers().contains_key("age"));
-    app.redis_has_entries().await;
-    app.postgres.as_ref().expect("asked for").set(Mode::Cut);
+    app.wait_for_cache_writes().await;
+    app.postgres.as_ref().expect("built with a proxy").set(Mode::Cut);
     let stale = app.get(&path).await;
     assert_eq!(stale.status(), 200);
     assert!(
@@ -211,12 +215,12 @@ async fn a_stale_value_stands_in_for_a_database_that_is_away_and_says_its_age() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_misses_on_one_note_are_one_load() {
+async fn concurrent_misses_of_one_note_cause_one_load() {
     let app = TestApp::build().postgres_proxy().redis_proxy().start().await;
-    let path = app.written().await;
-    app.redis.as_ref().expect("asked for").set(Mode::Cut);
+    let path = app.create_note().await;
+    app.redis.as_ref().expect("built with a proxy").set(Mode::Cut);
     app.get(&path).await;
-    let proxy = app.postgres.as_ref().expect("asked for");
+    let proxy = app.postgres.as_ref().expect("built with a proxy");
     proxy.set(Mode::Delay(Duration::from_millis(100)));
     let before = proxy.round_trips();
     let responses = join_all((0..50).map(|_| app.get(&path))).await;
@@ -241,15 +245,15 @@ impl Cacheable for Probe {
     }
 }
 
-/// What the database has when only the cache is asked.
+/// A load that finds nothing, so that a value can only come from the cache.
 struct Nothing;
 
 impl UnitOfWork for Nothing {
     const NAME: &'static str = "nothing";
     type Output = Option<Probe>;
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
-    async fn run(&self, _: &mut Transaction<'_>) -> Result<Option<Probe>, TransactionError<Fault>> {
+    async fn run(&self, _: &mut Transaction<'_>) -> Result<Option<Probe>, TransactionError<DatabaseError>> {
         Ok(None)
     }
 }
@@ -262,21 +266,25 @@ impl Load for Nothing {
     }
 }
 
-/// A reader that saw the value before it was changed may store what it saw only afterwards.
+/// A slow reader may store the value it read after another request has stored a newer version.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_version_never_replaces_a_newer_one() {
     let app = TestApp::start().await;
-    let cache = app.app.platform.read_cache::<Probe>().expect("it has Redis");
+    let cache = app
+        .app
+        .platform
+        .read_cache::<Probe>()
+        .expect("the service has Redis");
     let second = Duration::from_secs(1);
     let context = RequestContext::new("test".into(), "test".into(), tracing::Span::none(), second);
     for version in [2, 1] {
         cache.put(&context, &Probe(version)).await;
     }
-    let read = cache.read(&context, Nothing).await.expect("Redis answers");
-    assert_eq!(read.expect("it is there").value.0, 2);
+    let read = cache.read(&context, Nothing).await.expect("no database error");
+    assert_eq!(read.expect("a cached value").value.0, 2);
 }
 
-/// A caller in a hurry goes without Redis, but its hurry is not held against Redis.
+/// A request with a short deadline gives up on Redis, but that does not count as a failure of Redis.
 #[tokio::test(flavor = "multi_thread")]
 async fn short_deadlines_do_not_open_the_breaker() {
     let app = TestApp::build()
@@ -284,37 +292,37 @@ async fn short_deadlines_do_not_open_the_breaker() {
         .set("redis.timeout", "2s")
         .start()
         .await;
-    let path = app.written().await;
+    let path = app.create_note().await;
     app.get(&path).await;
-    let proxy = app.redis.as_ref().expect("asked for");
-    // Longer than they wait, and well within what Redis may take.
+    let proxy = app.redis.as_ref().expect("built with a proxy");
+    // Longer than the deadline of the requests, and far below `redis.timeout`.
     proxy.set(Mode::Delay(Duration::from_millis(150)));
-    let hurried = |_| {
+    let request = |_| {
         app.request(Method::GET, &path)
             .header("x-request-timeout-ms", "100")
             .send()
     };
-    join_all((0..8).map(hurried)).await;
+    join_all((0..8).map(request)).await;
     proxy.set(Mode::Pass);
     let late = "dependency_request_duration_seconds_count{dependency=\"redis\",outcome=\"timeout\"}";
-    assert!(app.metric(late).await >= 5.0, "they were in a hurry");
+    assert!(app.metric(late).await >= 5.0, "calls to Redis have timed out");
     let state = "dependency_breaker_state{dependency=\"redis\"}";
     assert_eq!(app.metric(state).await, 0.0);
 }
 
-/// When the answer says that nobody knows, a look at the order must not say what was before.
+/// After a response with an unknown outcome, a read must not return the cached value from before the change.
 #[tokio::test(flavor = "multi_thread")]
-async fn after_an_unknown_outcome_the_cache_is_not_believed() {
+async fn after_an_unknown_outcome_the_cache_is_not_trusted() {
     let app = TestApp::build().postgres_proxy().start().await;
-    let path = app.written().await;
+    let path = app.create_note().await;
     app.get(&path).await;
-    app.redis_has_entries().await;
-    let line = app.database.hold_commits().await;
+    app.wait_for_cache_writes().await;
+    let commit_lock = app.database.block_commits().await;
     let removing = tokio::spawn(app.request(Method::DELETE, &path).send());
     app.database.wait_for_lock_waiter().await;
-    let proxy = app.postgres.as_ref().expect("asked for");
+    let proxy = app.postgres.as_ref().expect("built with a proxy");
     proxy.set(Mode::Cut);
-    let response = removing.await.expect("no panic").expect("an answer");
+    let response = removing.await.expect("no panic").expect("a response");
     let problem = assert_problem(
         response,
         "/v1/test/notes/{id}",
@@ -323,7 +331,7 @@ async fn after_an_unknown_outcome_the_cache_is_not_believed() {
     )
     .await;
     assert_eq!(problem["outcome"], "unknown");
-    line.release().await;
+    commit_lock.release().await;
     let removed = "SELECT count(*) FROM test_notes WHERE removed";
     app.database.wait_until(removed, |removed| removed == 1).await;
     proxy.set(Mode::Pass);

@@ -1,4 +1,4 @@
-//! Who is let in, and who is not. The keys under `keys/` are good for nothing but these tests.
+//! Which tokens are accepted. The keys in `keys/` are used only by these tests.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ const ES256_PUBLIC: &str = include_str!("keys/es256.pub.pem");
 const RS256: &str = include_str!("keys/rs256.pem");
 const RS256_PUBLIC: &str = include_str!("keys/rs256.pub.pem");
 
-/// Claims that pass, with these changes; `null` takes a claim away.
+/// Valid claims with `changes` applied; `null` removes a claim.
 fn claims(changes: Value) -> Value {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -41,35 +41,34 @@ fn strict() -> TestAppBuilder {
         .set("auth.audience", "orders")
 }
 
-async fn answer_to(app: &TestApp, authorization: &str) -> reqwest::Response {
+async fn response_to(app: &TestApp, authorization: &str) -> reqwest::Response {
     let request = app
         .anonymous(Method::GET, NOTES)
         .header("authorization", authorization);
-    request.send().await.expect("an answer")
+    request.send().await.expect("a response")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_token_that_holds_in_every_respect_passes() {
+async fn only_a_token_that_is_valid_in_every_respect_is_accepted() {
     let app = strict().start().await;
-    let good = hs256(DEVELOPMENT_SECRET, &claims(json!({})));
+    let valid = hs256(DEVELOPMENT_SECRET, &claims(json!({})));
     assert_eq!(
-        answer_to(&app, &format!("Bearer {good}")).await.status(),
+        response_to(&app, &format!("Bearer {valid}")).await.status(),
         StatusCode::OK
     );
     assert_eq!(
-        answer_to(&app, &format!("bearer  {good}")).await.status(),
+        response_to(&app, &format!("bearer  {valid}")).await.status(),
         StatusCode::OK,
-        "the scheme has no case"
+        "the scheme is case-insensitive"
     );
 
     let unsigned = format!(
         "{}.{}.",
         "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0",
-        good.split('.').nth(1).expect("claims")
+        valid.split('.').nth(1).expect("claims")
     );
-    let confused = Header::new(Algorithm::HS512);
-    let confused = encode(
-        &confused,
+    let hs512 = encode(
+        &Header::new(Algorithm::HS512),
         &claims(json!({})),
         &EncodingKey::from_secret(DEVELOPMENT_SECRET.as_bytes()),
     );
@@ -79,7 +78,7 @@ async fn only_a_token_that_holds_in_every_respect_passes() {
             hs256("another secret of at least 32 bytes!", &claims(json!({}))),
         ),
         ("no signature", unsigned),
-        ("another algorithm", confused.expect("a token")),
+        ("another algorithm", hs512.expect("a token")),
         ("expired", hs256(DEVELOPMENT_SECRET, &claims(json!({ "exp": 1 })))),
         (
             "not valid yet",
@@ -116,27 +115,27 @@ async fn only_a_token_that_holds_in_every_respect_passes() {
             "no audience",
             hs256(DEVELOPMENT_SECRET, &claims(json!({ "aud": null }))),
         ),
-        ("no token at all", "x.y.z".to_owned()),
+        ("not a token", "x.y.z".to_owned()),
         (
             "a subject that Postgres cannot store",
             hs256(DEVELOPMENT_SECRET, &claims(json!({ "sub": "al\u{0}ice" }))),
         ),
     ];
     for (why, token) in refused {
-        let response = answer_to(&app, &format!("Bearer {token}")).await;
+        let response = response_to(&app, &format!("Bearer {token}")).await;
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{why}");
         let challenge = response.headers()["www-authenticate"].to_str().expect("ASCII");
         assert!(challenge.contains("invalid_token"), "{why}: {challenge}");
         assert_problem(response, NOTES, Method::GET, "unauthenticated").await;
     }
     assert_eq!(
-        answer_to(&app, &format!("Basic {good}")).await.status(),
+        response_to(&app, &format!("Basic {valid}")).await.status(),
         StatusCode::UNAUTHORIZED
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scope_is_a_whole_word() {
+async fn a_scope_is_matched_as_a_whole_word() {
     let app = TestApp::start().await;
     for (scope, status) in [
         ("test:read", 200),
@@ -146,7 +145,7 @@ async fn a_scope_is_a_whole_word() {
     ] {
         let token = app.token("alice", scope);
         assert_eq!(
-            answer_to(&app, &format!("Bearer {token}")).await.status(),
+            response_to(&app, &format!("Bearer {token}")).await.status(),
             status,
             "{scope}"
         );
@@ -154,10 +153,10 @@ async fn a_scope_is_a_whole_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn public_keys_check_what_private_keys_signed() {
+async fn public_keys_verify_what_private_keys_signed() {
     let es256 = EncodingKey::from_ec_pem(ES256.as_bytes()).expect("a key");
     let rs256 = EncodingKey::from_rsa_pem(RS256.as_bytes()).expect("a key");
-    // Secrets of Kubernetes that are made of a file of variables have one line for each.
+    // A Kubernetes Secret made from an env file has one line per variable, so the key has no line breaks.
     let on_one_line = ES256_PUBLIC.replace('\n', "");
     let cases = [
         ("ES256", Algorithm::ES256, es256.clone(), ES256_PUBLIC),
@@ -172,14 +171,14 @@ async fn public_keys_check_what_private_keys_signed() {
             .await;
         let token = encode(&Header::new(algorithm), &claims(json!({})), &private).expect("a token");
         assert_eq!(
-            answer_to(&app, &format!("Bearer {token}")).await.status(),
+            response_to(&app, &format!("Bearer {token}")).await.status(),
             StatusCode::OK,
             "{name}"
         );
-        // The public key is public: as the secret of HS256 it must open nothing.
+        // The public key is known to everyone: a token signed with it as an HS256 secret must be rejected.
         let forged = hs256(public, &claims(json!({})));
         assert_eq!(
-            answer_to(&app, &format!("Bearer {forged}")).await.status(),
+            response_to(&app, &format!("Bearer {forged}")).await.status(),
             StatusCode::UNAUTHORIZED,
             "{name}"
         );

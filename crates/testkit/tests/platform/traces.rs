@@ -1,29 +1,29 @@
-//! Traces: what failed or was slow is kept whole though nothing is sampled here, the rest is not.
+//! Tail sampling: with a sampling ratio of 0, traces of failed and slow requests are kept in full, others are not.
 
 use reqwest::{Method, RequestBuilder};
 use testkit::{
     CALLER, Mode, attribute, hex, is_error, new_trace,
-    notes::{NOTES, note},
+    notes::{NOTES, sample_note},
     wait_for_spans,
 };
 
 use crate::{TestApp, assert_problem};
 
-async fn sent(request: RequestBuilder) -> u16 {
-    request.send().await.expect("an answer").status().as_u16()
+async fn status_of(request: RequestBuilder) -> u16 {
+    request.send().await.expect("a response").status().as_u16()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_5xx_is_kept_with_every_attempt_though_its_caller_does_not_sample() {
+async fn a_5xx_is_kept_with_every_attempt_even_if_its_client_does_not_sample() {
     let app = TestApp::build().postgres_proxy().start().await;
-    app.postgres.as_ref().expect("asked for").set(Mode::Cut);
+    app.postgres.as_ref().expect("built with a proxy").set(Mode::Cut);
     let (trace_id, traceparent) = new_trace(false);
     let request = app.request(Method::GET, NOTES).header("traceparent", traceparent);
     let response = request
         .header("x-request-id", "traced-1")
         .send()
         .await
-        .expect("an answer");
+        .expect("a response");
     let problem = assert_problem(response, NOTES, Method::GET, "dependency-unavailable").await;
     assert_eq!(problem["trace_id"], trace_id.as_str());
 
@@ -32,12 +32,12 @@ async fn a_5xx_is_kept_with_every_attempt_though_its_caller_does_not_sample() {
     let root = spans
         .iter()
         .find(|span| span.name == root_name)
-        .expect("waited for");
+        .expect("found by `wait_for_spans`");
     assert!(is_error(root), "{root:?}");
     assert_eq!(
         hex(&root.parent_span_id),
         CALLER,
-        "it goes on where the caller was"
+        "the root is a child of the client's span"
     );
     for (key, value) in [
         ("http.request.method", "GET"),
@@ -48,7 +48,10 @@ async fn a_5xx_is_kept_with_every_attempt_though_its_caller_does_not_sample() {
     ] {
         assert_eq!(attribute(root, key), value, "{key}");
     }
-    assert!(!attribute(root, "cause").is_empty(), "what the log says, too");
+    assert!(
+        !attribute(root, "cause").is_empty(),
+        "the span has the cause, like the log"
+    );
     let attempts: Vec<_> = spans
         .iter()
         .filter(|span| attribute(span, "db.system.name") == "postgresql")
@@ -63,19 +66,25 @@ async fn a_5xx_is_kept_with_every_attempt_though_its_caller_does_not_sample() {
         spans
             .iter()
             .any(|span| attribute(span, "db.system.name") == "redis"),
-        "the quota was asked for: {spans:?}"
+        "the quota check has a span: {spans:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_slow_is_kept_and_what_was_fast_is_not() {
+async fn slow_requests_are_kept_and_fast_ones_are_not() {
     let app = TestApp::start().await;
-    let ((fast, as_fast), (slow, as_slow)) = (new_trace(false), new_trace(false));
+    let ((fast, fast_traceparent), (slow, slow_traceparent)) = (new_trace(false), new_trace(false));
     let request = app.request(Method::GET, "/v1/test/slow?millis=0");
-    assert_eq!(sent(request.header("traceparent", as_fast)).await, 200);
+    assert_eq!(
+        status_of(request.header("traceparent", fast_traceparent)).await,
+        200
+    );
     let request = app.request(Method::GET, "/v1/test/slow?millis=1100");
-    assert_eq!(sent(request.header("traceparent", as_slow)).await, 200);
-    // Spans are sent in order: where the later one is, the earlier one would be.
+    assert_eq!(
+        status_of(request.header("traceparent", slow_traceparent)).await,
+        200
+    );
+    // Spans are exported in order: once the later one has arrived, the earlier one would have, too.
     wait_for_spans(&slow, |spans| {
         spans.iter().any(|span| span.name == "GET /v1/test/slow")
     })
@@ -85,13 +94,14 @@ async fn what_was_slow_is_kept_and_what_was_fast_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_caller_samples_is_kept_and_its_bucket_leads_to_it() {
+async fn a_trace_that_the_client_samples_is_kept_and_linked_by_an_exemplar() {
     let app = TestApp::start().await;
-    let ((sampled, as_sampled), (unsampled, as_unsampled)) = (new_trace(true), new_trace(false));
+    let ((sampled, sampled_traceparent), (unsampled, unsampled_traceparent)) =
+        (new_trace(true), new_trace(false));
     assert_eq!(
-        sent(
-            app.write_request("k", &note())
-                .header("traceparent", as_unsampled)
+        status_of(
+            app.write_request("k", &sample_note())
+                .header("traceparent", unsampled_traceparent)
         )
         .await,
         201
@@ -102,7 +112,11 @@ async fn what_the_caller_samples_is_kept_and_its_bucket_leads_to_it() {
         "an exemplar without a trace"
     );
     assert_eq!(
-        sent(app.write_request("l", &note()).header("traceparent", as_sampled)).await,
+        status_of(
+            app.write_request("l", &sample_note())
+                .header("traceparent", sampled_traceparent)
+        )
+        .await,
         201
     );
     let spans = wait_for_spans(&sampled, |spans| {
@@ -126,9 +140,9 @@ async fn what_the_caller_samples_is_kept_and_its_bucket_leads_to_it() {
     );
 }
 
-/// A bug is kept with the panic and where it came from.
+/// The trace of a bug is kept, with the panic as an event.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_is_told_in_its_trace() {
+async fn a_panic_is_recorded_in_its_trace() {
     let app = TestApp::start().await;
     let response = app.get("/v1/test/panic").await;
     let problem = assert_problem(response, "/v1/test/panic", Method::GET, "internal").await;

@@ -8,9 +8,9 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub enum ProblemCode {
-    /// The body is not JSON.
+    /// The body is not valid JSON.
     MalformedJson,
-    /// The request breaks rules.
+    /// The request is invalid.
     InvalidRequest,
     /// The query is invalid.
     InvalidQuery,
@@ -18,59 +18,59 @@ pub enum ProblemCode {
     InvalidPath,
     /// The Idempotency-Key header is missing.
     IdempotencyKeyMissing,
-    /// A valid token is needed.
+    /// A valid bearer token is required.
     Unauthenticated,
-    /// The token does not allow this.
+    /// The token lacks a required scope.
     Forbidden,
-    /// There is nothing at this address.
+    /// Route not found.
     RouteNotFound,
-    /// This address has other methods.
+    /// Method not allowed.
     MethodNotAllowed,
-    /// The body did not arrive in time.
+    /// The request body did not arrive in time.
     RequestTimeout,
-    /// The first call with this key is still running.
+    /// A request with this idempotency key is in progress.
     IdempotencyInProgress,
-    /// The body is too large.
+    /// The request body is too large.
     ContentTooLarge,
-    /// The body has the wrong media type.
+    /// Unsupported media type.
     UnsupportedMediaType,
-    /// This key was used for another request.
+    /// The idempotency key was used for a different request.
     IdempotencyKeyReused,
     /// Too many requests.
     QuotaExceeded,
-    /// The request head is too large.
+    /// The request headers are too large.
     HeadTooLarge,
-    /// This is a bug in the service.
+    /// Internal error.
     Internal,
-    /// A service this one needs has failed.
+    /// An upstream service failed.
     UpstreamError,
-    /// A service this one needs gave an answer that makes no sense.
+    /// An upstream service returned an invalid response.
     UpstreamInvalid,
-    /// A service this one needs is unavailable.
+    /// An upstream service is unavailable.
     UpstreamUnavailable,
-    /// Something this service needs is unavailable.
+    /// A dependency is unavailable.
     DependencyUnavailable,
-    /// Changes are not possible right now.
+    /// Changes are temporarily unavailable.
     DatabaseReadOnly,
-    /// There is no storage left.
+    /// Storage is exhausted.
     StorageExhausted,
-    /// Too many changes to the same thing at once.
+    /// Too many concurrent changes to the same resource.
     Contention,
-    /// There is more load than room for it.
+    /// The service is overloaded.
     Overloaded,
     /// This instance is shutting down.
     ShuttingDown,
-    /// The answer would have come too late.
+    /// The deadline was exceeded.
     DeadlineExceeded,
-    /// There is no such job.
+    /// Job not found.
     JobNotFound,
-    /// There is no such order.
+    /// Order not found.
     OrderNotFound,
     /// The order was cancelled.
     OrderGone,
-    /// There is no price for this.
+    /// The supplier offers no price for these items.
     QuoteRejected,
-    /// The confirmation could not be sent.
+    /// The confirmation was rejected.
     NotificationRejected,
 
     /// A code of a newer service.
@@ -122,41 +122,35 @@ impl ProblemCode {
 impl client::ProblemCode for ProblemCode {
     fn user_message(&self) -> &'static str {
         match self {
-            Self::MalformedJson => {
-                "Something went wrong on our side of the app. Please update it or contact support."
-            }
-            Self::InvalidRequest => "Please check what you entered.",
-            Self::InvalidQuery => "This list cannot be shown like that.",
+            Self::MalformedJson => "Something is wrong with this app. Please update it or contact support.",
+            Self::InvalidRequest => "Please check your input.",
+            Self::InvalidQuery => "This list cannot be displayed with these settings.",
             Self::InvalidPath => "This link is not valid.",
             Self::IdempotencyKeyMissing => {
-                "Something went wrong on our side of the app. Please update it or contact support."
+                "Something is wrong with this app. Please update it or contact support."
             }
             Self::Unauthenticated => "Please sign in again.",
-            Self::Forbidden => "You are not allowed to do this.",
+            Self::Forbidden => "You do not have permission to do this.",
             Self::RouteNotFound => "This page does not exist.",
-            Self::MethodNotAllowed => "This action does not exist.",
+            Self::MethodNotAllowed => "This action is not available.",
             Self::RequestTimeout => "The connection was too slow. Please try again.",
-            Self::IdempotencyInProgress => "This is being worked on. One moment, please.",
-            Self::ContentTooLarge => "This is too much at once.",
+            Self::IdempotencyInProgress => "Your request is being processed. Please wait a moment.",
+            Self::ContentTooLarge => "Your request is too large.",
             Self::UnsupportedMediaType => {
-                "Something went wrong on our side of the app. Please update it or contact support."
+                "Something is wrong with this app. Please update it or contact support."
             }
-            Self::IdempotencyKeyReused => "This was already sent with other content.",
-            Self::QuotaExceeded => "That was a bit fast. Please try again in a moment.",
+            Self::IdempotencyKeyReused => "This was already submitted with different content.",
+            Self::QuotaExceeded => "Too many requests. Please wait a moment and try again.",
             Self::HeadTooLarge => "Please clear your cookies and try again.",
             Self::Internal => "Something went wrong on our side. Our team has been notified.",
-            Self::UpstreamError => "A partner of ours has a problem. Please try again shortly.",
-            Self::UpstreamInvalid => "A partner of ours has a problem. Our team has been notified.",
-            Self::UpstreamUnavailable => {
-                "A partner of ours is not available right now. Please try again shortly."
-            }
-            Self::DependencyUnavailable => "This is not available right now. Please try again shortly.",
-            Self::DatabaseReadOnly => {
-                "You can look, but not change anything for the moment. Please try again shortly."
-            }
-            Self::StorageExhausted => "Nothing can be saved for the moment. Please try again later.",
-            Self::Contention => "Others are changing this right now. Please try again.",
-            Self::Overloaded => "There is a lot going on. Please try again in a moment.",
+            Self::UpstreamError => "One of our partners has a problem. Please try again shortly.",
+            Self::UpstreamInvalid => "One of our partners has a problem. Our team has been notified.",
+            Self::UpstreamUnavailable => "One of our partners is unavailable. Please try again shortly.",
+            Self::DependencyUnavailable => "This is unavailable right now. Please try again shortly.",
+            Self::DatabaseReadOnly => "Changes are temporarily unavailable. Please try again shortly.",
+            Self::StorageExhausted => "Saving is temporarily unavailable. Please try again later.",
+            Self::Contention => "Someone else is changing this right now. Please try again.",
+            Self::Overloaded => "The service is busy. Please try again in a moment.",
             Self::ShuttingDown => "Please try again.",
             Self::DeadlineExceeded => "This took too long. Please try again.",
             Self::JobNotFound => "There is nothing here any more.",

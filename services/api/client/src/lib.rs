@@ -9,7 +9,7 @@ pub use code::ProblemCode;
 pub use operations::Client;
 pub use types::{Accepted, Delivery, Item, Job, NewOrder, Order, OrderPage, Quote, QuoteItem};
 
-/// A call that failed, after all its attempts.
+/// The error of a call, after its last attempt.
 pub type Error = client::Error<ProblemCode>;
 /// Why an attempt failed.
 pub type Failure = client::Failure<ProblemCode>;

@@ -14,10 +14,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for the service at `base` with this bearer token.
+    /// Creates a client of the service at `base` that sends this bearer token.
     ///
     /// # Errors
-    /// When the address is none, or no TLS can be had.
+    /// When `base` is not a valid URL, or TLS cannot be set up.
     pub fn new(
         base: &str,
         token: impl Into<String>,
@@ -28,7 +28,7 @@ impl Client {
         })
     }
 
-    /// Places an order under a key of its own, so that it is safe to send again.
+    /// Places an order with a new idempotency key, so that retries are safe.
     ///
     /// # Errors
     /// [`Error`].
@@ -37,7 +37,7 @@ impl Client {
             .await
     }
 
-    /// Places an order under this key; the same key again gives the same order.
+    /// Places an order with this idempotency key; a repeated call with the same key returns the same order.
     ///
     /// # Errors
     /// [`Error`].
@@ -54,7 +54,7 @@ impl Client {
             .await
     }
 
-    /// One order.
+    /// Returns an order.
     ///
     /// # Errors
     /// [`Error`].
@@ -64,7 +64,7 @@ impl Client {
             .await
     }
 
-    /// One order, and when it is expected, as far as the service can tell.
+    /// Returns an order with its delivery estimate, if one is known.
     ///
     /// # Errors
     /// [`Error`].
@@ -74,7 +74,7 @@ impl Client {
             .await
     }
 
-    /// A page of the caller's orders, newest first.
+    /// Returns a page of the caller's orders, newest first.
     ///
     /// # Errors
     /// [`Error`].
@@ -87,7 +87,7 @@ impl Client {
             .await
     }
 
-    /// Cancels an order. Sent again after its answer was lost, it may meet `order-gone`: then it was cancelled.
+    /// Cancels an order. A retry after a lost response may return `order-gone`: then the order is cancelled.
     ///
     /// # Errors
     /// [`Error`].
@@ -104,7 +104,7 @@ impl Client {
             .map(drop)
     }
 
-    /// A price. Asking has no effect, so it is sent again where that may help.
+    /// Requests a price. The request has no side effects, so it is safe to retry.
     ///
     /// # Errors
     /// [`Error`].
@@ -121,7 +121,7 @@ impl Client {
             .await
     }
 
-    /// Has a report built. It has no key and is sent once.
+    /// Requests a report. The request has no idempotency key, so it is not retried if it may have taken effect.
     ///
     /// # Errors
     /// [`Error`].
@@ -138,7 +138,7 @@ impl Client {
             .await
     }
 
-    /// How far a job is.
+    /// Returns the status of a job and, once it has succeeded, its result.
     ///
     /// # Errors
     /// [`Error`].

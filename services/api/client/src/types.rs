@@ -1,4 +1,4 @@
-//! What goes over the wire. Fields that a newer service adds are passed over.
+//! The types of requests and responses. Fields that a newer service adds are ignored.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,84 +8,84 @@ use uuid::Uuid;
 /// A line of an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Item {
-    /// What is ordered, such as `ABC-1234`.
+    /// The SKU of the item, such as `ABC-1234`.
     pub sku: String,
-    /// How many, 1 to 1000.
+    /// The number of units, 1 to 1000.
     pub quantity: i64,
-    /// Price of one, in cents.
+    /// The price of one unit, in cents.
     pub unit_price_cents: i64,
 }
 
 /// An order to be placed.
 #[derive(Clone, Serialize)]
 pub struct NewOrder {
-    /// Where the confirmation goes.
+    /// The e-mail address for the confirmation.
     pub customer_email: String,
-    /// ISO 4217.
+    /// The currency (ISO 4217).
     pub currency: String,
-    /// What is ordered, 1 to 50 lines.
+    /// The ordered items, 1 to 50.
     pub items: Vec<Item>,
-    /// The customer's words.
+    /// A note from the customer.
     pub note: Option<String>,
 }
 
 /// An order.
 #[derive(Clone, PartialEq, Deserialize)]
 pub struct Order {
-    /// Its id.
+    /// The id of the order.
     pub id: Uuid,
-    /// `pending`.
+    /// Always `pending`: reading a cancelled order fails with `order-gone`.
     pub status: String,
-    /// Where the confirmation goes.
+    /// The e-mail address for the confirmation.
     pub customer_email: String,
-    /// ISO 4217.
+    /// The currency (ISO 4217).
     pub currency: String,
-    /// What is ordered.
+    /// The ordered items.
     pub items: Vec<Item>,
-    /// Sum over the items.
+    /// The total price of all items, in cents.
     pub total_cents: i64,
-    /// The customer's words.
+    /// A note from the customer.
     pub note: Option<String>,
-    /// When it was placed.
+    /// The time at which the order was placed.
     pub created_at: DateTime<Utc>,
-    /// When it is expected, where that was asked for and is known.
+    /// The delivery estimate, if it was requested and is known.
     #[serde(default)]
     pub delivery: Option<Delivery>,
-    /// What the service had to leave out or to tell from memory, such as `delivery`.
+    /// Parts that the service could not retrieve, such as `delivery`: they are missing or out of date.
     #[serde(default)]
     pub degraded: Vec<String>,
 }
 
-/// When an order is expected.
+/// The delivery estimate of an order.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Delivery {
-    /// The day.
+    /// The day on which delivery is expected.
     pub estimated_on: NaiveDate,
-    /// Its age, where the service tells what it knew last.
+    /// The age of the estimate, if it is the last known one.
     pub age_seconds: Option<u64>,
 }
 
-/// What a price is wanted for.
+/// An item to quote.
 #[derive(Clone, Debug, Serialize)]
 pub struct QuoteItem {
-    /// What, such as `ABC-1234`.
+    /// The SKU of the item, such as `ABC-1234`.
     pub sku: String,
-    /// How many, 1 to 1000.
+    /// The number of units, 1 to 1000.
     pub quantity: i64,
 }
 
 /// A price.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Quote {
-    /// For all items together.
+    /// The total price of all items, in cents.
     pub total_cents: i64,
-    /// ISO 4217.
+    /// The currency (ISO 4217).
     pub currency: String,
-    /// Until when it holds.
+    /// The time until which the price is valid.
     pub valid_until: DateTime<Utc>,
 }
 
-/// Personal data stays out of whatever is printed for debugging.
+/// Implements `Debug` without personal data.
 macro_rules! redacted {
     ($($type:ident: $($shown:ident),+);+ $(;)?) => { $(
         impl std::fmt::Debug for $type {
@@ -106,28 +106,28 @@ redacted! {
 pub struct OrderPage {
     /// The orders.
     pub items: Vec<Order>,
-    /// For the next page; none on the last one.
+    /// The cursor of the next page; `None` on the last page.
     pub next_cursor: Option<Uuid>,
 }
 
-/// Work that was accepted.
+/// A request that was accepted and is processed by a job.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Accepted {
-    /// What to ask for.
+    /// The id of the job, for [`Client::job`](crate::Client::job).
     pub job_id: Uuid,
 }
 
-/// How far a job is.
+/// The status of a job.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Job {
-    /// Its id.
+    /// The id of the job.
     pub id: Uuid,
-    /// What kind of work.
+    /// The kind of the job, such as `build_report`.
     pub kind: String,
     /// `queued`, `running`, `succeeded`, `failed` or `dead`.
     pub status: String,
-    /// Starts so far.
+    /// The number of attempts started so far.
     pub attempts: i32,
-    /// What it yielded.
+    /// The result, once the job has succeeded.
     pub result: Option<Value>,
 }

@@ -1,23 +1,23 @@
-//! Sums up a subject's orders. Heavy work that a request should not wait for.
+//! The job that builds a report of a subject's orders, which would take too long for a request.
 
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use database::{Fault, Transaction, TransactionError, UnitOfWork};
+use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
 use jobs::{Job, JobError, Run};
 use outcome::Refusal;
 use serde::{Deserialize, Serialize};
 
 use crate::state::Api;
 
-/// Over these days, both included.
+/// Builds a report of these days, both included.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct BuildReport {
     pub(crate) from: NaiveDate,
     pub(crate) to: NaiveDate,
 }
 
-/// The report.
+/// The result: the totals of each currency.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     from: NaiveDate,
@@ -35,7 +35,7 @@ struct CurrencyTotal {
 impl Job for BuildReport {
     const KIND: &'static str = "build_report";
     const ATTEMPTS: i32 = 3;
-    const TIMEOUT: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_mins(1);
     type State = Api;
     type Outcome = Report;
 
@@ -53,7 +53,7 @@ impl Job for BuildReport {
         Ok(Report {
             from: self.from,
             to: self.to,
-            currencies: currencies.map_err(|fault| JobError::retry(fault.into_cause()))?,
+            currencies: currencies.map_err(|error| JobError::retry(error.into_cause()))?,
         })
     }
 }
@@ -66,12 +66,12 @@ struct Totals {
 impl UnitOfWork for Totals {
     const NAME: &'static str = "report_totals";
     type Output = Vec<CurrencyTotal>;
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
     async fn run(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<Vec<CurrencyTotal>, TransactionError<Fault>> {
+    ) -> Result<Vec<CurrencyTotal>, TransactionError<DatabaseError>> {
         let totals = sqlx::query_as!(
             CurrencyTotal,
             r#"/* report_totals */

@@ -1,4 +1,4 @@
-//! The jobs of this service. One file each, a line for each below.
+//! The jobs of this service: one file for each, and one line in the list below.
 
 mod build_report; // sample
 mod send_confirmation; // sample

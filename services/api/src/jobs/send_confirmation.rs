@@ -1,4 +1,4 @@
-//! Has the supplier tell a customer that an order was placed.
+//! The job that has the supplier confirm an order to its customer.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use jobs::{Job, JobError, Run};
 use outcome::Refusal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use upstream::{Answer, UpstreamFault};
+use upstream::{UpstreamError, UpstreamResponse};
 use uuid::Uuid;
 
 use crate::{problems, resources::orders::OrderById, state::Api};
 
-/// While the supplier is left alone.
-const NOT_ASKED: Duration = Duration::from_secs(5);
+/// The delay while calls to the supplier are suspended or all permits are taken.
+const UNAVAILABLE_DELAY: Duration = Duration::from_secs(5);
 
-/// Of this order.
+/// Confirms this order.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SendConfirmation {
     pub(crate) order_id: Uuid,
 }
 
-/// Whether anything was sent: not for an order that was cancelled meanwhile.
+/// The result: nothing is sent for an order that was cancelled in the meantime.
 #[derive(Debug, Serialize)]
 pub(crate) struct Confirmation {
     sent: bool,
@@ -42,7 +42,7 @@ impl Job for SendConfirmation {
     async fn run(&self, run: &Run<Api>) -> Result<Confirmation, JobError> {
         run.context.annotate("order.id", self.order_id);
         let order = run.database.read(&OrderById(self.order_id), &run.context).await;
-        let order = order.map_err(|fault| JobError::retry(fault.into_cause()))?;
+        let order = order.map_err(|error| JobError::retry(error.into_cause()))?;
         let Some(order) = order.filter(|order| !order.is_cancelled()) else {
             return Ok(Confirmation { sent: false });
         };
@@ -53,17 +53,19 @@ impl Job for SendConfirmation {
             .notify(&run.context, &run.id, &notification)
             .await
         {
-            Ok(Answer::Value(_)) => Ok(Confirmation { sent: true }),
-            Ok(Answer::Refused(status)) => {
-                let cause = format!("the supplier refuses the notification with {status}");
+            Ok(UpstreamResponse::Value(_)) => Ok(Confirmation { sent: true }),
+            Ok(UpstreamResponse::Refused(status)) => {
+                let cause = format!("the supplier rejected the notification with status {status}");
                 Err(JobError::fail(&problems::NOTIFICATION_REJECTED, cause))
             }
-            // Not asked, or asked to wait: no attempt of ours.
-            Err(UpstreamFault::Throttled(wait)) => Err(JobError::later(wait, "the supplier asks to wait")),
-            Err(fault @ (UpstreamFault::Open | UpstreamFault::Saturated)) => {
-                Err(JobError::later(NOT_ASKED, fault.into_cause()))
+            // No call was made, or the supplier asked for a delay: neither counts as an attempt.
+            Err(UpstreamError::Throttled(wait)) => {
+                Err(JobError::later(wait, "the supplier asked for a delay"))
             }
-            Err(fault) => Err(JobError::retry(fault.into_cause())),
+            Err(error @ (UpstreamError::Open | UpstreamError::Saturated)) => {
+                Err(JobError::later(UNAVAILABLE_DELAY, error.into_cause()))
+            }
+            Err(error) => Err(JobError::retry(error.into_cause())),
         }
     }
 }

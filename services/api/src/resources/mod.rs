@@ -1,4 +1,4 @@
-//! What this service serves: a folder or a file for each resource, and a line for each below.
+//! The resources of this service: a folder or file for each, registered below.
 
 pub(crate) mod orders; // sample
 mod quotes; // sample

@@ -7,36 +7,40 @@ use http_server::{
     operation,
 };
 use serde::{Deserialize, Serialize};
-use upstream::{Answer, UpstreamFault};
+use upstream::{UpstreamError, UpstreamResponse};
 use utoipa::ToSchema;
 use validator::Validate;
 
 use super::orders::{CURRENCY, OrdersRead, SKU};
 use crate::{problems, state::Api};
 
-/// What a price is wanted for.
+/// A request for a price.
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CreateQuote {
-    /// ISO 4217.
+pub(super) struct CreateQuote {
+    /// The currency of the price (ISO 4217).
     #[validate(regex(path = *CURRENCY, code = "pattern", message = "must be three letters A-Z"))]
     #[schema(pattern = "^[A-Z]{3}$", example = "EUR")]
     currency: String,
-    /// The items.
+    /// The items to quote.
     #[validate(length(min = 1, max = 50, message = "must have 1 to 50 items"), nested)]
     #[schema(min_items = 1, max_items = 50)]
     items: Vec<QuoteItem>,
 }
 
-/// So many of these.
+/// An item to quote.
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct QuoteItem {
-    /// What.
-    #[validate(regex(path = *SKU, code = "pattern", message = "must be 2 to 8 of A-Z and 0-9, a dash, and 1 to 12 more"))]
+pub(super) struct QuoteItem {
+    /// The SKU of the item.
+    #[validate(regex(
+        path = *SKU,
+        code = "pattern",
+        message = "must be 2 to 8 characters A-Z or 0-9, a dash, and 1 to 12 characters A-Z or 0-9"
+    ))]
     #[schema(pattern = "^[A-Z0-9]{2,8}-[A-Z0-9]{1,12}$", example = "ABC-1234")]
     sku: String,
-    /// How many.
+    /// The number of units.
     #[validate(range(min = 1, max = 1000, message = "must be between 1 and 1000"))]
     #[schema(minimum = 1, maximum = 1000, example = 2)]
     quantity: i64,
@@ -44,29 +48,31 @@ pub struct QuoteItem {
 
 /// A price.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Quote {
-    /// For all items together.
+pub(super) struct Quote {
+    /// The total price of all items, in cents.
     total_cents: i64,
-    /// ISO 4217.
+    /// The currency (ISO 4217).
     currency: String,
-    /// Until when it holds.
+    /// The time until which the price is valid.
     valid_until: DateTime<Utc>,
 }
 
 /// Every way in which a quote can be refused.
 #[derive(Debug, Refusal)]
-pub enum CreateQuoteRefusal {
-    /// 422: the supplier has no price for this.
-    #[problem(problems::QUOTE_REJECTED, "the supplier does not quote for these items")]
+pub(super) enum CreateQuoteRefusal {
+    /// 422: the supplier refuses to quote a price.
+    #[problem(problems::QUOTE_REJECTED, "the supplier offers no price for these items")]
     Rejected,
-    /// Everything in [`UpstreamFault`].
+    /// Everything in [`UpstreamError`].
     #[refusal(transparent)]
-    Supplier(UpstreamFault),
+    Supplier(UpstreamError),
 }
 
-/// Asks the supplier for a price. It has no effect, so it needs no key.
+/// Requests a price from the supplier.
+///
+/// The request has no side effects, so it needs no idempotency key.
 #[operation(POST "/v1/quotes", scope = OrdersRead)]
-pub async fn create_quote(
+pub(super) async fn create_quote(
     request: Body<CreateQuote>,
     context: Context,
     api: State<Api>,
@@ -76,11 +82,11 @@ pub async fn create_quote(
         .quote(&context, &request.0.currency, &request.0)
         .await?
     {
-        Answer::Value(quote) => Ok(Json(Quote {
+        UpstreamResponse::Value(quote) => Ok(Json(Quote {
             total_cents: quote.total_cents,
             currency: quote.currency,
             valid_until: quote.valid_until,
         })),
-        Answer::Refused(_) => Err(CreateQuoteRefusal::Rejected),
+        UpstreamResponse::Refused(_) => Err(CreateQuoteRefusal::Rejected),
     }
 }

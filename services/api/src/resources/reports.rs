@@ -1,7 +1,7 @@
 //! `POST /v1/reports`
 
 use chrono::{Datelike, NaiveDate};
-use database::{Fault, Transaction, TransactionError, UnitOfWork};
+use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
 use http_server::{
     Accepted, Refusal,
     extract::{Body, Caller, Context, State},
@@ -17,69 +17,71 @@ use validator::{Validate, ValidationError};
 use super::orders::OrdersRead;
 use crate::{jobs::BuildReport, state::Api};
 
-/// Longer than a year is not one report.
+/// The longest period of a report, counting both ends.
 const LONGEST_DAYS: i64 = 366;
-/// What every system that reads dates agrees on; Postgres begins in 4713 BC.
+/// Years that every system can represent; Postgres, for example, starts in 4713 BC.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
-/// What a report is wanted about.
+/// The period of a report.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[validate(schema(function = "is_a_period", skip_on_field_errors = false))]
-pub struct CreateReport {
-    /// The first day.
+#[validate(schema(function = "valid_period", skip_on_field_errors = false))]
+pub(super) struct CreateReport {
+    /// The first day of the period.
     from: NaiveDate,
-    /// The last day.
+    /// The last day of the period. The period has at most 366 days.
     to: NaiveDate,
 }
 
-fn is_a_period(report: &CreateReport) -> Result<(), ValidationError> {
+fn valid_period(report: &CreateReport) -> Result<(), ValidationError> {
     let days = (report.to - report.from).num_days();
-    let broken = |code, message: &'static str| Err(ValidationError::new(code).with_message(message.into()));
+    let invalid = |code, message: &'static str| Err(ValidationError::new(code).with_message(message.into()));
     if [report.from, report.to]
         .iter()
         .any(|day| !YEARS.contains(&day.year()))
     {
-        return broken("range", "must be in the years 1 to 9999");
+        return invalid("range", "must be in the years 1 to 9999");
     }
     match days {
-        ..0 => broken("range", "`to` must not be before `from`"),
-        LONGEST_DAYS.. => broken("range", "must not be longer than a year"),
+        ..0 => invalid("range", "`to` must not be before `from`"),
+        LONGEST_DAYS.. => invalid("range", "must not be longer than a year"),
         _ => Ok(()),
     }
 }
 
-/// It is being worked on.
+/// A request that was accepted and is processed by a job.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Accepted)]
-pub struct Queued {
-    /// Where `GET /v1/jobs/{id}` tells how far it is.
+pub(super) struct Queued {
+    /// The id of the job; `GET /v1/jobs/{id}` returns its status.
     job_id: Uuid,
-    /// `queued`.
+    /// Always `queued`.
     status: &'static str,
 }
 
-/// Every way in which asking for a report can be refused.
+/// Every way in which requesting a report can be refused.
 #[derive(Debug, Refusal)]
-pub enum CreateReportRefusal {
+pub(super) enum CreateReportRefusal {
     /// Everything in [`QueueRefusal`].
     #[refusal(transparent)]
     Queue(QueueRefusal),
-    /// Everything in [`Fault`].
+    /// Everything in [`DatabaseError`].
     #[refusal(transparent)]
-    Database(Fault),
+    Database(DatabaseError),
 }
 
-/// Has a report built by a worker.
+/// Requests a report.
+///
+/// A job builds the report; `GET /v1/jobs/{id}` returns its status and, once it has succeeded, the report.
 #[operation(POST "/v1/reports", scope = OrdersRead)]
-pub async fn create_report(
+pub(super) async fn create_report(
     caller: Caller,
     request: Body<CreateReport>,
     context: Context,
     api: State<Api>,
 ) -> Result<Accepted<Queued>, CreateReportRefusal> {
     api.queue.admit()?;
-    let order = OrderReport {
+    let enqueue_report = EnqueueReport {
         subject: caller.subject,
         job: BuildReport {
             from: request.0.from,
@@ -87,7 +89,7 @@ pub async fn create_report(
         },
         context: context.clone(),
     };
-    let job_id = api.database.transaction(order, &context).await?;
+    let job_id = api.database.transaction(enqueue_report, &context).await?;
     let queued = Queued {
         job_id,
         status: "queued",
@@ -95,13 +97,13 @@ pub async fn create_report(
     Ok(Accepted::at(format!("/v1/jobs/{job_id}"), queued))
 }
 
-struct OrderReport {
+struct EnqueueReport {
     subject: String,
     job: BuildReport,
     context: RequestContext,
 }
 
-impl UnitOfWork for OrderReport {
+impl UnitOfWork for EnqueueReport {
     const NAME: &'static str = "create_report";
     type Output = Uuid;
     type Refusal = CreateReportRefusal;

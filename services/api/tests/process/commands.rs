@@ -1,4 +1,4 @@
-//! Subcommands: results on standard output, words for people on standard error, exit codes that tell.
+//! Subcommands: results on standard output, messages on standard error, and exit codes.
 
 use std::{os::unix::process::ExitStatusExt, process::Output, time::Duration};
 
@@ -16,7 +16,7 @@ fn err(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn wrong_usage_is_2_and_help_is_0() {
+async fn wrong_usage_exits_with_2_and_help_with_0() {
     let environment = environment().await;
     assert_eq!(environment.run(&["surve"]).status.code(), Some(2));
     let help = environment.run(&["--help"]);
@@ -34,7 +34,7 @@ async fn wrong_usage_is_2_and_help_is_0() {
 }
 
 #[tokio::test]
-async fn every_configuration_fault_is_told_at_once_by_check_and_by_serve() {
+async fn every_command_reports_all_configuration_errors_in_one_run() {
     let environment = environment()
         .await
         .set("http.port", "80800")
@@ -43,15 +43,18 @@ async fn every_configuration_fault_is_told_at_once_by_check_and_by_serve() {
     for command in ["check", "serve", "migrate"] {
         let output = environment.run(&[command]);
         assert_eq!(output.status.code(), Some(1), "{command}");
-        let told = out(&output) + &err(&output);
+        let printed = out(&output) + &err(&output);
         for key in ["http.port", "database.statement_timeout", "http.prot"] {
-            assert!(told.contains(key), "{command} does not tell {key}: {told}");
+            assert!(
+                printed.contains(key),
+                "{command} does not report {key}: {printed}"
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn check_passes_from_a_migrated_database_on() {
+async fn check_passes_once_the_database_is_migrated() {
     let environment = environment().await;
     let before = environment.run(&["check"]);
     assert_eq!(before.status.code(), Some(1));
@@ -68,7 +71,7 @@ async fn check_passes_from_a_migrated_database_on() {
 }
 
 #[tokio::test]
-async fn an_unreachable_database_fails_check_and_migrate_without_its_password() {
+async fn check_and_migrate_report_an_unreachable_database_without_its_password() {
     let environment = environment().await.set(
         "database.url",
         "postgres://someone:planted-password@127.0.0.1:1/nothing",
@@ -76,15 +79,15 @@ async fn an_unreachable_database_fails_check_and_migrate_without_its_password() 
     for command in ["check", "migrate"] {
         let output = environment.run(&[command]);
         assert_eq!(output.status.code(), Some(1), "{command}");
-        let told = out(&output) + &err(&output);
-        assert!(told.contains("cannot be reached"), "{told}");
-        assert!(!told.contains("planted-password"), "{told}");
+        let printed = out(&output) + &err(&output);
+        assert!(printed.contains("cannot be reached"), "{printed}");
+        assert!(!printed.contains("planted-password"), "{printed}");
     }
 }
 
-/// A new pod is let through to the database only after a moment.
+/// The network may admit a new pod to the database only after a moment.
 #[tokio::test(flavor = "multi_thread")]
-async fn migrate_waits_a_moment_for_its_database() {
+async fn migrate_waits_until_the_database_is_reachable() {
     let environment = environment().await;
     let (proxy, url) = Proxy::before(&environment.database.url).await;
     proxy.set(Mode::Cut);
@@ -94,34 +97,33 @@ async fn migrate_waits_a_moment_for_its_database() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     proxy.set(Mode::Pass);
-    let (migrated, _environment) = migrate.await.expect("it ends");
+    let (migrated, _environment) = migrate.await.expect("no panic");
     assert_eq!(migrated.status.code(), Some(0), "{}", err(&migrated));
 }
 
-/// A server that answers is not one that cannot be reached.
+/// An error that Postgres returns is not reported as an unreachable database.
 #[tokio::test]
-async fn check_tells_what_the_database_said() {
+async fn check_reports_the_error_of_the_database() {
     let environment = environment().await;
-    let gone = format!("{}_gone", environment.database.url);
-    let environment = environment.set("database.url", &gone);
+    let missing = format!("{}_missing", environment.database.url);
+    let environment = environment.set("database.url", &missing);
     let output = environment.run(&["check"]);
     assert_eq!(output.status.code(), Some(1));
-    let told = out(&output);
-    assert!(told.contains("does not exist"), "{told}");
+    assert!(out(&output).contains("does not exist"), "{}", out(&output));
 }
 
 #[tokio::test]
-async fn a_lost_redis_is_told_but_fails_nothing() {
+async fn check_reports_an_unavailable_redis_but_passes() {
     let environment = environment().await;
     assert!(environment.run(&["migrate"]).status.success());
     let environment = environment.set("redis.url", "redis://127.0.0.1:1");
     let output = environment.run(&["check"]);
     assert_eq!(output.status.code(), Some(0), "{}", out(&output));
-    assert!(out(&output).contains("redis: away"), "{}", out(&output));
+    assert!(out(&output).contains("redis: unavailable"), "{}", out(&output));
 }
 
 #[tokio::test]
-async fn a_token_is_all_there_is_on_standard_output_and_only_in_development() {
+async fn token_prints_only_the_token_and_only_in_development() {
     let environment = environment().await;
     let output = environment.run(&["token", "--subject", "alice"]);
     assert_eq!(output.status.code(), Some(0));
@@ -141,7 +143,7 @@ async fn a_token_is_all_there_is_on_standard_output_and_only_in_development() {
 }
 
 #[tokio::test]
-async fn the_development_secret_starts_nothing_in_production() {
+async fn serve_refuses_the_development_secret_in_production() {
     let environment = environment().await.set("service.environment", "production");
     let output = environment.run(&["serve"]);
     assert_eq!(output.status.code(), Some(1));
@@ -149,7 +151,7 @@ async fn the_development_secret_starts_nothing_in_production() {
 }
 
 #[tokio::test]
-async fn contract_and_catalogue_are_printed_for_programs() {
+async fn contract_and_catalogue_are_printed_as_json() {
     let environment = environment().await;
     let contract: Value = serde_json::from_slice(&environment.run(&["openapi"]).stdout).expect("JSON");
     assert!(contract["paths"].is_object());
@@ -164,7 +166,7 @@ async fn contract_and_catalogue_are_printed_for_programs() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told_with_its_key() {
+async fn a_port_in_use_is_reported_with_its_configuration_key() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("bound").port().to_string();
     let environment = environment().await.set("http.port", &port);
@@ -178,41 +180,45 @@ async fn a_port_in_use_is_told_with_its_key() {
 }
 
 #[tokio::test]
-async fn probe_tells_how_the_process_beside_it_is() {
+async fn probe_reports_the_health_of_the_local_process() {
     let environment = environment().await;
-    // Without a schema it lives, and is not ready.
+    // Without a schema the server is live but not ready.
     let server = environment.serve();
     let port = server.management.rsplit(':').next().expect("a port").to_owned();
     let environment = environment.set("http.management_port", &port);
-    let lives = environment.run(&["probe", "livez"]);
-    assert_eq!(lives.status.code(), Some(0), "{}", err(&lives));
+    let live = environment.run(&["probe", "livez"]);
+    assert_eq!(live.status.code(), Some(0), "{}", err(&live));
     let unready = environment.run(&["probe"]);
     assert_eq!(unready.status.code(), Some(1));
     assert!(err(&unready).contains("starting"), "{}", err(&unready));
     let environment = environment.set("http.management_port", "1");
-    let alone = environment.run(&["probe"]);
-    assert_eq!(alone.status.code(), Some(1));
-    assert!(err(&alone).contains("nobody answers"), "{}", err(&alone));
+    let no_server = environment.run(&["probe"]);
+    assert_eq!(no_server.status.code(), Some(1));
+    assert!(
+        err(&no_server).contains("no response from"),
+        "{}",
+        err(&no_server)
+    );
 }
 
 #[tokio::test]
-async fn jobs_are_seen_and_steered() {
+async fn jobs_are_listed_shown_retried_and_discarded() {
     let environment = environment().await;
     assert!(environment.run(&["migrate"]).status.success());
     let id = environment
         .database
-        .enqueue("of_nobody", json!({}), 1, 1)
+        .enqueue("unknown_kind", json!({}), 1, 1)
         .await
         .to_string();
-    let die =
+    let mark_dead =
         "UPDATE job_runs SET status = 'dead', attempt = 1, last_error = 'it broke', finished_at = now()";
-    environment.database.execute(die).await;
+    environment.database.execute(mark_dead).await;
     let run = |arguments: &[&str]| environment.run(&[&["jobs"], arguments].concat());
 
     let listed = run(&["list", "--dead"]);
     assert_eq!(listed.status.code(), Some(0), "{}", err(&listed));
-    for told in [&id, "of_nobody", "dead", "1/1", "it broke"] {
-        assert!(out(&listed).contains(told), "{told} in {}", out(&listed));
+    for text in [&id, "unknown_kind", "dead", "1/1", "it broke"] {
+        assert!(out(&listed).contains(text), "`{text}` in {}", out(&listed));
     }
     let shown: Value = serde_json::from_str(&out(&run(&["show", &id]))).expect("JSON");
     assert_eq!(shown["last_error"], "it broke");
@@ -231,16 +237,16 @@ async fn jobs_are_seen_and_steered() {
 
     let discarded = run(&["discard", &id]);
     assert_eq!(discarded.status.code(), Some(0), "{}", err(&discarded));
-    for gone in ["show", "discard", "retry"] {
-        assert_eq!(run(&[gone, &id]).status.code(), Some(1), "{gone}");
+    for command in ["show", "discard", "retry"] {
+        assert_eq!(run(&[command, &id]).status.code(), Some(1), "{command}");
     }
-    assert_eq!(run(&["show", "17"]).status.code(), Some(2), "no id at all");
+    assert_eq!(run(&["show", "17"]).status.code(), Some(2), "not a job id");
 }
 
 #[tokio::test]
-async fn a_crash_is_for_drills_alone() {
+async fn a_crash_at_startup_requires_fault_injection() {
     let crash = r#"{"kind": "crash"}"#;
-    let environment = environment().await.set("faults.start", crash);
+    let environment = environment().await.set("faults.at_startup", crash);
     let refused = environment.run(&["serve"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(

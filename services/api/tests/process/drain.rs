@@ -1,4 +1,4 @@
-//! SIGTERM under load: whoever was let in is served.
+//! Startup without a usable database, and graceful shutdown on SIGTERM.
 
 use std::{
     sync::{
@@ -11,47 +11,51 @@ use std::{
 use super::environment;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_accepted_request_fails_and_readiness_goes_first() {
+async fn shutdown_withdraws_readiness_first_and_fails_no_accepted_request() {
     let environment = environment()
         .await
-        .set("shutdown.readiness_wait", "1s")
+        .set("shutdown.deregistration_delay", "1s")
         .set("rate_limit.anonymous_burst", "1000000")
         .set("rate_limit.anonymous_per_second", "1000000");
     assert!(environment.run(&["migrate"]).status.success());
     let mut server = environment.serve();
     server.wait_for_probe("/readyz", 200).await;
 
-    // Clients behind a balancer: keep-alive connections, and no new requests once the balancer has seen 503.
-    let (in_rotation, answered) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
+    // Clients behind a load balancer: keep-alive connections, and no new requests once the load balancer has seen 503.
+    let (in_rotation, completed) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
     let clients: Vec<_> = (0..16)
         .map(|_| {
-            let (in_rotation, answered) = (in_rotation.clone(), answered.clone());
+            let (in_rotation, completed) = (in_rotation.clone(), completed.clone());
             let (client, url) = (reqwest::Client::new(), format!("{}/info", server.public));
             tokio::spawn(async move {
                 while in_rotation.load(Ordering::SeqCst) {
-                    let response = client.get(&url).send().await.expect("an answer to every request");
+                    let response = client
+                        .get(&url)
+                        .send()
+                        .await
+                        .expect("a response to every request");
                     assert_eq!(response.status(), 200);
-                    response.bytes().await.expect("the answer is complete");
-                    answered.fetch_add(1, Ordering::SeqCst);
+                    response.bytes().await.expect("a complete response");
+                    completed.fetch_add(1, Ordering::SeqCst);
                 }
             })
         })
         .collect();
-    while answered.load(Ordering::SeqCst) < 200 {
+    while completed.load(Ordering::SeqCst) < 200 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
     let terminated = Instant::now();
     server.signal("TERM");
     server.wait_for_probe("/readyz", 503).await;
-    let still_served = answered.load(Ordering::SeqCst);
-    // The balancer needs a moment; whoever still comes in it is served, and told to close.
-    while answered.load(Ordering::SeqCst) < still_served + 100 {
+    let completed_before = completed.load(Ordering::SeqCst);
+    // Until the load balancer reacts, new requests are served with `Connection: close`.
+    while completed.load(Ordering::SeqCst) < completed_before + 100 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let response = reqwest::get(format!("{}/info", server.public))
         .await
-        .expect("an answer");
+        .expect("a response");
     assert_eq!(response.headers()["connection"], "close");
     in_rotation.store(false, Ordering::SeqCst);
     for client in clients {
@@ -66,10 +70,10 @@ async fn no_accepted_request_fails_and_readiness_goes_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_postgres_it_serves_typed_answers_and_leaves_on_sigterm() {
+async fn without_postgres_the_server_is_live_but_not_ready_and_stops_on_sigterm() {
     let environment = environment()
         .await
-        .set("database.url", "postgres://nobody:nothing@127.0.0.1:1/nothing")
+        .set("database.url", "postgres://app:app@127.0.0.1:1/nothing")
         .set("redis.url", "redis://127.0.0.1:1");
     let mut server = environment.serve();
     server.wait_for_probe("/livez", 200).await;
@@ -82,7 +86,7 @@ async fn without_postgres_it_serves_typed_answers_and_leaves_on_sigterm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_schema_too_old_is_told_in_the_log() {
+async fn an_outdated_schema_is_logged_and_the_server_starts_once_it_is_migrated() {
     let environment = environment().await;
     let server = environment.serve();
     let event = server.wait_for_event("not started yet");
@@ -98,12 +102,12 @@ async fn a_schema_too_old_is_told_in_the_log() {
     server.wait_for_probe("/readyz", 200).await;
 }
 
-/// A worker that cannot work has nothing to wait for.
+/// A worker that has not started has no jobs to wait for.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_without_postgres_leaves_at_once() {
+async fn a_worker_without_postgres_stops_immediately() {
     let environment = environment()
         .await
-        .set("database.url", "postgres://nobody:nothing@127.0.0.1:1/nothing");
+        .set("database.url", "postgres://app:app@127.0.0.1:1/nothing");
     let mut worker = environment.work();
     worker.wait_for_probe("/livez", 200).await;
     worker.wait_for_event("not started yet");

@@ -1,4 +1,4 @@
-//! 304 when the caller has the current version.
+//! 304 when the client has the current version.
 
 use actix_web::{
     HttpResponse,
@@ -12,11 +12,11 @@ use utoipa::{
 use super::{Success, sealed};
 use crate::{
     extract::IfNoneMatch,
-    operations::{Description, description::with},
+    operations::{Description, description::with_headers},
 };
 
 /// The success `S` with the version of its resource as a weak entity tag in `ETag`, or 304 without a body when the
-/// caller has that version (RFC 9110, sections 13.1.2 and 15.4.5).
+/// client has that version (RFC 9110, sections 13.1.2 and 15.4.5).
 #[derive(Debug)]
 pub struct Conditional<S> {
     version: EntityTag,
@@ -24,7 +24,7 @@ pub struct Conditional<S> {
 }
 
 impl<S> Conditional<S> {
-    /// `success`, unless the caller has this version of the resource.
+    /// `success`, unless `known` contains this version of the resource.
     pub fn new(known: &IfNoneMatch, version: i64, success: S) -> Self {
         let version = EntityTag::new_weak(version.to_string());
         let changed = (!known.contains(&version)).then_some(success);
@@ -50,11 +50,11 @@ impl<S: Success> Success for Conditional<S> {
         let etag = || {
             Header::builder()
                 .schema(Some(String::schema()))
-                .description(Some("The version"))
+                .description(Some("The version of the resource, as a weak entity tag"))
         };
         S::describe(description);
         description.response_header("ETag", etag().build());
         let not_modified = ResponseBuilder::new();
-        description.response(304, with(not_modified, vec![("ETag", etag().build())]));
+        description.response(304, with_headers(not_modified, vec![("ETag", etag().build())]));
     }
 }

@@ -1,4 +1,4 @@
-//! 200 with something else than JSON.
+//! 200 with a body other than JSON.
 
 use std::{error::Error, marker::PhantomData};
 
@@ -15,13 +15,13 @@ use crate::operations::Description;
 
 /// A media type, such as `text/csv`.
 pub trait MediaType: 'static {
-    /// As it stands in `Content-Type` and in the contract.
+    /// The name in `Content-Type` and in the `OpenAPI` document.
     const NAME: &'static str;
 }
 
 /// 200 with bytes or a stream of the media type `M`.
 ///
-/// A stream that fails ends the connection: the caller sees that the body is incomplete.
+/// A stream that fails closes the connection, so that the client sees that the body is incomplete.
 pub struct Content<M> {
     body: BoxBody,
     media_type: PhantomData<fn() -> M>,
@@ -36,7 +36,7 @@ impl<M: MediaType> std::fmt::Debug for Content<M> {
 }
 
 impl<M> Content<M> {
-    /// Text or bytes.
+    /// A body of text or bytes.
     pub fn bytes(bytes: impl Into<Bytes>) -> Self {
         Self {
             body: BoxBody::new(bytes.into()),
@@ -44,7 +44,7 @@ impl<M> Content<M> {
         }
     }
 
-    /// Chunks, sent as they come.
+    /// A body whose chunks are sent as they become available.
     pub fn stream<E: Into<Box<dyn Error>> + 'static>(
         chunks: impl Stream<Item = Result<Bytes, E>> + 'static,
     ) -> Self {

@@ -25,7 +25,7 @@ impl<T: Serialize + ToSchema + 'static> Success for Json<T> {
     }
 }
 
-/// 200 with a JSON body that may be stale: then the header `Age` says how old it is.
+/// 200 with a JSON body that may be stale; the header `Age` then has its age in seconds.
 #[derive(Debug)]
 pub struct Cached<T> {
     value: T,
@@ -33,7 +33,7 @@ pub struct Cached<T> {
 }
 
 impl<T> Cached<T> {
-    /// A value, and how old it is where it stands in for one that cannot be read.
+    /// A response with `value`. `stale_for` is its age if it replaces a value that could not be read.
     pub fn new(value: T, stale_for: Option<Duration>) -> Self {
         Self { value, stale_for }
     }
@@ -52,7 +52,9 @@ impl<T: Serialize + ToSchema + 'static> Success for Cached<T> {
 
     fn describe(description: &mut Description) {
         let age = Header::builder().schema(Some(u64::schema()));
-        let age = age.description(Some("Seconds; only when the database cannot answer"));
+        let age = age.description(Some(
+            "Age of the value in seconds; sent only when the database is unavailable",
+        ));
         description.json_response::<T>(200, vec![("Age", age.build())]);
     }
 }

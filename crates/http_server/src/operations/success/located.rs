@@ -1,4 +1,4 @@
-//! Successes that say where their resource is.
+//! Successes with the location of their resource.
 
 use std::marker::PhantomData;
 
@@ -6,28 +6,28 @@ use actix_web::{
     HttpResponse,
     http::{StatusCode, header},
 };
-use database::idempotency::Answer;
+use database::idempotency::RecordedResponse;
 use serde::Serialize;
 use utoipa::{PartialSchema, ToSchema, openapi::Header};
 
 use super::{Success, sealed};
-use crate::{operations::Description, refused::bug};
+use crate::{operations::Description, refused::internal};
 
-/// A success with this status, a JSON body and, in `Location`, where its resource is.
+/// A success with this status, a JSON body and the path of its resource in `Location`.
 #[derive(Debug)]
 pub struct Located<T, const STATUS: u16> {
     location: String,
     body: T,
 }
 
-/// 201 with the new resource and where it is.
+/// 201 with the new resource and its `Location`.
 pub type Created<T> = Located<T, 201>;
 
-/// 202: the work goes on, and its state can be read at `Location`.
+/// 202: the work continues in the background, and its state can be read at `Location`.
 pub type Accepted<T> = Located<T, 202>;
 
 impl<T, const STATUS: u16> Located<T, STATUS> {
-    /// The resource is at the path `location`.
+    /// A success whose resource is at the path `location`.
     pub fn at(location: String, body: T) -> Self {
         Self { location, body }
     }
@@ -52,18 +52,18 @@ impl<T: Serialize + ToSchema + 'static, const STATUS: u16> Success for Located<T
     }
 }
 
-/// A success `S` as it was recorded under an idempotency key, by this call or an earlier one: the same to the byte, with
-/// `Idempotency-Replayed` on a replay. `S` is [`Created`] or [`Accepted`].
+/// The success `S` as recorded under an idempotency key, by this request or an earlier one: identical byte for byte,
+/// with `Idempotency-Replayed` on a replay. `S` is [`Created`] or [`Accepted`].
 #[derive(Debug)]
 pub struct Recorded<S> {
-    answer: Answer,
+    recorded: RecordedResponse,
     success: PhantomData<fn() -> S>,
 }
 
-impl<S> From<Answer> for Recorded<S> {
-    fn from(answer: Answer) -> Self {
+impl<S> From<RecordedResponse> for Recorded<S> {
+    fn from(recorded: RecordedResponse) -> Self {
         Self {
-            answer,
+            recorded,
             success: PhantomData,
         }
     }
@@ -73,20 +73,20 @@ impl<S> sealed::Success for Recorded<S> {}
 
 impl<T: ToSchema + 'static, const STATUS: u16> Success for Recorded<Located<T, STATUS>> {
     fn respond(self) -> HttpResponse {
-        let answer = self.answer;
-        let status = StatusCode::from_u16(answer.status).ok();
+        let recorded = self.recorded;
+        let status = StatusCode::from_u16(recorded.status).ok();
         let Some(status) = status.filter(StatusCode::is_success) else {
-            let cause = format!("the status {} was recorded as a success", answer.status);
-            return HttpResponse::from_error(bug(cause));
+            let cause = format!("the status {} was recorded as a success", recorded.status);
+            return HttpResponse::from_error(internal(cause));
         };
         let mut response = HttpResponse::build(status);
-        if let Some(location) = answer.location {
+        if let Some(location) = recorded.location {
             response.insert_header((header::LOCATION, location));
         }
-        if answer.replayed {
+        if recorded.replayed {
             response.insert_header(("Idempotency-Replayed", "true"));
         }
-        response.content_type("application/json").body(answer.body)
+        response.content_type("application/json").body(recorded.body)
     }
 
     fn describe(description: &mut Description) {

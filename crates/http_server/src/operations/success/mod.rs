@@ -1,4 +1,4 @@
-//! What a handler may return when it succeeds.
+//! The successes that a handler can return.
 
 mod conditional;
 mod content;
@@ -15,20 +15,20 @@ use utoipa::openapi::ResponseBuilder;
 
 use super::Description;
 
-/// What a handler may return when it succeeds: its type decides about status, body and headers.
+/// A success that a handler can return. Its type determines the status, the body and the headers.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a success of an operation",
     label = "not a success",
     note = "return `Json`, `Cached`, `Created`, `Accepted`, `NoContent`, `Recorded`, `Conditional` or `Content` of \
             `http_server`",
-    note = "a response that a handler builds by itself could be an error without a problem"
+    note = "a response that a handler builds itself could be an error without a problem"
 )]
 pub trait Success: sealed::Success + 'static {
-    /// The response.
+    /// Builds the response.
     #[doc(hidden)]
     fn respond(self) -> HttpResponse;
 
-    /// Describes itself in the contract.
+    /// Adds the response to the OpenAPI document.
     #[doc(hidden)]
     fn describe(description: &mut Description);
 }
@@ -37,7 +37,7 @@ pub(crate) mod sealed {
     pub trait Success {}
 }
 
-/// 204, without a body.
+/// 204 without a body.
 #[derive(Debug)]
 pub struct NoContent;
 

@@ -1,7 +1,7 @@
 //! `DELETE /v1/orders/{id}`
 
 use cache::ReadCache;
-use database::{Fault, Transaction, TransactionError, UnitOfWork};
+use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
 use http_server::{
     NoContent, Refusal,
     extract::{Caller, Context, Path, State},
@@ -19,21 +19,23 @@ use crate::{problems, state::Api};
 
 /// Every way in which cancelling an order can be refused.
 #[derive(Debug, Refusal)]
-pub enum CancelOrderRefusal {
-    /// 404: there is none with this id, or it is another subject's.
-    #[problem(problems::ORDER_NOT_FOUND, "there is no order with this id for you")]
+pub(super) enum CancelOrderRefusal {
+    /// 404: no order has this id, or the order belongs to another subject.
+    #[problem(problems::ORDER_NOT_FOUND, "no order with this id exists for this subject")]
     NotFound,
-    /// 410: it is cancelled already.
-    #[problem(problems::ORDER_GONE, "this order was cancelled before")]
+    /// 410: the order was already cancelled.
+    #[problem(problems::ORDER_GONE, "this order was already cancelled")]
     Gone,
-    /// Everything in [`Fault`].
+    /// Everything in [`DatabaseError`].
     #[refusal(transparent)]
-    Database(Fault),
+    Database(DatabaseError),
 }
 
-/// Cancels an order. Afterwards it is gone.
+/// Cancels an order.
+///
+/// Later requests for the order return 410.
 #[operation(DELETE "/v1/orders/{id}", scope = OrdersWrite)]
-pub async fn cancel_order(
+pub(super) async fn cancel_order(
     caller: Caller,
     id: Path<Uuid>,
     context: Context,

@@ -1,8 +1,8 @@
 //! `POST /v1/orders`
 
 use database::{
-    Fault, Transaction, TransactionError, UnitOfWork,
-    idempotency::{Answer, Effect, IdempotencyRefusal},
+    DatabaseError, Transaction, TransactionError, UnitOfWork,
+    idempotency::{IdempotencyRefusal, IdempotentRequest, RecordedResponse},
 };
 use http_server::{
     Created, Recorded, Refusal,
@@ -24,36 +24,36 @@ use super::{CURRENCY, Item, Order, OrdersWrite};
 /// An order to be placed.
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CreateOrder {
-    /// Where the confirmation goes.
+pub(super) struct CreateOrder {
+    /// The e-mail address for the confirmation.
     #[validate(
         email(message = "must be an e-mail address"),
         custom(
-            function = "has_no_gaps",
+            function = "no_whitespace_or_control",
             code = "email",
             message = "must be an e-mail address"
         )
     )]
     #[schema(format = Email, example = "ada@example.com")]
     customer_email: String,
-    /// ISO 4217.
+    /// The currency (ISO 4217).
     #[validate(regex(path = *CURRENCY, code = "pattern", message = "must be three letters A-Z"))]
     #[schema(pattern = "^[A-Z]{3}$", example = "EUR")]
     currency: String,
-    /// What is ordered.
+    /// The ordered items.
     #[validate(length(min = 1, max = 50, message = "must have 1 to 50 items"), nested)]
     #[schema(min_items = 1, max_items = 50)]
     items: Vec<Item>,
-    /// The customer's words.
+    /// A note from the customer.
     #[validate(length(max = 500, message = "must have at most 500 characters"))]
     #[schema(max_length = 500)]
     note: Option<String>,
 }
 
-/// No white space or control characters, which could end a header line of the mail.
-fn has_no_gaps(address: &str) -> Result<(), ValidationError> {
-    let gap = |character: char| character.is_whitespace() || character.is_control();
-    if address.contains(gap) {
+/// Rejects white space and control characters, which could inject a header into the e-mail.
+fn no_whitespace_or_control(address: &str) -> Result<(), ValidationError> {
+    let forbidden = |character: char| character.is_whitespace() || character.is_control();
+    if address.contains(forbidden) {
         Err(ValidationError::new("email"))
     } else {
         Ok(())
@@ -62,21 +62,23 @@ fn has_no_gaps(address: &str) -> Result<(), ValidationError> {
 
 /// Every way in which placing an order can be refused.
 #[derive(Debug, Refusal)]
-pub enum CreateOrderRefusal {
+pub(super) enum CreateOrderRefusal {
     /// Everything in [`QueueRefusal`].
     #[refusal(transparent)]
     Queue(QueueRefusal),
     /// Everything in [`IdempotencyRefusal`].
     #[refusal(transparent)]
     Idempotency(IdempotencyRefusal),
-    /// Everything in [`Fault`].
+    /// Everything in [`DatabaseError`].
     #[refusal(transparent)]
-    Database(Fault),
+    Database(DatabaseError),
 }
 
-/// Places an order. Sent again with the same key, it answers the same and places nothing.
+/// Places an order.
+///
+/// A repeated request with the same idempotency key returns the first response and places no other order.
 #[operation(POST "/v1/orders", scope = OrdersWrite)]
-pub async fn create_order(
+pub(super) async fn create_order(
     caller: Caller,
     key: IdempotencyKey,
     request: Body<CreateOrder>,
@@ -84,21 +86,21 @@ pub async fn create_order(
     api: State<Api>,
 ) -> Result<Recorded<Created<Order>>, CreateOrderRefusal> {
     api.queue.admit()?;
-    let place = PlaceOrder {
-        effect: key.effect(&caller, &request.0, api.idempotency_retention),
+    let place_order = PlaceOrder {
+        idempotent: key.request(&caller, &request.0, api.idempotency_retention),
         subject: caller.subject,
         request: request.0,
         context: context.clone(),
     };
-    let answer = api.database.transaction(place, &context).await?;
-    if let Some(id) = answer.resource_id() {
+    let response = api.database.transaction(place_order, &context).await?;
+    if let Some(id) = response.resource_id() {
         context.annotate("order.id", id);
     }
-    Ok(Recorded::from(answer))
+    Ok(Recorded::from(response))
 }
 
 struct PlaceOrder {
-    effect: Effect,
+    idempotent: IdempotentRequest,
     subject: String,
     request: CreateOrder,
     context: RequestContext,
@@ -106,14 +108,14 @@ struct PlaceOrder {
 
 impl UnitOfWork for PlaceOrder {
     const NAME: &'static str = "create_order";
-    type Output = Answer;
+    type Output = RecordedResponse;
     type Refusal = CreateOrderRefusal;
 
     async fn run(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<Answer, TransactionError<CreateOrderRefusal>> {
-        if let Some(recorded) = self.effect.begin(transaction).await? {
+    ) -> Result<RecordedResponse, TransactionError<CreateOrderRefusal>> {
+        if let Some(recorded) = self.idempotent.begin(transaction).await? {
             return Ok(recorded);
         }
         let CreateOrder {
@@ -159,8 +161,8 @@ impl UnitOfWork for PlaceOrder {
             note: note.clone(),
             created_at: row.created_at,
         };
-        let answer = Answer::created(format!("/v1/orders/{id}"), &order);
-        self.effect.record(transaction, &answer).await?;
-        Ok(answer)
+        let response = RecordedResponse::created(format!("/v1/orders/{id}"), &order);
+        self.idempotent.record(transaction, &response).await?;
+        Ok(response)
     }
 }

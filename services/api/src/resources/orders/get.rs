@@ -2,7 +2,7 @@
 
 use cache::Load;
 use chrono::NaiveDate;
-use database::{Fault, Transaction, TransactionError, UnitOfWork};
+use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
 use http_server::{
     Cached, Refusal,
     extract::{Caller, Context, Path, Query, State},
@@ -23,67 +23,67 @@ use crate::{problems, state::Api, supplier::Supplier};
 
 /// Every way in which reading an order can be refused.
 #[derive(Debug, Refusal)]
-pub enum GetOrderRefusal {
-    /// 404: there is none with this id, or it is another subject's.
-    #[problem(problems::ORDER_NOT_FOUND, "there is no order with this id for you")]
+pub(super) enum GetOrderRefusal {
+    /// 404: no order has this id, or the order belongs to another subject.
+    #[problem(problems::ORDER_NOT_FOUND, "no order with this id exists for this subject")]
     NotFound,
-    /// 410: it was cancelled.
+    /// 410: the order was cancelled.
     #[problem(problems::ORDER_GONE, "this order was cancelled")]
     Gone,
-    /// Everything in [`Fault`].
+    /// Everything in [`DatabaseError`].
     #[refusal(transparent)]
-    Database(Fault),
+    Database(DatabaseError),
 }
 
-/// What to add to the order.
+/// The query parameters of `GET /v1/orders/{id}`.
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Parameters {
-    /// `delivery`: when the order is expected to arrive, as far as the supplier can tell.
+pub(super) struct Parameters {
+    /// `delivery` adds the supplier's delivery estimate, if it has one.
     #[param(inline)]
     include: Option<Include>,
 }
 
-/// Something that can be added.
+/// A part that can be added to an order.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Include {
     Delivery,
 }
 
-/// An order, with what was asked for besides.
+/// An order with the parts requested with `include`.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct OrderWithExtras {
+pub(super) struct OrderWithExtras {
     #[serde(flatten)]
     order: Order,
     #[serde(flatten)]
     extras: Option<Extras>,
 }
 
-/// What was asked for with `include`.
+/// The parts requested with `include`.
 #[derive(Debug, Serialize, ToSchema)]
 struct Extras {
-    /// When it is expected; null where nobody knows.
+    /// The delivery estimate; null if none is known.
     delivery: Option<Delivery>,
-    /// Parts that the supplier could not tell right now: they are missing, or as old as they say.
+    /// Parts that the supplier could not provide, such as `delivery`: they are null or out of date.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     degraded: Vec<&'static str>,
 }
 
-/// When an order is expected.
+/// The delivery estimate of an order.
 #[derive(Debug, Serialize, ToSchema)]
 struct Delivery {
-    /// The day.
+    /// The day on which delivery is expected.
     estimated_on: NaiveDate,
-    /// Present where the supplier cannot be asked: seconds since it said so.
+    /// The age of the estimate in seconds; present only if the supplier failed and this is its last known estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
     age_seconds: Option<u64>,
 }
 
-/// One order.
+/// Returns an order.
 #[operation(GET "/v1/orders/{id}", scope = OrdersRead)]
-pub async fn get_order(
+pub(super) async fn get_order(
     caller: Caller,
     id: Path<Uuid>,
     parameters: Query<Parameters>,
@@ -109,7 +109,7 @@ pub async fn get_order(
     Ok(Cached::new(order, found.stale_for))
 }
 
-/// A supplier that cannot tell does not take the order away from its owner.
+/// Returns the delivery estimate. A failure of the supplier degrades the response instead of failing it.
 async fn delivery_of(id: &Uuid, context: &RequestContext, supplier: &Supplier) -> Extras {
     match supplier.delivery(context, id).await {
         Ok(estimate) => Extras {
@@ -119,10 +119,10 @@ async fn delivery_of(id: &Uuid, context: &RequestContext, supplier: &Supplier) -
             }),
             degraded: Vec::new(),
         },
-        Err(fault) => {
+        Err(error) => {
             tracing::warn!(
-                ?fault,
-                "the supplier cannot tell about the delivery; answering without"
+                fault = ?error,
+                "the supplier returned no delivery estimate; responding without it"
             );
             let last = supplier.last_delivery(context, id).await;
             Extras {
@@ -141,12 +141,12 @@ pub(crate) struct OrderById(pub(crate) Uuid);
 impl UnitOfWork for OrderById {
     const NAME: &'static str = "get_order";
     type Output = Option<StoredOrder>;
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
     async fn run(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<Option<StoredOrder>, TransactionError<Fault>> {
+    ) -> Result<Option<StoredOrder>, TransactionError<DatabaseError>> {
         let row = sqlx::query_as!(
             OrderRow,
             r#"/* get_order */

@@ -1,6 +1,6 @@
 //! `GET /v1/orders`
 
-use database::{Fault, Transaction, TransactionError, UnitOfWork};
+use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
 use http_server::{
     Json as JsonBody, Refusal,
     extract::{Caller, Context, Query, State},
@@ -18,17 +18,17 @@ use super::{
 };
 use crate::state::Api;
 
-/// Which page.
+/// The query parameters of `GET /v1/orders`.
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Page {
-    /// How many orders.
+pub(super) struct Page {
+    /// The maximum number of orders on the page.
     #[serde(default = "default_limit")]
     #[validate(range(min = 1, max = 100, message = "must be between 1 and 100"))]
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: i64,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<Uuid>,
 }
 
@@ -38,24 +38,24 @@ fn default_limit() -> i64 {
 
 /// A page of orders, newest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct OrderPage {
-    /// The orders.
+pub(super) struct OrderPage {
+    /// The orders on this page.
     items: Vec<Order>,
-    /// For the next page; null on the last one.
+    /// The `cursor` of the next page; null on the last page.
     next_cursor: Option<Uuid>,
 }
 
 /// Every way in which listing orders can be refused.
 #[derive(Debug, Refusal)]
-pub enum ListOrdersRefusal {
-    /// Everything in [`Fault`].
+pub(super) enum ListOrdersRefusal {
+    /// Everything in [`DatabaseError`].
     #[refusal(transparent)]
-    Database(Fault),
+    Database(DatabaseError),
 }
 
-/// The caller's orders, newest first, without those that were cancelled.
+/// Lists the caller's orders, newest first, without cancelled ones.
 #[operation(GET "/v1/orders", scope = OrdersRead)]
-pub async fn list_orders(
+pub(super) async fn list_orders(
     caller: Caller,
     page: Query<Page>,
     context: Context,
@@ -73,9 +73,10 @@ pub async fn list_orders(
             &context,
         )
         .await?;
-    // One more than asked for was read, to know whether there is a next page.
-    let has_more = items.len() > limit as usize;
-    items.truncate(limit as usize);
+    // The query reads one row more than requested, which shows whether there is a next page.
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let has_more = items.len() > limit;
+    items.truncate(limit);
     let next_cursor = items.last().filter(|_| has_more).map(|order| order.id);
     Ok(JsonBody(OrderPage { items, next_cursor }))
 }
@@ -89,9 +90,12 @@ struct OrdersBefore {
 impl UnitOfWork for OrdersBefore {
     const NAME: &'static str = "list_orders";
     type Output = Vec<Order>;
-    type Refusal = Fault;
+    type Refusal = DatabaseError;
 
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Vec<Order>, TransactionError<Fault>> {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Vec<Order>, TransactionError<DatabaseError>> {
         let rows = sqlx::query_as!(
             OrderRow,
             r#"/* list_orders */

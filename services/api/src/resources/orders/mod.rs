@@ -1,4 +1,4 @@
-//! Orders: the sample resource. One file per operation, a line for each below.
+//! Orders, the sample resource: a file for each operation, registered below.
 
 mod cancel;
 mod create;
@@ -8,7 +8,7 @@ mod model;
 
 pub(crate) use get::OrderById;
 pub(crate) use model::{CURRENCY, SKU, StoredOrder};
-pub use model::{Item, Order};
+pub(crate) use model::{Item, Order};
 
 use http_server::{Operations, Scope};
 
@@ -20,15 +20,15 @@ pub(crate) fn operations(operations: &mut Operations) {
         .register::<cancel::cancel_order>();
 }
 
-/// May read orders.
-pub struct OrdersRead;
+/// The scope for reading orders.
+pub(crate) struct OrdersRead;
 
 impl Scope for OrdersRead {
     const NAME: &'static str = "orders:read";
 }
 
-/// May place and cancel orders.
-pub struct OrdersWrite;
+/// The scope for placing and cancelling orders.
+pub(crate) struct OrdersWrite;
 
 impl Scope for OrdersWrite {
     const NAME: &'static str = "orders:write";

@@ -1,4 +1,4 @@
-//! An order, as callers see it and as it is stored.
+//! An order as clients see it and as it is stored.
 
 use std::sync::LazyLock;
 
@@ -11,27 +11,31 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
 
-/// ISO 4217.
+/// The format of a currency code (ISO 4217).
 pub(crate) static CURRENCY: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("^[A-Z]{3}$").expect("a valid regex"));
 
-/// What the supplier calls its goods.
+/// The format of an SKU.
 pub(crate) static SKU: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("^[A-Z0-9]{2,8}-[A-Z0-9]{1,12}$").expect("a valid regex"));
 
 /// A line of an order.
 #[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Item {
-    /// What is ordered.
-    #[validate(regex(path = *SKU, code = "pattern", message = "must be 2 to 8 of A-Z and 0-9, a dash, and 1 to 12 more"))]
+pub(crate) struct Item {
+    /// The SKU of the item.
+    #[validate(regex(
+        path = *SKU,
+        code = "pattern",
+        message = "must be 2 to 8 characters A-Z or 0-9, a dash, and 1 to 12 characters A-Z or 0-9"
+    ))]
     #[schema(pattern = "^[A-Z0-9]{2,8}-[A-Z0-9]{1,12}$", example = "ABC-1234")]
     pub sku: String,
-    /// How many.
+    /// The number of units.
     #[validate(range(min = 1, max = 1000, message = "must be between 1 and 1000"))]
     #[schema(minimum = 1, maximum = 1000, example = 2)]
     pub quantity: i64,
-    /// Price of one, in cents.
+    /// The price of one unit, in cents.
     #[validate(range(min = 1, max = 10_000_000, message = "must be between 1 and 10000000"))]
     #[schema(minimum = 1, maximum = 10_000_000, example = 1999)]
     pub unit_price_cents: i64,
@@ -39,26 +43,26 @@ pub struct Item {
 
 /// An order.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Order {
-    /// Its id, ordered by creation.
+pub(crate) struct Order {
+    /// The id of the order. Ids sort by time of creation.
     pub id: Uuid,
-    /// `pending`; a cancelled order is answered with 410.
+    /// Always `pending`: requests for a cancelled order return 410.
     pub status: String,
-    /// Where the confirmation goes.
+    /// The e-mail address for the confirmation.
     pub customer_email: String,
-    /// ISO 4217.
+    /// The currency (ISO 4217).
     pub currency: String,
-    /// What is ordered.
+    /// The ordered items.
     pub items: Vec<Item>,
-    /// Sum over the items.
+    /// The total price of all items, in cents.
     pub total_cents: i64,
-    /// The customer's words.
+    /// A note from the customer.
     pub note: Option<String>,
-    /// When it was placed.
+    /// The time at which the order was placed.
     pub created_at: DateTime<Utc>,
 }
 
-/// An order with its owner and the number of its changes.
+/// An order with its owner and its version, which each change increments.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct StoredOrder {
     pub(super) subject: String,

@@ -1,0 +1,221 @@
+//! The parts of a process that do not depend on the service's types, from which a service builds its state.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use database::{Database, DatabaseError, PoolMetrics, Schema, SchemaState};
+use http_server::{HttpMetrics, Info};
+use management::Dependency;
+use reqwest::Url;
+use resilience::Deadline;
+use runtime::Lifecycle;
+use telemetry::metrics::Metrics;
+use upstream::Upstream;
+
+use crate::{ServiceDefinition, Settings, dependencies};
+
+/// The parts of a process. The state of a service takes from it what its handlers and jobs need.
+#[derive(Debug)]
+pub struct Platform {
+    /// The settings that every service has.
+    pub settings: Settings,
+    /// The lifecycle of this process.
+    pub lifecycle: Lifecycle,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// The database, with the connections for requests.
+    pub database: Database,
+    /// The database, with separate connections for checks, so that they do not wait behind requests.
+    pub checks: Database,
+    /// The running service.
+    pub info: Info,
+    /// Redis, if the service uses it.
+    #[cfg(feature = "cache")]
+    pub redis: Option<cache::Redis>,
+    /// The queue through which jobs are enqueued.
+    #[cfg(feature = "jobs")]
+    pub queue: jobs::Queue,
+    /// The database, with the connections for jobs.
+    #[cfg(feature = "jobs")]
+    pub jobs_database: Database,
+    #[cfg(feature = "jobs")]
+    pub(crate) job_metrics: jobs::JobMetrics,
+    #[cfg(feature = "cache")]
+    cache_metrics: cache::CacheMetrics,
+    pub(crate) http_metrics: HttpMetrics,
+    schema: Schema,
+    http_client: reqwest::Client,
+    upstreams: Mutex<Vec<Upstream>>,
+}
+
+impl Platform {
+    /// Creates every part without connecting to anything yet. Call it inside the runtime that outlives the servers.
+    ///
+    /// # Errors
+    /// When a setting that is validated only where it is used is wrong, such as an address.
+    ///
+    /// # Panics
+    /// When called outside a Tokio runtime.
+    pub fn new(settings: &Settings, definition: &ServiceDefinition) -> anyhow::Result<Self> {
+        let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
+        let metrics = Arc::new(Metrics::new(&settings.service.name, definition.version));
+        let pool_metrics = PoolMetrics::register(&metrics);
+        let database = |limits: &database::Settings, size| {
+            let metrics = (pool_metrics.clone(), metrics.retries.clone());
+            Database::new(limits, size, settings.retry.policy(), lifecycle.clone(), metrics)
+        };
+        #[cfg(feature = "cache")]
+        let redis = || cache::Redis::new(&settings.redis, &lifecycle, metrics.dependencies.clone());
+        Ok(Self {
+            database: database(&settings.database, settings.database.pool_size)?,
+            // One connection for counting jobs, which can be slow, and one for health checks.
+            checks: database(&settings.database, 2)?,
+            info: Info {
+                service: settings.service.name.clone(),
+                version: definition.version.to_owned(),
+                environment: settings.service.environment.as_str(),
+                schema: definition.schema.needed(),
+            },
+            #[cfg(feature = "cache")]
+            redis: definition.redis.then(redis).transpose()?,
+            #[cfg(feature = "jobs")]
+            queue: jobs::Queue::new(settings.jobs.max_queued),
+            #[cfg(feature = "jobs")]
+            jobs_database: database(
+                &settings
+                    .database
+                    .with_statement_timeout(settings.jobs.statement_timeout),
+                settings.jobs.pool_size,
+            )?,
+            #[cfg(feature = "jobs")]
+            job_metrics: jobs::JobMetrics::register(&metrics),
+            #[cfg(feature = "cache")]
+            cache_metrics: cache::CacheMetrics::register(&metrics),
+            http_metrics: HttpMetrics::register(&metrics),
+            schema: definition.schema,
+            http_client: upstream::http_client()?,
+            upstreams: Mutex::default(),
+            settings: settings.clone(),
+            metrics,
+            lifecycle,
+        })
+    }
+
+    /// Whether the schema is new enough.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn schema_state(&self) -> Result<SchemaState, DatabaseError> {
+        let deadline = Deadline::after(self.settings.http.deadline);
+        self.schema.state(&self.checks, deadline).await
+    }
+
+    /// A read cache for one type of value. Create one per type and process: its clones share loads in flight.
+    ///
+    /// # Errors
+    /// When the service does not use Redis.
+    #[cfg(feature = "cache")]
+    pub fn read_cache<T: cache::Cacheable>(&self) -> anyhow::Result<cache::ReadCache<T>> {
+        Ok(cache::ReadCache::new(cache::ReadCacheParts {
+            service: &self.settings.service.name,
+            settings: &self.settings.cache,
+            load_deadline: self.settings.http.deadline,
+            acquire_timeout: self.settings.database.acquire_timeout,
+            redis: self.redis()?,
+            database: self.database.clone(),
+            lifecycle: self.lifecycle.clone(),
+            metrics: self.cache_metrics.clone(),
+        }))
+    }
+
+    /// A fallback cache: the last responses of another service, stored in Redis and served when it is unavailable.
+    ///
+    /// # Errors
+    /// When the service does not use Redis.
+    #[cfg(feature = "cache")]
+    pub fn fallback_cache<T: cache::FallbackValue>(&self) -> anyhow::Result<cache::FallbackCache<T>> {
+        let (service, settings) = (&self.settings.service.name, &self.settings.cache);
+        Ok(cache::FallbackCache::new(
+            service,
+            settings,
+            self.redis()?,
+            self.lifecycle.clone(),
+        ))
+    }
+
+    #[cfg(feature = "cache")]
+    fn redis(&self) -> anyhow::Result<cache::Redis> {
+        let redis = self.redis.clone();
+        redis.ok_or_else(|| anyhow::anyhow!("a cache needs Redis: build the service with `.redis()`"))
+    }
+
+    /// A client of another service, with its own circuit breaker and concurrency limit. Create one per service and
+    /// process: each one is listed under `/dependencies`.
+    pub fn upstream(&self, name: &'static str, base: Url) -> Upstream {
+        let upstream = Upstream::new(
+            name,
+            base,
+            self.http_client.clone(),
+            self.settings.retry.policy(),
+            &self.settings.upstream,
+            (self.metrics.dependencies.clone(), self.metrics.retries.clone()),
+        );
+        self.upstreams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(upstream.clone());
+        upstream
+    }
+
+    /// Every client of another service created so far.
+    pub(crate) fn upstreams(&self) -> Vec<Upstream> {
+        self.upstreams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Every dependency that `/dependencies` reports.
+    pub(crate) fn dependencies(&self) -> Vec<Dependency> {
+        let mut all = vec![dependencies::postgres(&self.checks)];
+        #[cfg(feature = "cache")]
+        all.extend(self.redis.as_ref().map(dependencies::redis));
+        all.extend(self.upstreams().iter().map(dependencies::upstream));
+        all
+    }
+
+    /// Every database pool with its name in metrics.
+    fn pools(&self) -> Vec<(&'static str, &Database)> {
+        Vec::from([
+            ("requests", &self.database),
+            ("checks", &self.checks),
+            #[cfg(feature = "jobs")]
+            ("jobs", &self.jobs_database),
+        ])
+    }
+
+    /// Closes every pool.
+    pub(crate) fn close(&self) {
+        for (_, database) in self.pools() {
+            database.close();
+        }
+        #[cfg(feature = "cache")]
+        if let Some(redis) = &self.redis {
+            redis.close();
+        }
+    }
+
+    /// Updates gauges before a scrape.
+    pub(crate) fn update_metrics(&self) {
+        for (name, database) in self.pools() {
+            database.update_metrics(name);
+        }
+        let dependencies = &self.metrics.dependencies;
+        #[cfg(feature = "cache")]
+        if let Some(redis) = &self.redis {
+            dependencies.set_breaker("redis", redis.breaker());
+        }
+        for upstream in self.upstreams() {
+            dependencies.set_breaker(upstream.name(), upstream.breaker());
+        }
+    }
+}
