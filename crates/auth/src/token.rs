@@ -28,7 +28,8 @@ impl Claims {
         &self.sub
     }
 
-    /// The subject as a hash, for logs and keys: always the same for one subject, and not reversible.
+    /// The subject as a hash, for logs and keys: the same for each request of a subject. The hash has no key, so a
+    /// subject that can be guessed can be recovered.
     pub fn hashed_subject(&self) -> String {
         let digest = Sha256::digest(&self.sub);
         digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
