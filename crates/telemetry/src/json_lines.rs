@@ -38,7 +38,8 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut line = String::new();
+        // The length of most lines.
+        let mut line = String::with_capacity(512);
         self.0.format_event(context, Writer::new(&mut line), event)?;
         let severity = severity(*event.metadata().level());
         let fields = line.strip_prefix('{').ok_or(fmt::Error)?;
