@@ -319,9 +319,9 @@ hint_pods() { echo "See: kubectl --namespace $NAMESPACE get pods,events"; }
 
 hint_not_healthy() {
   if is_aborted; then
-    echo "a release was taken back; \`make rollback ENV=$ENV\` makes it Healthy"
+    echo "a release was rolled back; \`make rollback ENV=$ENV\` makes it Healthy"
   elif is_refused; then
-    echo "it was refused ($(message)); \`make abort ENV=$ENV\` puts back what serves"
+    echo "it was refused ($(message)); \`make abort ENV=$ENV\` restores the release that serves"
   elif is_settled; then
     echo "its pods come and go ($MESSAGE). $(hint_pods)"
   else echo "a release is under way; \`make release-status ENV=$ENV\`, \`make abort ENV=$ENV\`"; fi

@@ -9,7 +9,7 @@
 #   k8s/release.sh status            what serves, what is under way, what was promoted
 #
 # ENV=local        a folder of k8s/overlays: local, staging, production
-# DEADLINE=1800    seconds until a release that is not through is taken back
+# DEADLINE=1800    seconds until a release that is not promoted is rolled back
 # FORCE=1          release although the error budget is spent or unknown; deploy although something is there
 #
 # Exit codes of `release`, which also ends with the line `verdict: …`:
@@ -64,11 +64,11 @@ release() { # IMAGE
   follow
   say "the worker"
   if ! k apply --filename "$WORK/worker.yaml" >/dev/null || ! worker_is_there; then
-    echo "[$(elapsed) s] the worker did not come up, so the service is taken back, too. $(hint_pods)"
+    echo "[$(elapsed) s] the worker did not start, so the service is rolled back, too. $(hint_pods)"
     DEADLINE=$(($(elapsed) + 300))
     rollback_to "$before" || {
       hint_after
-      die "it could not be taken back whole; once what is in the way is gone: make rollback ENV=$ENV"
+      die "the rollback is incomplete; once its obstacle is removed, run: make rollback ENV=$ENV"
     }
     verdict deadline 4
   fi
@@ -136,7 +136,7 @@ follow() {
     fi
     if [ "$(left)" -le 0 ]; then
       if is_promoted; then break; fi
-      echo "[$(elapsed) s] not through after $DEADLINE s, so it is taken back. $(hint_pods)"
+      echo "[$(elapsed) s] not promoted after $DEADLINE s, so it is rolled back. $(hint_pods)"
       take_back_if_begun
       if is_promoted; then break; fi
       verdict deadline 4
@@ -159,7 +159,7 @@ take_back_if_begun() {
     look
     observed && { [ "$HASH" = "$STABLE" ] || take_back; }
   do
-    [ $SECONDS -lt $until ] || die "it could not be taken back, and goes on in the cluster: make release-status ENV=$ENV, make abort ENV=$ENV"
+    [ $SECONDS -lt $until ] || die "it could not be rolled back, and continues in the cluster: make release-status ENV=$ENV, make abort ENV=$ENV"
     sleep 1
   done
   if is_refused; then
@@ -220,8 +220,8 @@ abort() {
 promote() { # REASON
   look_well
   something_is_under_way
-  ! is_refused || die "it was refused before it began ($(message)); \`make abort ENV=$ENV\` puts back what serves"
-  ! is_aborted || die "the release was taken back; \`make rollback ENV=$ENV\`, then release it again"
+  ! is_refused || die "it was refused before it began ($(message)); \`make abort ENV=$ENV\` restores the release that serves"
+  ! is_aborted || die "the release was rolled back; \`make rollback ENV=$ENV\`, then release it again"
   say "skipping what is left of the steps, unjudged: $1"
   k annotate rollout api --overwrite "promoted-by-hand=$1" >/dev/null
   unpause
@@ -229,7 +229,7 @@ promote() { # REASON
     look
     is_healthy
   do
-    ! is_aborted || die "it was taken back meanwhile: $MESSAGE"
+    ! is_aborted || die "it was rolled back meanwhile: $MESSAGE"
     [ "$(left)" -gt 0 ] || die "not through in $DEADLINE s: $(message). $(hint_pods)"
     ! observed || [ "$HASH" = "$STABLE" ] || patch_status '{"promoteFull":true}' || true
     sleep 1

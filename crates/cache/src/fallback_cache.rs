@@ -69,14 +69,7 @@ impl<T: FallbackValue> FallbackCache<T> {
 
     /// The stored value and its age; `None` if there is none or Redis is unavailable.
     pub async fn get(&self, context: &RequestContext, id: &str) -> Option<(T, Duration)> {
-        let key = self.key(id);
-        let entry: Option<Option<String>> = self
-            .redis
-            .call(context, "GET", move |mut connection| async move {
-                cmd("GET").arg(key).query_async(&mut *connection).await
-            })
-            .await;
-        let entry = entry??;
+        let entry = self.redis.get(context, self.key(id)).await?;
         let (stored_at, json) = entry.split_once(' ')?;
         let age = now_millis().saturating_sub(stored_at.parse().ok()?);
         Some((serde_json::from_str(json).ok()?, Duration::from_millis(age)))

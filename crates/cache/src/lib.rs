@@ -23,7 +23,7 @@ use std::{
 };
 
 use deadpool::managed::{Object, PoolError};
-use deadpool_redis::redis::{FromRedisValue, RedisError, Value};
+use deadpool_redis::redis::{FromRedisValue, RedisError, Value, cmd};
 use resilience::{Breaker, BreakerError, BreakerSettings, BreakerState, TripPolicy};
 use runtime::{Lifecycle, RequestContext};
 use telemetry::{client_span, metrics::DependencyMetrics};
@@ -115,6 +115,16 @@ impl Redis {
         value
     }
 
+    /// Reads the text at `key` for a request; `None` if there is none or Redis is unavailable.
+    pub(crate) async fn get(&self, context: &RequestContext, key: String) -> Option<String> {
+        let text: Option<Option<String>> = self
+            .call(context, "GET", move |mut connection| async move {
+                cmd("GET").arg(key).query_async(&mut *connection).await
+            })
+            .await;
+        text?
+    }
+
     /// Calls Redis for work that belongs to no single request.
     pub(crate) async fn call_in_background<T, F>(
         &self,
@@ -204,9 +214,7 @@ impl Redis {
     /// Whether Redis responds.
     pub async fn ping(&self) -> bool {
         let pong = self.call_in_background::<String, _>("PING", |mut connection| async move {
-            deadpool_redis::redis::cmd("PING")
-                .query_async(&mut *connection)
-                .await
+            cmd("PING").query_async(&mut *connection).await
         });
         pong.await.is_some()
     }

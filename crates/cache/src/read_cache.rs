@@ -4,7 +4,7 @@
 use std::{fmt::Display, sync::Arc, time::Duration};
 
 use database::{CommitOutcome, Database, DatabaseError, Transaction, UnitOfWork};
-use deadpool_redis::redis::{Script, cmd};
+use deadpool_redis::redis::Script;
 use resilience::{Deadline, SingleFlight};
 use runtime::{Lifecycle, RequestContext};
 use serde::{Serialize, de::DeserializeOwned};
@@ -204,14 +204,7 @@ impl<T: Cacheable> ReadCache<T> {
     }
 
     async fn cached(&self, context: &RequestContext, id: &str) -> Option<(T, Duration)> {
-        let key = self.key(id);
-        let text: Option<Option<String>> = self
-            .redis
-            .call(context, "GET", move |mut connection| async move {
-                cmd("GET").arg(key).query_async(&mut *connection).await
-            })
-            .await;
-        let text = text??;
+        let text = self.redis.get(context, self.key(id)).await?;
         let mut parts = text.splitn(3, ' ').skip(1);
         let stored: u64 = parts.next()?.parse().ok()?;
         if !self.redis.is_trusted(stored) {

@@ -24,17 +24,17 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// What a problem is.
+/// The code of a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = \"String\")]
 pub enum ProblemCode {{
 {variants}
-/// A code of a newer service.
+/// A code that this version of the client does not know.
 Unknown(String),
 }}
 
 impl ProblemCode {{
-/// The code as it stands in bodies, logs and metrics.
+/// The code, as in bodies, logs and metrics.
 pub fn as_str(&self) -> &str {{
 match self {{
 {names}

@@ -3,7 +3,7 @@
 
 #![expect(
     clippy::missing_panics_doc,
-    reason = "helpers of tests panic when the test cannot go on"
+    reason = "helpers of tests panic when the test cannot continue"
 )]
 
 mod app;

@@ -10,13 +10,7 @@ use database::idempotency::{IdempotentRequest, Target};
 use macros::Refusal;
 use outcome::{FieldError, Location, Refusal as _, common};
 use serde::Serialize;
-use utoipa::{
-    PartialSchema,
-    openapi::{
-        Required,
-        path::{ParameterBuilder, ParameterIn},
-    },
-};
+use utoipa::openapi::Required;
 
 use crate::{
     extract::Caller,
@@ -82,15 +76,9 @@ impl sealed::Argument for IdempotencyKey {}
 
 impl Argument for IdempotencyKey {
     fn describe(description: &mut Description) {
-        let parameter = ParameterBuilder::new()
-            .name("Idempotency-Key")
-            .parameter_in(ParameterIn::Header)
-            .required(Required::True)
-            .description(Some(
-                "1 to 255 visible ASCII characters: one key per intended effect, repeated on each retry",
-            ))
-            .schema(Some(String::schema()));
-        description.parameter(parameter.build());
+        let meaning =
+            "1 to 255 visible ASCII characters: one key per intended effect, repeated on each retry";
+        description.header("Idempotency-Key", Required::True, meaning);
         description.refusals(&KeyRefusal::problem_types());
     }
 }

@@ -10,13 +10,7 @@ use actix_web::{
     dev::Payload,
     http::header::{self, EntityTag, Header as _},
 };
-use utoipa::{
-    PartialSchema,
-    openapi::{
-        Required,
-        path::{ParameterBuilder, ParameterIn},
-    },
-};
+use utoipa::openapi::Required;
 
 use crate::operations::{Argument, Description, sealed_argument as sealed};
 
@@ -49,12 +43,7 @@ impl sealed::Argument for IfNoneMatch {}
 
 impl Argument for IfNoneMatch {
     fn describe(description: &mut Description) {
-        let parameter = ParameterBuilder::new()
-            .name("If-None-Match")
-            .parameter_in(ParameterIn::Header)
-            .required(Required::False)
-            .description(Some("The `ETag` of the version that the client already has"))
-            .schema(Some(String::schema()));
-        description.parameter(parameter.build());
+        let meaning = "The `ETag` of the version that the client already has";
+        description.header("If-None-Match", Required::False, meaning);
     }
 }

@@ -2,7 +2,7 @@
 
 use outcome::ProblemType;
 use utoipa::{
-    ToSchema,
+    PartialSchema, ToSchema,
     openapi::{
         Content, Header, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
         path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
@@ -73,6 +73,17 @@ impl Description {
     pub(crate) fn caller(&self) {
         let Endpoint { access, id, .. } = self.endpoint;
         assert!(access != Access::Public, "{id} takes a `Caller`, but is public");
+    }
+
+    /// Adds a header, a string, to the parameters of the operation.
+    pub(crate) fn header(&mut self, name: &str, required: Required, meaning: &str) {
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(required)
+            .description(Some(meaning))
+            .schema(Some(String::schema()));
+        self.parameter(parameter.build());
     }
 
     /// Adds a parameter.

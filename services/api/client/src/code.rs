@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// What a problem is.
+/// The code of a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub enum ProblemCode {
@@ -73,12 +73,12 @@ pub enum ProblemCode {
     /// The confirmation was rejected.
     NotificationRejected,
 
-    /// A code of a newer service.
+    /// A code that this version of the client does not know.
     Unknown(String),
 }
 
 impl ProblemCode {
-    /// The code as it stands in bodies, logs and metrics.
+    /// The code, as in bodies, logs and metrics.
     pub fn as_str(&self) -> &str {
         match self {
             Self::MalformedJson => "malformed-json",
