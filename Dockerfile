@@ -43,7 +43,8 @@ ENTRYPOINT ["/supplier"]
 FROM gcr.io/distroless/static-debian12:nonroot AS api
 COPY --from=binaries /out/api /
 COPY services/api/config /config
-ENV CONFIG_DIR=/config
+# An image that is started without its environment must not accept the development secrets.
+ENV CONFIG_DIR=/config APP__SERVICE__ENVIRONMENT=production
 EXPOSE 8080 8081
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s CMD ["/api", "probe", "readyz"]
 ENTRYPOINT ["/api"]

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// The crates under `crates/`, each of which may depend on those before it.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "outcome",
     "resilience",
     "macros",
@@ -21,6 +21,7 @@ const ORDER: [&str; 16] = [
     "upstream",
     "jobs",
     "auth",
+    "connections",
     "http_server",
     "management",
     "platform",

@@ -371,7 +371,7 @@ async fn short_deadlines_do_not_open_the_breaker() {
             .send()
             .await
             .expect("a response");
-        assert_problem(response, QUOTES, Method::POST, "deadline-exceeded").await;
+        assert_problem(response, QUOTES, Method::POST, "client-deadline-exceeded").await;
     }
     assert_eq!(quote(&app).await.status(), 200);
 }

@@ -12,22 +12,37 @@ pub enum AuthRefusal {
     /// 403: the token lacks the scope of this operation.
     #[problem(common::FORBIDDEN, "the token lacks the scope of this operation")]
     Forbidden(MissingScope),
+    /// 503: the key that signed the token is unknown, and the identity provider cannot be asked for it.
+    #[problem(
+        common::DEPENDENCY_UNAVAILABLE,
+        "the keys of the identity provider cannot be loaded"
+    )]
+    KeysUnavailable(KeysUnavailable),
 }
 
-/// The `WWW-Authenticate` header of a 401 (RFC 6750).
-#[derive(Debug)]
-pub struct Challenge {
-    pub(crate) token_was_sent: bool,
+/// What a caller sent to authenticate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credentials {
+    /// No `Authorization` header, or one with another scheme.
+    NoToken,
+    /// A bearer token that is not valid here; the text says why.
+    Invalid(&'static str),
 }
+
+/// The `WWW-Authenticate` header of a 401 (RFC 6750, section 3).
+#[derive(Debug)]
+pub struct Challenge(pub(crate) Credentials);
 
 impl Attach for Challenge {
-    fn attach(self, problem: Problem) -> Problem {
-        let error = if self.token_was_sent {
-            ", error=\"invalid_token\""
-        } else {
-            ""
-        };
-        problem.header("www-authenticate", format!("Bearer realm=\"api\"{error}"))
+    fn attach(self, mut problem: Problem) -> Problem {
+        let mut challenge = "Bearer realm=\"api\"".to_owned();
+        if let Credentials::Invalid(reason) = self.0 {
+            challenge.push_str(", error=\"invalid_token\", error_description=\"");
+            challenge.push_str(reason);
+            challenge.push('"');
+            problem.detail = reason.into();
+        }
+        problem.header("www-authenticate", challenge)
     }
 }
 
@@ -45,12 +60,25 @@ impl Attach for MissingScope {
     }
 }
 
+/// Why the keys of the identity provider are unavailable, for the log.
+#[derive(Debug)]
+pub struct KeysUnavailable(pub(crate) String);
+
+impl Attach for KeysUnavailable {
+    fn attach(self, problem: Problem) -> Problem {
+        problem.caused_by(self.0)
+    }
+}
+
 impl AuthRefusal {
     /// The refusal of a caller who sent no token.
     pub fn no_token() -> Self {
-        Self::Unauthenticated(Challenge {
-            token_was_sent: false,
-        })
+        Self::Unauthenticated(Challenge(Credentials::NoToken))
+    }
+
+    /// The refusal of a token that is not valid here.
+    pub(crate) fn invalid(reason: &'static str) -> Self {
+        Self::Unauthenticated(Challenge(Credentials::Invalid(reason)))
     }
 
     /// The refusal of a token that lacks this scope.

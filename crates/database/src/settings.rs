@@ -25,7 +25,7 @@ pub struct Settings {
     pub acquire_timeout: Duration,
     /// Postgres `statement_timeout` of every connection except those of jobs. A statement that takes longer is
     /// cancelled, and the request fails with 504 `deadline-exceeded`. Must exceed `database.lock_timeout`.
-    #[setting(default = Duration::from_millis(700), min = MILLISECOND, max = MAX_TIMEOUT)]
+    #[setting(default = Duration::from_millis(650), min = MILLISECOND, max = MAX_TIMEOUT)]
     pub statement_timeout: Duration,
     /// Postgres `lock_timeout` of every connection. A statement that waits longer for a lock is cancelled, and the
     /// request fails with 503 `contention`. A commit may wait until the request's deadline instead.

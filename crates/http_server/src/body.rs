@@ -19,6 +19,7 @@ use actix_web::{
     error::PayloadError,
     web::Bytes,
 };
+use connections::Busy;
 use futures_util::{Stream, StreamExt};
 
 /// The body of a request. Clones share the same body.
@@ -44,17 +45,6 @@ impl RequestBody {
         });
         Some(body)
     }
-
-    /// Wraps a response body so that it owns the request body until the response has been written.
-    pub(super) fn guarded(unread: Option<Self>, response: BoxBody) -> BoxBody {
-        match unread {
-            Some(unread) => BoxBody::new(BodyGuard {
-                response,
-                _unread: unread,
-            }),
-            None => response,
-        }
-    }
 }
 
 impl Stream for RequestBody {
@@ -65,9 +55,24 @@ impl Stream for RequestBody {
     }
 }
 
+/// Wraps a response body so that it owns the request body, and a stream also keeps its connection busy, until the
+/// response has been written.
+pub(super) fn guarded(response: BoxBody, unread: Option<RequestBody>, busy: Option<Busy>) -> BoxBody {
+    let busy = busy.filter(|_| matches!(response.size(), BodySize::Stream));
+    if unread.is_none() && busy.is_none() {
+        return response;
+    }
+    BoxBody::new(BodyGuard {
+        response,
+        _unread: unread,
+        _busy: busy,
+    })
+}
+
 struct BodyGuard {
     response: BoxBody,
-    _unread: RequestBody,
+    _unread: Option<RequestBody>,
+    _busy: Option<Busy>,
 }
 
 impl MessageBody for BodyGuard {

@@ -11,6 +11,7 @@ use actix_web::{
 };
 use macros::Refusal;
 use outcome::{FieldError, Location, common};
+use runtime::TimeLimit;
 
 use crate::{RequestExt, Settings, refuse};
 
@@ -30,16 +31,22 @@ pub(crate) enum DeadlineRefusal {
     /// 504: the deadline has passed.
     #[problem(common::DEADLINE_EXCEEDED, "the response was not ready in time")]
     Exceeded,
+    /// 504: the client's own deadline, shorter than the service's, has passed. The outermost layer replaces every
+    /// `deadline-exceeded` with it.
+    #[problem(common::CLIENT_DEADLINE_EXCEEDED, "the response was not ready in time")]
+    #[expect(dead_code, reason = "declares the problem type for the OpenAPI document")]
+    ExceededByClient,
 }
 
 /// The time a request may take: the client's timeout, clamped to the configured range, or the default.
-pub(super) fn time_allowed(headers: &HeaderMap, settings: &Settings) -> Duration {
-    requested(headers)
-        .ok()
-        .flatten()
-        .map_or(settings.deadline, |timeout| {
-            timeout.clamp(settings.min_deadline, settings.max_deadline)
-        })
+pub(super) fn time_limit(headers: &HeaderMap, settings: &Settings) -> TimeLimit {
+    let requested = requested(headers).ok().flatten();
+    let requested = requested.map(|timeout| timeout.clamp(settings.min_deadline, settings.max_deadline));
+    let duration = requested.unwrap_or(settings.deadline);
+    TimeLimit {
+        duration,
+        set_by_client: duration < settings.deadline,
+    }
 }
 
 fn requested(headers: &HeaderMap) -> Result<Option<Duration>, DeadlineRefusal> {
@@ -73,6 +80,8 @@ pub(super) async fn deadline(
     loop {
         let due = context.deadline().instant() + BACKSTOP_DELAY;
         tokio::select! {
+            // A response that is ready is sent, however late this thread got to it: the work is done.
+            biased;
             result = &mut served => return result,
             // Later while the body is arriving, earlier again once it has arrived.
             () = context.deadline_moved() => {}

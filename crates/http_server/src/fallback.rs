@@ -1,6 +1,10 @@
 //! The response to requests that no operation serves.
 
-use actix_web::{Error, HttpRequest, HttpResponse, web::Data};
+use actix_web::{
+    Error, HttpRequest, HttpResponse,
+    http::{Method, header::ALLOW},
+    web::Data,
+};
 use macros::Refusal;
 use outcome::{Attach, Problem, common};
 
@@ -27,12 +31,14 @@ impl Attach for Allow {
     }
 }
 
-/// The default service. A wrong method ends here too, because methods are guards of the route.
+/// The default service. A wrong method ends here too, because methods are guards of the route, and so does `OPTIONS`.
 pub(super) async fn fallback(request: HttpRequest, shared: Data<Shared>) -> Result<HttpResponse, Error> {
-    Err(refuse(
-        match shared.operations.routes().allowed(request.match_info().as_str()) {
-            Some(methods) => RoutingRefusal::MethodNotAllowed(Allow(methods)),
-            None => RoutingRefusal::RouteNotFound,
-        },
-    ))
+    let allowed = shared.operations.routes().allowed(request.match_info().as_str());
+    match allowed {
+        Some(methods) if request.method() == Method::OPTIONS => {
+            Ok(HttpResponse::NoContent().insert_header((ALLOW, methods)).finish())
+        }
+        Some(methods) => Err(refuse(RoutingRefusal::MethodNotAllowed(Allow(methods)))),
+        None => Err(refuse(RoutingRefusal::RouteNotFound)),
+    }
 }

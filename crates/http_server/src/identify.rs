@@ -1,5 +1,7 @@
 //! Authentication, quotas and authorization: verifies the token, charges the quota, enforces the scope.
 
+use std::time::Duration;
+
 use actix_web::{
     Error, HttpMessage,
     body::MessageBody,
@@ -9,6 +11,7 @@ use actix_web::{
 };
 use macros::Refusal;
 use outcome::common;
+use resilience::Quota;
 
 use crate::{
     Access, RequestExt,
@@ -22,11 +25,16 @@ use crate::{
 pub(crate) enum QuotaRefusal {
     /// 429: the request exceeds the quota.
     #[problem(common::QUOTA_EXCEEDED, "the quota is exhausted")]
-    Exceeded(std::time::Duration),
+    Exceeded(Duration),
+    /// 429: the subject has its share of the requests in flight (`rate_limit.max_share`).
+    #[problem(common::QUOTA_EXCEEDED, "too many requests of this subject are in flight")]
+    TooManyInFlight,
 }
 
-/// Verifies the token if the operation needs one, charges one request to the token's subject, or to the client's
-/// address if there is no valid token, and admits requests that are within the quota and have the scope.
+/// Identifies the caller and admits requests that are within the quota and have the scope.
+///
+/// A token is always verified first: a caller whose token is not valid must learn that, and a quota would tell it to
+/// send the same token again. The quota of its address only decides whether the rejection is recorded.
 pub(super) async fn identify(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -35,28 +43,47 @@ pub(super) async fn identify(
     let access = Served::of(&request)
         .endpoint
         .map_or(Access::Public, |endpoint| endpoint.access);
+    if access == Access::Public {
+        let quota = charge_address(&request);
+        context.set_quota(quota);
+        if let Some(wait) = quota.wait {
+            return Err(refuse(QuotaRefusal::Exceeded(wait)));
+        }
+        return next.call(request).await;
+    }
     let authorization = request.headers().get(header::AUTHORIZATION);
-    let authorization = authorization.map(actix_web::http::header::HeaderValue::as_bytes);
-    let verified = (access != Access::Public).then(|| shared.authenticator.verify(authorization));
-    let quota = if let Some(Ok(claims)) = &verified {
-        let subject = claims.hashed_subject();
-        context.set_subject(subject.clone());
-        shared.limiter.charge_subject(&context, &subject).await
-    } else {
-        let address = client_address(&request, &shared.settings.trusted_proxies);
-        let address = address.map_or_else(|| "unknown".to_owned(), network);
-        shared.limiter.charge_address(&address)
-    };
+    let authorization = authorization.map(header::HeaderValue::as_bytes);
+    let verified = shared
+        .authenticator
+        .verify(authorization, context.deadline())
+        .await;
+    let claims = verified.map_err(|refusal| {
+        if charge_address(&request).wait.is_some() {
+            context.set_quiet();
+        }
+        refuse(refusal)
+    })?;
+    let subject = claims.subject_hash();
+    context.set_subject(subject.to_owned());
+    let quota = shared.limiter.charge_subject(&context, subject).await;
     context.set_quota(quota);
     if let Some(wait) = quota.wait {
         return Err(refuse(QuotaRefusal::Exceeded(wait)));
     }
-    if let Some(verified) = verified {
-        let claims = verified.map_err(refuse)?;
-        if let Access::Scope(scope) = access {
-            claims.require(scope).map_err(refuse)?;
-        }
-        request.extensions_mut().insert(claims);
+    let permit = shared.subject_in_flight.try_acquire(subject);
+    let _permit = permit.ok_or_else(|| refuse(QuotaRefusal::TooManyInFlight))?;
+    if let Access::Scope(scope) = access {
+        claims.require(scope).map_err(refuse)?;
     }
+    request.extensions_mut().insert(claims);
     next.call(request).await
+}
+
+/// Charges a request without a valid token to the address of its client.
+fn charge_address(request: &ServiceRequest) -> Quota {
+    let shared = request.shared();
+    let http = &shared.settings;
+    let address = client_address(request, http.proxies(), http.forwarded_header);
+    let address = address.map_or_else(|| "unknown".to_owned(), network);
+    shared.limiter.charge_address(&address)
 }

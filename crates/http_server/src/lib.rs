@@ -28,6 +28,7 @@ mod shared;
 
 pub use self::settings::{FaultSettings, RateLimitSettings, Settings};
 pub use auth::{Access, Scope};
+pub use client_address::{ForwardedHeader, TrustedProxies};
 pub use macros::{Refusal, operation};
 pub use metrics::HttpMetrics;
 pub use operations::{

@@ -1,5 +1,7 @@
 //! Load shedding: refuses requests while they have cost next to nothing.
 
+use std::sync::atomic::Ordering;
+
 use actix_web::{
     Error,
     body::MessageBody,
@@ -8,10 +10,12 @@ use actix_web::{
 };
 use macros::Refusal;
 use outcome::common;
-
 use runtime::Phase;
 
 use crate::{RequestExt, refuse};
+
+/// One in this many shed requests is logged and traced.
+const RECORDED: u64 = 100;
 
 /// The ways load shedding can refuse a request.
 #[derive(Debug, Refusal)]
@@ -34,16 +38,25 @@ pub(super) async fn shed_load(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let shared = request.shared().clone();
     if shared.lifecycle.phase() == Phase::Draining {
-        return Err(refuse(LoadSheddingRefusal::ShuttingDown));
+        return Err(shed(&request, LoadSheddingRefusal::ShuttingDown));
     }
     if head_size(&request) > shared.settings.max_head_bytes {
         return Err(refuse(LoadSheddingRefusal::HeadTooLarge));
     }
-    let _permit = shared
-        .in_flight
-        .try_acquire()
-        .ok_or_else(|| refuse(LoadSheddingRefusal::Overloaded))?;
+    let Some(_permit) = shared.in_flight.try_acquire() else {
+        return Err(shed(&request, LoadSheddingRefusal::Overloaded));
+    };
     next.call(request).await
+}
+
+/// Refuses a request. Of many, one in a hundred is logged and traced: the others would displace the failures worth
+/// keeping, and cost more than the refusal.
+fn shed(request: &ServiceRequest, refusal: LoadSheddingRefusal) -> Error {
+    let earlier = request.shared().shed.fetch_add(1, Ordering::Relaxed);
+    if !earlier.is_multiple_of(RECORDED) {
+        request.context().set_quiet();
+    }
+    refuse(refusal)
 }
 
 /// The size of the request line and headers in bytes as received, except for differences in white space.

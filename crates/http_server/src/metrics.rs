@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use outcome::common;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, exemplar::HistogramWithExemplars, family::Family, gauge::Gauge},
@@ -174,6 +175,7 @@ impl HttpMetrics {
             .get_or_create(&request)
             .observe(took.as_secs_f64(), exemplar, timestamp);
         let code_class = match status {
+            _ if problem == Some(common::CLIENT_DEADLINE_EXCEEDED.code) => "client_deadline",
             ..300 => "2xx",
             300..400 => "3xx",
             400..500 => "4xx",

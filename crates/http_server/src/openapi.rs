@@ -143,6 +143,12 @@ fn problem_schema() -> RefOr<Schema> {
         .property("request_id", string())
         .property("trace_id", string())
         .property("retryable", boolean)
+        .property(
+            "origin",
+            string().enum_values(Some(["client", "capacity", "dependency", "service"])),
+        )
+        .property("advice", string())
+        .property("user_message", string())
         .property("outcome", string().enum_values(Some(["unknown"])))
         .property("errors", error.to_array_builder());
     for required in [
@@ -154,6 +160,9 @@ fn problem_schema() -> RefOr<Schema> {
         "request_id",
         "trace_id",
         "retryable",
+        "origin",
+        "advice",
+        "user_message",
     ] {
         schema = schema.required(required);
     }

@@ -11,9 +11,10 @@ use actix_web::{
     },
     web::Bytes,
 };
-use outcome::{Problem, Refusal, common};
+use connections::Busy;
+use outcome::{Problem, ProblemType, Refusal, common};
 
-use super::body::RequestBody;
+use super::body::{RequestBody, guarded};
 
 /// The media type of RFC 9457.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -28,9 +29,12 @@ pub(crate) struct Refused(Problem);
 pub(super) struct ResponseParts {
     pub(super) request_id: String,
     pub(super) trace_id: String,
+    /// The type of the problem to render, if it is not the one that was refused with.
+    pub(super) problem_type: Option<&'static ProblemType>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) close: bool,
     pub(super) unread: Option<RequestBody>,
+    pub(super) busy: Option<Busy>,
 }
 
 /// Turns a refusal into the framework's error.
@@ -47,6 +51,9 @@ impl Refused {
     /// The complete response, as an error that the framework can render after the request has been dropped.
     pub(super) fn render(&self, parts: ResponseParts) -> Rendered {
         let problem = &self.0;
+        let other_type = parts.problem_type.filter(|row| *row != problem.problem_type);
+        let as_other_type = other_type.map(|row| problem.as_type(row));
+        let problem = as_other_type.as_ref().unwrap_or(problem);
         let mut headers = vec![
             (header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON)),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -116,7 +123,7 @@ impl ResponseError for Rendered {
             response.force_close();
         }
         let body = BoxBody::new(self.body.clone());
-        response.body(RequestBody::guarded(self.unread.clone(), body))
+        response.body(guarded(body, self.unread.clone(), None))
     }
 }
 

@@ -12,16 +12,19 @@ use actix_web::{
     },
     middleware::Next,
 };
+use connections::Connection;
 use futures_util::FutureExt;
-use outcome::{Problem, common};
+use outcome::{Origin, Problem, ProblemType, common};
 use resilience::Quota;
 use runtime::{Phase, RequestContext};
+use telemetry::Trust;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::{
-    body::RequestBody,
-    deadline::time_allowed,
+    body::{RequestBody, guarded},
+    client_address::is_from_trusted_proxy,
+    deadline::time_limit,
     refused::{Refused, ResponseParts, internal, unexpected},
 };
 use crate::{RequestExt, Shared};
@@ -40,6 +43,8 @@ pub(super) async fn log_request(
     let route = served.template;
     let method = known_method(request.method().as_str());
     let context = begin(&request, &shared, method, route);
+    let connection = request.conn_data::<Connection>().cloned();
+    let busy = connection.as_ref().map(Connection::serve);
     request.extensions_mut().insert(context.clone());
     request.extensions_mut().insert(served);
     let unread = RequestBody::share(&mut request);
@@ -78,26 +83,34 @@ pub(super) async fn log_request(
         Err(error) => (error.as_response_error().status_code().as_u16(), Some(error)),
     };
     let problem = refused(error).map(Refused::problem);
-    let code = problem.map(|problem| problem.problem_type.code);
+    let problem_type = problem.map(|problem| type_of(problem, &context));
+    let code = problem_type.map(|row| row.code);
     let (span, took) = (context.span(), context.elapsed());
     span.record("http.response.status_code", i64::from(status));
-    if status >= 500 {
+    let failed =
+        status >= 500 && problem_type.is_none_or(|row| row.origin != Origin::Client) && !context.is_quiet();
+    if failed {
         telemetry::failed(&span, code.unwrap_or("unexpected"));
         span.record("cause", problem.and_then(Problem::cause_chain));
     }
-    let is_sampled = telemetry::is_sampled(&span, &shared.traces, status >= 500, took);
+    let is_sampled = telemetry::is_sampled(&span, &shared.traces, failed, took);
     let sampled_trace = is_sampled.then(|| context.trace_id());
     shared
         .metrics
         .responded(method, route, status, code, took, sampled_trace);
-    log(&context, method, route, status, problem);
+    if !context.is_quiet() {
+        log(&context, method, route, status, problem.zip(problem_type));
+    }
 
     let parts = ResponseParts {
         request_id: context.request_id().to_owned(),
         trace_id: context.trace_id().to_owned(),
+        problem_type,
         headers: headers(&context),
-        close: shared.lifecycle.phase() > Phase::Serving,
+        close: shared.lifecycle.phase() > Phase::Serving
+            || connection.as_ref().is_some_and(Connection::is_old),
         unread,
+        busy,
     };
     match result {
         Ok(response) => Ok(finish(response, parts)),
@@ -167,14 +180,21 @@ fn begin(request: &ServiceRequest, shared: &Shared, method: &str, route: &str) -
     // Set before the span is first entered: after that its parent is fixed.
     let traceparent = request.headers().get("traceparent");
     let traceparent = traceparent.and_then(|value| value.to_str().ok());
-    let _ = span.set_parent(telemetry::remote_parent(traceparent));
+    let trust = if is_from_trusted_proxy(request, shared.settings.proxies()) {
+        Trust::SampledFlag
+    } else {
+        Trust::TraceId {
+            sample_ratio: shared.traces.sample_ratio,
+        }
+    };
+    let _ = span.set_parent(telemetry::remote_parent(traceparent, trust));
     let trace_id = telemetry::trace_id(&span);
     span.record("trace_id", &trace_id);
     RequestContext::new(
         request_id,
         trace_id,
         span,
-        time_allowed(request.headers(), &shared.settings),
+        time_limit(request.headers(), &shared.settings),
     )
 }
 
@@ -222,7 +242,7 @@ fn finish(response: ServiceResponse<BoxBody>, parts: ResponseParts) -> ServiceRe
         for (name, value) in parts.headers {
             head.headers_mut().insert(name, value);
         }
-        RequestBody::guarded(parts.unread, body)
+        guarded(body, parts.unread, parts.busy)
     })
 }
 
@@ -259,12 +279,30 @@ fn headers(context: &RequestContext) -> Vec<(HeaderName, HeaderValue)> {
     headers
 }
 
+/// The problem type to report. A deadline that the client chose shorter than the service's is not a failure of the
+/// service, whichever layer noticed that it passed.
+fn type_of(problem: &Problem, context: &RequestContext) -> &'static ProblemType {
+    let row = problem.problem_type;
+    let cut_short = row == &common::DEADLINE_EXCEEDED || problem.outcome_unknown;
+    if cut_short && context.client_deadline_passed() {
+        &common::CLIENT_DEADLINE_EXCEEDED
+    } else {
+        row
+    }
+}
+
 /// Logs the one event of the request. Its fields describe the request; its level says whether an operator must look.
-fn log(context: &RequestContext, method: &str, route: &str, http_status: u16, problem: Option<&Problem>) {
-    let problem_code = problem.map(|problem| problem.problem_type.code);
-    let cause = problem.and_then(Problem::cause_chain);
+fn log(
+    context: &RequestContext,
+    method: &str,
+    route: &str,
+    http_status: u16,
+    problem: Option<(&Problem, &ProblemType)>,
+) {
+    let problem_code = problem.map(|(_, row)| row.code);
+    let cause = problem.and_then(|(problem, _)| problem.cause_chain());
     let outcome = problem
-        .filter(|problem| problem.outcome_unknown)
+        .filter(|(problem, _)| problem.outcome_unknown)
         .map(|_| "unknown");
     let duration_ms = milliseconds(context.elapsed());
     let about = context.about();
@@ -283,12 +321,14 @@ fn log(context: &RequestContext, method: &str, route: &str, http_status: u16, pr
                 duration_ms,
                 db_ms = milliseconds(context.database_time()),
                 attempts = context.attempts(),
+                idempotency_key = context.idempotency_key(),
                 about,
                 "request completed"
             )
         };
     }
     match http_status {
+        _ if problem.is_some_and(|(_, row)| row.origin == Origin::Client) => event!(info),
         // Expected during every release.
         503 if problem_code == Some(common::SHUTTING_DOWN.code) => event!(warn),
         500.. => event!(error),

@@ -73,7 +73,12 @@ impl Routes {
             .filter(|route| route.pattern.is_match(path))
             .peekable();
         let first = at_path.peek().map(|route| route.endpoint.path);
-        match at_path.find(|route| route.method == *request.method()) {
+        // A client may ask for the headers of anything that it can get (RFC 9110, section 9.3.2).
+        let method = match *request.method() {
+            Method::HEAD => &Method::GET,
+            ref method => method,
+        };
+        match at_path.find(|route| route.method == *method) {
             Some(route) => Served {
                 template: route.endpoint.path,
                 endpoint: Some(route.endpoint),
@@ -98,8 +103,15 @@ impl Routes {
     pub(crate) fn allowed(&self, path: &str) -> Option<String> {
         let at_path = self.0.iter().filter(|route| route.pattern.is_match(path));
         let operations = at_path.map(|route| route.endpoint.method);
-        let methods: BTreeSet<&str> = operations.chain(docs(path).map(|_| "GET")).collect();
-        (!methods.is_empty()).then(|| Vec::from_iter(methods).join(", "))
+        let mut methods: BTreeSet<&str> = operations.chain(docs(path).map(|_| "GET")).collect();
+        if methods.is_empty() {
+            return None;
+        }
+        if methods.contains("GET") {
+            methods.insert("HEAD");
+        }
+        methods.insert("OPTIONS");
+        Some(Vec::from_iter(methods).join(", "))
     }
 }
 
@@ -172,8 +184,11 @@ mod tests {
         assert_eq!(served("GET", "/docs/index.css"), (DOCS, None));
         assert_eq!(served("GET", "/docs"), (DOCS_REDIRECT, None));
         assert_eq!(served("GET", "/docsy"), (UNMATCHED, None));
-        assert_eq!(routes.allowed("/things/import").as_deref(), Some("GET, POST"));
-        assert_eq!(routes.allowed("/docs/").as_deref(), Some("GET"));
+        assert_eq!(
+            routes.allowed("/things/import").as_deref(),
+            Some("GET, HEAD, OPTIONS, POST")
+        );
+        assert_eq!(routes.allowed("/docs/").as_deref(), Some("GET, HEAD, OPTIONS"));
         assert_eq!(routes.allowed("/other"), None);
     }
 

@@ -2,10 +2,15 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use connections::Limits;
 use ipnet::IpNet;
 use settings::Errors;
 
-use crate::fault_injection::InjectedFault;
+use crate::{
+    client_address::{ForwardedHeader, TrustedProxies},
+    fault_injection::InjectedFault,
+    server::HEAD_TIMEOUT,
+};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -13,9 +18,11 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 #[derive(Clone, Debug, settings::Settings)]
 #[settings(check = Settings::check)]
 pub struct Settings {
-    /// IP address that the public and the management server listen on.
+    /// IP address that the public server listens on.
     #[setting(default = [127, 0, 0, 1].into())]
     pub host: IpAddr,
+    /// IP address that the management server listens on; if empty, that of `http.host`. Its port has no authentication.
+    pub management_host: Option<IpAddr>,
     /// Port of the public API; 0 picks a free port.
     #[setting(default = 8080)]
     pub port: u16,
@@ -25,7 +32,7 @@ pub struct Settings {
     /// Worker threads of the public server; 0 means one per CPU core.
     #[setting(default = 0)]
     pub workers: usize,
-    /// Time limit for a request, counted from the arrival of the complete request, unless the client sets its own with
+    /// Time limit for a request, not counting the time that its body takes to arrive, unless the client sets its own with
     /// `X-Request-Timeout-Ms`. A request that exceeds it gets 504 `deadline-exceeded`.
     #[setting(default = Duration::from_secs(3), min = MILLISECOND)]
     pub deadline: Duration,
@@ -40,40 +47,105 @@ pub struct Settings {
     /// `http.max_deadline`.
     #[setting(default = Duration::from_secs(15))]
     pub ingress_timeout: Duration,
-    /// Request timeout of the clients. Not applied here; `api check` verifies that it exceeds `http.ingress_timeout`.
-    #[setting(default = Duration::from_secs(20))]
+    /// Request timeout of the clients. Not applied here; `api check` verifies that it exceeds `http.ingress_timeout`, and
+    /// `http.body_timeout` + `http.max_deadline`.
+    #[setting(default = Duration::from_secs(25))]
     pub client_timeout: Duration,
+    /// Time after which the ingress closes an idle connection to the service. Not applied here; `api check` verifies that
+    /// `http.keep_alive` exceeds it.
+    #[setting(default = Duration::from_mins(1))]
+    pub ingress_idle_timeout: Duration,
     /// Maximum number of requests in flight, of which at most half may still be receiving their bodies. The excess gets
     /// 503 `overloaded`.
     #[setting(default = 256, min = 1)]
     pub max_in_flight: usize,
-    /// Maximum number of open connections; further ones wait in the accept queue. Keep it below the limit on open
-    /// files.
+    /// Maximum number of open connections, divided evenly among the worker threads. At the limit, a new connection
+    /// replaces the one that has been idle longest; while all of them serve requests, up to a quarter more are accepted.
+    /// Keep it below the limit on open files.
     #[setting(default = 800, min = 1)]
     pub max_connections: usize,
-    /// Time that an idle connection stays open. It must be longer than the ingress keeps idle connections open:
-    /// otherwise the ingress may send a request on a connection that is being closed, and respond with 502.
+    /// Age at which a connection is closed with its next response, so that clients that keep their connections open
+    /// spread over new replicas.
+    #[setting(default = Duration::from_mins(10), min = MILLISECOND)]
+    pub max_connection_age: Duration,
+    /// Time limit for the client to accept any part of a response; after that, its connection is closed.
+    #[setting(default = Duration::from_secs(10), min = MILLISECOND)]
+    pub send_timeout: Duration,
+    /// Time that an idle connection stays open. Must exceed `http.ingress_idle_timeout`: otherwise the ingress may send a
+    /// request on a connection that is being closed, and respond with 502.
     #[setting(default = Duration::from_secs(75), min = MILLISECOND)]
     pub keep_alive: Duration,
     /// Maximum size of a request body in bytes; a larger one gets 413 `content-too-large`.
     #[setting(default = 65_536, min = 1)]
     pub max_body_bytes: usize,
-    /// Maximum size of the request line and headers in bytes; larger ones get 431 `head-too-large`. Keep it below
+    /// Maximum size of the request line and headers in bytes; larger ones get 431 `head-too-large`. Must be below
     /// 131072 (128 KiB), at which the HTTP library responds by itself.
-    #[setting(default = 16_384, min = 1)]
+    #[setting(default = 16_384, min = 1, max = 131_071)]
     pub max_head_bytes: usize,
     /// Time limit for the arrival of a request body; a slower one gets 408 `request-timeout`.
     #[setting(default = Duration::from_secs(10), min = MILLISECOND)]
     pub body_timeout: Duration,
-    /// Proxies whose `X-Forwarded-For` is trusted, as IP addresses or networks such as `10.0.0.0/8`. The header gives
-    /// the client address for the quotas of requests without a valid token.
-    pub trusted_proxies: Vec<IpNet>,
+    /// Proxies whose `http.forwarded_header` and sampled traces are trusted, as IP addresses or networks such as
+    /// `10.0.0.0/8`; `none` if clients connect directly. Must be set outside development. The header gives the client
+    /// address for the quotas of requests without a valid token.
+    pub trusted_proxies: Option<TrustedProxies>,
+    /// Header in which trusted proxies name the client: `x-forwarded-for`, or `forwarded` (RFC 7239).
+    #[setting(default = ForwardedHeader::XForwardedFor)]
+    pub forwarded_header: ForwardedHeader,
 }
 
 impl Settings {
+    /// The number of threads that serve the public API.
+    pub(crate) fn threads(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+
+    /// The largest number of bodies that may arrive at the same time: slow senders leave room for other requests.
+    pub(crate) fn max_uploads(&self) -> usize {
+        self.max_in_flight.div_ceil(2)
+    }
+
+    /// The proxies to trust.
+    pub(crate) fn proxies(&self) -> &[IpNet] {
+        self.trusted_proxies
+            .as_ref()
+            .map_or(&[], TrustedProxies::networks)
+    }
+
+    /// The limits of the connections of one thread.
+    pub(crate) fn connection_limits(&self) -> Limits {
+        Limits {
+            max_open: self.max_connections.div_ceil(self.threads()),
+            head_timeout: HEAD_TIMEOUT,
+            keep_alive: self.keep_alive,
+            send_timeout: self.send_timeout,
+            max_age: self.max_connection_age,
+        }
+    }
+
     /// An outer timeout must outlast the inner one, or the response to the inner one is never seen:
     /// client > ingress > largest deadline ≥ deadline.
     fn check(&self, errors: &mut Errors) {
+        if self.port == self.management_port && self.port != 0 {
+            errors.add("management_port", "must differ from `http.port`");
+        }
+        if self.max_connections < self.max_in_flight {
+            errors.add("max_connections", "must be at least `http.max_in_flight`");
+        }
+        let request = self.body_timeout + self.max_deadline;
+        errors.outlasts(
+            "client_timeout",
+            (self.client_timeout, self.client_timeout > request),
+            ("`http.body_timeout` + `http.max_deadline`", request),
+        );
+        errors.outlasts(
+            "keep_alive",
+            (self.keep_alive, self.keep_alive > self.ingress_idle_timeout),
+            ("`http.ingress_idle_timeout`", self.ingress_idle_timeout),
+        );
         errors.outlasts(
             "client_timeout",
             (self.client_timeout, self.client_timeout > self.ingress_timeout),
@@ -101,11 +173,15 @@ impl Settings {
 #[derive(Clone, Debug, settings::Settings)]
 pub struct RateLimitSettings {
     /// Average number of requests per second that one subject may send; the excess gets 429 `quota-exceeded`.
-    #[setting(default = 100, min = 1)]
+    #[setting(default = 100, min = 1, max = 1_000_000)]
     pub per_second: u32,
     /// Number of requests that one subject may send in a burst.
     #[setting(default = 200, min = 1)]
     pub burst: u32,
+    /// Largest share of `http.max_in_flight`, and of the bodies that may arrive at the same time, that one subject may
+    /// have in a process, 0 to 1; the excess gets 429 `quota-exceeded`. 1 if there is a single client.
+    #[setting(default = 0.25, above = 0.0, max = 1.0)]
+    pub max_share: f32,
     /// Average number of requests per second without a valid token from one IPv4 address or IPv6 /64 network, counted
     /// in each process; the excess gets 429 `quota-exceeded`.
     #[setting(default = 50, min = 1)]
@@ -118,6 +194,19 @@ pub struct RateLimitSettings {
     /// replicas.
     #[setting(default = 1.0, above = 0.0, max = 1.0)]
     pub fallback_ratio: f32,
+}
+
+impl RateLimitSettings {
+    /// The share of `all` that one subject may have, at least 1.
+    pub(crate) fn share_of(&self, all: usize) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a fraction of a usize is a usize"
+        )]
+        let share = (all as f64 * f64::from(self.max_share)).ceil() as usize;
+        share.max(1)
+    }
 }
 
 /// Fault injection.

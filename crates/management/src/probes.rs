@@ -1,8 +1,11 @@
 //! `/livez`, `/startupz` and `/readyz`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use actix_web::{HttpResponse, get, web::Data};
@@ -12,10 +15,21 @@ use serde_json::json;
 
 use crate::Management;
 
-/// Succeeds while the event loop runs; checks nothing else.
+/// The time without progress of a serving thread after which this process must be restarted. Its requests hang, and
+/// their deadlines do too, because their timers run on the same thread.
+const STALLED: Duration = Duration::from_secs(10);
+
+/// The time without progress of a serving thread after which this process gets no more requests.
+const STALLING: Duration = Duration::from_secs(5);
+
+/// Succeeds while every thread that serves makes progress; checks nothing else.
 #[get("/livez")]
-pub(crate) async fn livez() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "live" }))
+pub(crate) async fn livez(management: Data<Management>) -> HttpResponse {
+    probe(if management.heartbeats.stalled_for() < STALLED {
+        Ok(())
+    } else {
+        Err("thread_stalled".to_owned())
+    })
 }
 
 /// Succeeds once the configuration is valid, the database has been reached and its schema is new enough.
@@ -40,6 +54,7 @@ async fn readiness(management: &Management) -> Result<(), String> {
     let reasons = [
         (management.lifecycle.phase() > Phase::Serving, "terminating"),
         (!management.lifecycle.is_started(), "starting"),
+        (management.heartbeats.stalled_for() >= STALLING, "thread_stalled"),
         (
             management.fault_injection.is(FaultKind::NotReady),
             "fault_injected",

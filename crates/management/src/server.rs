@@ -10,10 +10,11 @@ use actix_web::{
     App, HttpServer,
     web::{Data, ServiceConfig},
 };
+use connections::Heartbeats;
 use http_server::{Info, Server, Settings, bind, fault_injection::FaultInjection};
 use outcome::Catalogue;
 use resilience::ConcurrencyLimit;
-use runtime::Lifecycle;
+use runtime::{Lifecycle, MANAGEMENT_STOP};
 use telemetry::metrics::Metrics;
 
 use crate::{Dependency, Requirement, faults, probes, reports};
@@ -36,6 +37,8 @@ pub struct Management {
     pub require: Vec<Requirement>,
     /// Whether the worker of this process is healthy; `None` if the process has no worker.
     pub working: Option<Arc<AtomicBool>>,
+    /// Signs of life of the threads that serve.
+    pub heartbeats: Heartbeats,
     /// The limit on requests in flight.
     pub in_flight: ConcurrencyLimit,
     /// The injected fault.
@@ -69,12 +72,13 @@ fn configure(service: &mut ServiceConfig) {
 /// # Errors
 /// When the server cannot listen on its port.
 pub fn listen(settings: &Settings, management: Data<Management>) -> anyhow::Result<Server> {
-    let address = SocketAddr::new(settings.host, settings.management_port);
+    let host = settings.management_host.unwrap_or(settings.host);
+    let address = SocketAddr::new(host, settings.management_port);
     let listener = bind(address, "http.management_port")?;
     let address = listener.local_addr()?;
     let server = HttpServer::new(move || App::new().app_data(management.clone()).configure(configure))
         .workers(1)
-        .shutdown_timeout(1)
+        .shutdown_timeout(MANAGEMENT_STOP.as_secs())
         .disable_signals()
         .listen(listener)?
         .run();

@@ -4,7 +4,7 @@ use std::{borrow::Cow, error::Error, time::Duration};
 
 use serde::Serialize;
 
-use crate::{FieldError, ProblemType};
+use crate::{FieldError, Origin, ProblemType};
 
 /// The error that caused a problem. It is logged and never sent to the caller.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -72,6 +72,19 @@ impl Problem {
         self
     }
 
+    /// The same occurrence as a problem of another type that is equally retryable, without the cause.
+    pub fn as_type(&self, problem_type: &'static ProblemType) -> Self {
+        Self {
+            problem_type,
+            detail: self.detail.clone(),
+            errors: self.errors.clone(),
+            outcome_unknown: self.outcome_unknown,
+            cause: None,
+            headers: self.headers.clone(),
+            retry_after: self.retry_after,
+        }
+    }
+
     /// The value of `Retry-After` in seconds, present exactly when the problem is retryable.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         self.retry_after
@@ -88,6 +101,9 @@ impl Problem {
             request_id,
             trace_id,
             retryable: self.problem_type.retryable(),
+            origin: self.problem_type.origin,
+            advice: self.problem_type.advice,
+            user_message: self.problem_type.user_message,
             outcome: self.outcome_unknown.then_some("unknown"),
             errors: &self.errors,
         }
@@ -128,6 +144,9 @@ struct Body<'p> {
     request_id: &'p str,
     trace_id: &'p str,
     retryable: bool,
+    origin: Origin,
+    advice: &'static str,
+    user_message: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]

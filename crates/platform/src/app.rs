@@ -1,6 +1,9 @@
 //! Start-up and shutdown of a process, the same in the binary and in tests.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use actix_web::web::Data;
 use auth::Authenticator;
@@ -102,6 +105,7 @@ impl<S: Send + Sync + 'static> App<S> {
             working: working.clone(),
             #[cfg(not(feature = "jobs"))]
             working: None,
+            heartbeats: platform.heartbeats.clone(),
             in_flight: shared.in_flight.clone(),
             fault_injection: shared.fault_injection.clone(),
             faults_enabled: settings.faults.enabled,
@@ -164,6 +168,7 @@ fn shared(platform: &Platform, definition: &ServiceDefinition) -> anyhow::Result
     let settings = &platform.settings;
     let contract = definition.contract();
     let [in_flight, uploads] = Shared::permits(&settings.http);
+    let [subject_in_flight, subject_uploads] = Shared::subject_permits(&settings.http, &settings.rate_limit);
     let limiter = RateLimiter::new(&settings.rate_limit);
     #[cfg(feature = "cache")]
     let limiter = match &platform.redis {
@@ -187,10 +192,19 @@ fn shared(platform: &Platform, definition: &ServiceDefinition) -> anyhow::Result
         operations: contract.operations(),
         lifecycle: platform.lifecycle.clone(),
         metrics: platform.http_metrics.clone(),
+        connections: platform.connection_metrics.clone(),
+        heartbeats: platform.heartbeats.clone(),
         limiter,
-        authenticator: Authenticator::new(&settings.auth)?,
+        authenticator: Authenticator::new(
+            &settings.auth,
+            &platform.lifecycle,
+            platform.metrics.dependencies.clone(),
+        )?,
         in_flight,
         uploads,
+        subject_in_flight,
+        subject_uploads,
+        shed: AtomicU64::new(0),
         fault_injection: FaultInjection::default(),
         #[cfg(feature = "jobs")]
         jobs: definition.jobs.then(|| platform.database.clone()),

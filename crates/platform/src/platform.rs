@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use connections::{ConnectionMetrics, Heartbeats};
 use database::{Database, DatabaseError, PoolMetrics, Schema, SchemaState};
 use http_server::{HttpMetrics, Info};
 use management::Dependency;
@@ -42,6 +43,8 @@ pub struct Platform {
     #[cfg(feature = "cache")]
     cache_metrics: cache::CacheMetrics,
     pub(crate) http_metrics: HttpMetrics,
+    pub(crate) connection_metrics: ConnectionMetrics,
+    pub(crate) heartbeats: Heartbeats,
     schema: Schema,
     http_client: reqwest::Client,
     upstreams: Mutex<Vec<Upstream>>,
@@ -91,6 +94,8 @@ impl Platform {
             #[cfg(feature = "cache")]
             cache_metrics: cache::CacheMetrics::register(&metrics),
             http_metrics: HttpMetrics::register(&metrics),
+            connection_metrics: ConnectionMetrics::register(&metrics),
+            heartbeats: Heartbeats::default(),
             schema: definition.schema,
             http_client: upstream::http_client()?,
             upstreams: Mutex::default(),
@@ -209,6 +214,7 @@ impl Platform {
         for (name, database) in self.pools() {
             database.update_metrics(name);
         }
+        self.connection_metrics.set_stalled(self.heartbeats.stalled_for());
         let dependencies = &self.metrics.dependencies;
         #[cfg(feature = "cache")]
         if let Some(redis) = &self.redis {

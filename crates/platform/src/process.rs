@@ -1,8 +1,7 @@
 //! Runs a process: telemetry, the Tokio runtime, signals and graceful shutdown.
 
-use std::time::Duration;
-
 use anyhow::Context;
+use runtime::RUNTIME_STOP;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{App, Role, Service, Settings};
@@ -26,7 +25,7 @@ where
     let flush = common.shutdown.flush_timeout;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(until_signal(settings, service, role));
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    runtime.shutdown_timeout(RUNTIME_STOP);
     telemetry.shutdown_within(flush);
     result
 }

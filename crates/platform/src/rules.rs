@@ -1,4 +1,5 @@
-//! Rules across the sections of different crates: secrets, fault injection, and the order of timeouts.
+//! Rules across the sections of different crates: what only development may leave out, capacity, and the order of
+//! timeouts.
 
 use runtime::Environment;
 use settings::Errors;
@@ -6,16 +7,46 @@ use settings::Errors;
 use crate::Settings;
 
 pub(crate) fn check(settings: &Settings, errors: &mut Errors) {
-    secrets(settings, errors);
+    if settings.service.environment != Environment::Development {
+        outside_development(settings, errors);
+    }
     fault_injection(settings, errors);
+    capacity(settings, errors);
     timeouts(settings, errors);
 }
 
-fn secrets(settings: &Settings, errors: &mut Errors) {
-    if settings.auth.has_development_secret() && settings.service.environment != Environment::Development {
+/// What a developer's machine may leave out.
+fn outside_development(settings: &Settings, errors: &mut Errors) {
+    let auth = &settings.auth;
+    if auth.has_development_secret() {
         errors.add(
             "auth.secret",
             "is the public development secret; set APP__AUTH__SECRET to your own (`openssl rand -base64 32`)",
+        );
+    }
+    if auth.has_development_hash_key() {
+        errors.add(
+            "auth.hash_key",
+            "is the public development key; set APP__AUTH__HASH_KEY to your own (`openssl rand -base64 32`)",
+        );
+    }
+    // Without them, a token for any other service of the same identity provider would be accepted.
+    if auth.issuer.is_none() {
+        errors.add(
+            "auth.issuer",
+            "is not set; set it to the `iss` of your identity provider",
+        );
+    }
+    if auth.audience.is_none() {
+        errors.add(
+            "auth.audience",
+            "is not set; set it to the `aud` that names this service",
+        );
+    }
+    if settings.http.trusted_proxies.is_none() {
+        errors.add(
+            "http.trusted_proxies",
+            "is not set; list the addresses of the ingress, or write `none` if clients connect directly",
         );
     }
 }
@@ -26,31 +57,53 @@ fn fault_injection(settings: &Settings, errors: &mut Errors) {
     }
 }
 
+/// What shares a resource must leave room for the others.
+#[cfg_attr(
+    not(feature = "cache"),
+    expect(unused_variables, reason = "only the cache shares")
+)]
+fn capacity(settings: &Settings, errors: &mut Errors) {
+    #[cfg(feature = "cache")]
+    // A single connection cannot be shared out.
+    if settings.database.pool_size > 1 && settings.cache.max_concurrent_loads >= settings.database.pool_size {
+        errors.add(
+            "cache.max_concurrent_loads",
+            "must be less than `database.pool_size`, so that writes find free connections",
+        );
+    }
+}
+
 /// An outer timeout must outlast the inner ones, or the response to an inner one is never seen:
-/// deadline ≥ attempts × (acquire + statement) + backoff.
+/// deadline ≥ Redis + attempts × (acquire + one statement) + backoff.
 fn timeouts(settings: &Settings, errors: &mut Errors) {
     let (http, database, shutdown) = (&settings.http, &settings.database, &settings.shutdown);
-    let statements = settings
-        .retry
-        .longest(database.acquire_timeout + database.statement_timeout);
+    #[cfg(feature = "cache")]
+    let redis = settings.redis.timeout;
+    #[cfg(not(feature = "cache"))]
+    let redis = std::time::Duration::ZERO;
+    let attempt = database.acquire_timeout + database.statement_timeout;
+    let reads = redis + settings.retry.longest(attempt);
     errors.outlasts(
         "http.deadline",
-        (http.deadline, http.deadline >= statements),
+        (http.deadline, http.deadline >= reads),
         (
-            "retry.max_attempts × (database.acquire_timeout + database.statement_timeout) + backoff",
-            statements,
+            "redis.timeout + retry.max_attempts × (database.acquire_timeout + database.statement_timeout) + backoff",
+            reads,
         ),
     );
-    let calls = settings.retry.longest(settings.upstream.attempt_timeout);
+    let calls = redis + settings.retry.longest(settings.upstream.attempt_timeout);
     errors.outlasts(
         "http.deadline",
         (http.deadline, http.deadline >= calls),
-        ("retry.max_attempts × upstream.attempt_timeout + backoff", calls),
+        (
+            "redis.timeout + retry.max_attempts × upstream.attempt_timeout + backoff",
+            calls,
+        ),
     );
-    let requests = http.body_timeout + http.deadline;
+    let requests = http.body_timeout + http.max_deadline;
     errors.outlasts(
         "shutdown.drain_timeout",
         (shutdown.drain_timeout, shutdown.drain_timeout >= requests),
-        ("http.body_timeout + http.deadline", requests),
+        ("http.body_timeout + http.max_deadline", requests),
     );
 }

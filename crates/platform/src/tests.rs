@@ -89,6 +89,7 @@ fn ranges_and_rules_between_keys_are_checked_in_one_run() {
         "telemetry.sample_ratio",
         "service.name",
         "http.client_timeout",
+        "http.client_timeout",
         "database.url",
         "redis.url",
         "shutdown.grace_period",
@@ -106,7 +107,15 @@ fn development_settings_are_rejected_in_production_and_no_message_contains_a_sec
         ("APP__SERVICE__ENVIRONMENT", "production"),
         ("APP__FAULTS__ENABLED", "true"),
     ];
-    assert_eq!(invalid_keys(&fault_injection), ["auth.secret", "faults.enabled"]);
+    let expected = [
+        "auth.secret",
+        "auth.hash_key",
+        "auth.issuer",
+        "auth.audience",
+        "http.trusted_proxies",
+        "faults.enabled",
+    ];
+    assert_eq!(invalid_keys(&fault_injection), expected);
     for fault in [r#"{"kind": "crash"}"#, r#"{"kind": "flu"}"#] {
         assert_eq!(
             invalid_keys(&[("APP__FAULTS__AT_STARTUP", fault)]),

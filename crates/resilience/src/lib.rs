@@ -4,6 +4,7 @@
 mod breaker;
 mod concurrency;
 mod deadline;
+mod keyed_limit;
 mod rate_limit;
 mod retry;
 mod single_flight;
@@ -12,6 +13,7 @@ mod window;
 pub use breaker::{Breaker, BreakerError, BreakerSettings, BreakerState, TripPolicy};
 pub use concurrency::{ConcurrencyLimit, Permit};
 pub use deadline::{Deadline, DeadlineExceeded};
+pub use keyed_limit::{KeyedLimit, KeyedPermit};
 pub use rate_limit::{Quota, RateLimit};
 pub use retry::{RetryEvent, RetryPolicy, Transient};
 pub use single_flight::SingleFlight;

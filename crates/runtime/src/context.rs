@@ -4,7 +4,7 @@ use std::{
     fmt::Display,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -12,6 +12,9 @@ use std::{
 use resilience::{Deadline, Quota};
 use tokio::sync::Notify;
 use tracing::Span;
+
+/// Work that is cut by a deadline may end this long before it.
+const ABOUT_TO_PASS: Duration = Duration::from_millis(20);
 
 /// The identity, deadline and time accounting of one request. Clones share the request.
 #[derive(Clone, Debug)]
@@ -23,32 +26,58 @@ struct Inner {
     trace_id: String,
     span: Span,
     started: Instant,
-    time_allowed: Duration,
     deadline: Mutex<Deadline>,
     deadline_moved: Notify,
+    set_by_client: bool,
+    quiet: AtomicBool,
     attempts: AtomicU32,
     database_micros: AtomicU64,
     redis_micros: AtomicU64,
     subject: OnceLock<String>,
+    idempotency_key: OnceLock<String>,
     quota: OnceLock<Quota>,
     annotations: Mutex<Vec<(&'static str, String)>>,
 }
 
+/// The time that a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeLimit {
+    /// The time.
+    pub duration: Duration,
+    /// Whether the client chose it, shorter than the service would.
+    pub set_by_client: bool,
+}
+
+impl From<Duration> for TimeLimit {
+    fn from(duration: Duration) -> Self {
+        Self {
+            duration,
+            set_by_client: false,
+        }
+    }
+}
+
 impl RequestContext {
-    /// The context of a request that starts now and may take `time_allowed`.
-    pub fn new(request_id: String, trace_id: String, span: Span, time_allowed: Duration) -> Self {
+    /// The context of a request that starts now and may take `limit`.
+    pub fn new(request_id: String, trace_id: String, span: Span, limit: impl Into<TimeLimit>) -> Self {
+        let TimeLimit {
+            duration,
+            set_by_client,
+        } = limit.into();
         Self(Arc::new(Inner {
             request_id,
             trace_id,
             span,
             started: Instant::now(),
-            time_allowed,
-            deadline: Mutex::new(Deadline::after(time_allowed)),
+            deadline: Mutex::new(Deadline::after(duration)),
             deadline_moved: Notify::new(),
+            set_by_client,
+            quiet: AtomicBool::new(false),
             attempts: AtomicU32::new(0),
             database_micros: AtomicU64::new(0),
             redis_micros: AtomicU64::new(0),
             subject: OnceLock::new(),
+            idempotency_key: OnceLock::new(),
             quota: OnceLock::new(),
             annotations: Mutex::default(),
         }))
@@ -84,14 +113,30 @@ impl RequestContext {
         *self.0.deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Restarts the deadline, extended by `limit` for the body to arrive: that time belongs to the client.
-    pub fn await_body(&self, limit: Duration) {
-        self.set_deadline(Deadline::after(limit + self.0.time_allowed));
+    /// Extends the deadline by `limit` for `body` to arrive, and by the time that it actually took once it has arrived:
+    /// that time belongs to the client.
+    pub async fn await_body<F: Future>(&self, limit: Duration, body: F) -> F::Output {
+        let time_left = self.deadline().remaining();
+        self.set_deadline(Deadline::after(limit + time_left));
+        let body = body.await;
+        self.set_deadline(Deadline::after(time_left));
+        body
     }
 
-    /// Restarts the deadline, without the extension, once the whole request has arrived.
-    pub fn body_arrived(&self) {
-        self.set_deadline(Deadline::after(self.0.time_allowed));
+    /// Whether the client's own deadline, shorter than the service's, has passed or is about to.
+    pub fn client_deadline_passed(&self) -> bool {
+        self.0.set_by_client && self.deadline().remaining() <= ABOUT_TO_PASS
+    }
+
+    /// Leaves the request out of the log and of the kept traces, because one like it is recorded already. Metrics count
+    /// it.
+    pub fn set_quiet(&self) {
+        self.0.quiet.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the request is left out of the log and of the kept traces.
+    pub fn is_quiet(&self) -> bool {
+        self.0.quiet.load(Ordering::Relaxed)
     }
 
     fn set_deadline(&self, deadline: Deadline) {
@@ -166,6 +211,16 @@ impl RequestContext {
     /// The hashed subject of the caller.
     pub fn subject(&self) -> Option<&str> {
         self.0.subject.get().map(String::as_str)
+    }
+
+    /// Sets the keyed hash of the idempotency key, for the log. Only the first call has an effect.
+    pub fn set_idempotency_key(&self, hashed: String) {
+        let _ = self.0.idempotency_key.set(hashed);
+    }
+
+    /// The keyed hash of the idempotency key.
+    pub fn idempotency_key(&self) -> Option<&str> {
+        self.0.idempotency_key.get().map(String::as_str)
     }
 
     /// Sets the state of the caller's quota, which every response carries. Only the first call has an effect.

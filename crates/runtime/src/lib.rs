@@ -4,6 +4,8 @@ mod context;
 mod lifecycle;
 mod settings;
 
-pub use self::settings::{Environment, RetrySettings, ServiceSettings, ShutdownSettings};
-pub use context::{DatabaseTimer, RequestContext};
+pub use self::settings::{
+    Environment, MANAGEMENT_STOP, RUNTIME_STOP, RetrySettings, ServiceSettings, ShutdownSettings,
+};
+pub use context::{DatabaseTimer, RequestContext, TimeLimit};
 pub use lifecycle::{Lifecycle, Phase};

@@ -5,6 +5,12 @@ use std::time::Duration;
 use resilience::RetryPolicy;
 use settings::{Choice, Errors};
 
+/// The longest time for the management server to stop.
+pub const MANAGEMENT_STOP: Duration = Duration::from_secs(1);
+
+/// The longest time for blocking work to end when the runtime stops.
+pub const RUNTIME_STOP: Duration = Duration::from_secs(1);
+
 /// The environment in which the service runs. Development secrets are rejected outside `development`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Choice)]
 pub enum Environment {
@@ -81,15 +87,16 @@ pub struct ShutdownSettings {
     #[setting(default = Duration::from_secs(5))]
     pub deregistration_delay: Duration,
     /// Maximum time for accepted requests and critical sections to finish; after that, they are aborted. Must be at
-    /// least `http.body_timeout` + `http.deadline`.
-    #[setting(default = Duration::from_secs(15), min = Duration::from_millis(1))]
+    /// least `http.body_timeout` + `http.max_deadline`.
+    #[setting(default = Duration::from_secs(20), min = Duration::from_millis(1))]
     pub drain_timeout: Duration,
     /// Maximum time to export the remaining spans; after that, they are lost.
     #[setting(default = Duration::from_secs(5))]
     pub flush_timeout: Duration,
     /// Grace period of the platform, such as `terminationGracePeriodSeconds` in Kubernetes. The service does not use
-    /// it, but `api check` verifies that it exceeds the sum of the other `shutdown` settings.
-    #[setting(default = Duration::from_secs(30))]
+    /// it, but `api check` verifies that it exceeds the sum of the other `shutdown` settings and of the two seconds that
+    /// stopping the management server and the runtime may take.
+    #[setting(default = Duration::from_secs(35))]
     pub grace_period: Duration,
 }
 
@@ -99,7 +106,7 @@ impl ShutdownSettings {
             "grace_period",
             (self.grace_period, self.grace_period > self.steps()),
             (
-                "shutdown.deregistration_delay + shutdown.drain_timeout + shutdown.flush_timeout",
+                "shutdown.deregistration_delay + shutdown.drain_timeout + shutdown.flush_timeout + 2s",
                 self.steps(),
             ),
         );
@@ -107,6 +114,6 @@ impl ShutdownSettings {
 
     /// The total time of all steps.
     fn steps(&self) -> Duration {
-        self.deregistration_delay + self.drain_timeout + self.flush_timeout
+        self.deregistration_delay + self.drain_timeout + self.flush_timeout + MANAGEMENT_STOP + RUNTIME_STOP
     }
 }

@@ -12,7 +12,7 @@ mod tests;
 mod trace;
 
 pub use self::settings::{LogFormat, LogSettings, Settings};
-pub use trace::{annotate, failed, is_sampled, remote_parent, span_context, trace_id, traceparent};
+pub use trace::{Trust, annotate, failed, is_sampled, remote_parent, span_context, trace_id, traceparent};
 
 use std::{io::IsTerminal, time::Duration};
 

@@ -13,10 +13,31 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::Settings;
 
+/// What to believe of a caller's `traceparent`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Trust {
+    /// All of it: a sampled trace is sampled here too.
+    SampledFlag,
+    /// Only the trace id; this share of the traces is sampled. Otherwise any client could have all of its requests
+    /// sampled.
+    TraceId {
+        /// The share, 0 to 1.
+        sample_ratio: f32,
+    },
+}
+
 /// The trace context of the caller; empty if `traceparent` is missing or invalid. Ignores `tracestate`, whose content
 /// the caller controls.
-pub fn remote_parent(traceparent: Option<&str>) -> Context {
-    let caller = traceparent.and_then(span_context);
+pub fn remote_parent(traceparent: Option<&str>, trust: Trust) -> Context {
+    let caller = traceparent.and_then(span_context).map(|caller| match trust {
+        Trust::SampledFlag => caller,
+        Trust::TraceId { sample_ratio } => {
+            let sampled = fastrand::f32() < sample_ratio;
+            let flags = caller.trace_flags().with_sampled(sampled);
+            let (trace, span, state) = (caller.trace_id(), caller.span_id(), caller.trace_state().clone());
+            SpanContext::new(trace, span, flags, true, state)
+        }
+    });
     caller.map_or_else(Context::new, |caller| {
         Context::new().with_remote_span_context(caller)
     })

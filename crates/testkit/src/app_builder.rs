@@ -111,7 +111,11 @@ impl<U: UnderTest> TestAppBuilder<U> {
             ("APP__HTTP__MANAGEMENT_PORT", "0"),
             ("APP__HTTP__WORKERS", "1"),
             ("APP__DATABASE__POOL_SIZE", "4"),
-            ("APP__CACHE__MAX_CONCURRENT_LOADS", "4"),
+            ("APP__CACHE__MAX_CONCURRENT_LOADS", "3"),
+            // Most tests have a single subject.
+            ("APP__RATE_LIMIT__MAX_SHARE", "1"),
+            // The tests sample their own traces.
+            ("APP__HTTP__TRUSTED_PROXIES", "127.0.0.0/8"),
             // No random sampling: a trace that is exported was kept for a reason.
             ("APP__TELEMETRY__ENDPOINT", &collector),
             ("APP__TELEMETRY__SAMPLE_RATIO", "0"),

@@ -81,6 +81,9 @@ pub fn assert_problem_parts(
     let trace_id = problem["trace_id"].as_str().expect("a trace id");
     assert!(trace_id.len() == 32 && trace_id != "0".repeat(32), "{trace_id}");
     assert_eq!(problem["retryable"], row.retryable());
+    assert_eq!(problem["origin"], serde_json::json!(row.origin));
+    assert_eq!(problem["advice"], row.advice);
+    assert_eq!(problem["user_message"], row.user_message);
     let retry_after: Option<u64> = text("retry-after").map(|seconds| seconds.parse().expect("seconds"));
     assert_eq!(
         retry_after.is_some(),

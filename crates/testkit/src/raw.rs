@@ -163,6 +163,14 @@ impl RawConnection {
         started.elapsed()
     }
 
+    /// Closes the connection in the ordinary way (FIN), as a client that gives up would.
+    ///
+    /// # Panics
+    /// When the connection is already closed.
+    pub async fn close(mut self) {
+        self.stream.shutdown().await.expect("an open connection");
+    }
+
     /// Closes the connection with a reset (RST), as a client that crashes would.
     ///
     /// # Panics

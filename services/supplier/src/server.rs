@@ -143,7 +143,10 @@ async fn trace(
     );
     let traceparent = request.headers().get("traceparent");
     let traceparent = traceparent.and_then(|value| value.to_str().ok());
-    let _ = span.set_parent(telemetry::remote_parent(traceparent));
+    let _ = span.set_parent(telemetry::remote_parent(
+        traceparent,
+        telemetry::Trust::SampledFlag,
+    ));
     let response = next.call(request).instrument(span.clone()).await?;
     let status = response.status().as_u16();
     span.record("http.response.status_code", i64::from(status));

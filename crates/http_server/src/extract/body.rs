@@ -36,6 +36,12 @@ pub enum BodyRefusal {
     /// 413: the body is larger than `http.max_body_bytes`.
     #[problem(common::CONTENT_TOO_LARGE, "the body exceeds the limit of this service")]
     TooLarge,
+    /// 429: the subject has its share of the bodies that are arriving (`rate_limit.max_share`).
+    #[problem(
+        common::QUOTA_EXCEEDED,
+        "too many request bodies of this subject are arriving at the same time"
+    )]
+    TooManyUploads,
     /// 503: too many bodies are arriving at the same time.
     #[problem(common::OVERLOADED, "too many request bodies are arriving at the same time")]
     Busy,
@@ -83,16 +89,24 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes,
     if length.is_some_and(|length: usize| length > settings.max_body_bytes) {
         return Err(BodyRefusal::TooLarge);
     }
-    let _permit = shared.uploads.try_acquire().ok_or(BodyRefusal::Busy)?;
     let context = request.context();
-    context.await_body(settings.body_timeout);
+    let own_permit = context
+        .subject()
+        .map(|subject| shared.subject_uploads.try_acquire(subject));
+    if matches!(own_permit, Some(None)) {
+        return Err(BodyRefusal::TooManyUploads);
+    }
+    let _permit = shared.uploads.try_acquire().ok_or(BodyRefusal::Busy)?;
     let read = async {
         let mut body = BytesMut::with_capacity(length.unwrap_or_default());
         while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|error| match error {
-                PayloadError::Overflow => BodyRefusal::TooLarge,
-                _ => BodyRefusal::Malformed,
-            })?;
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(PayloadError::Overflow) => return Err(BodyRefusal::TooLarge),
+                // The client has closed the connection, which drops this request.
+                Err(PayloadError::Incomplete(_)) => std::future::pending().await,
+                Err(_) => return Err(BodyRefusal::Malformed),
+            };
             if body.len() + chunk.len() > settings.max_body_bytes {
                 return Err(BodyRefusal::TooLarge);
             }
@@ -100,12 +114,10 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes,
         }
         Ok(body.freeze())
     };
-    let body = Deadline::after(settings.body_timeout)
-        .timeout(read)
-        .await
-        .map_err(|_| BodyRefusal::TooSlow)??;
-    context.body_arrived();
-    Ok(body)
+    let limit = settings.body_timeout;
+    let read = Deadline::after(limit).timeout(read);
+    let body = context.await_body(limit, read).await;
+    body.map_err(|_| BodyRefusal::TooSlow)?
 }
 
 /// `application/json` or `application/*+json`.

@@ -13,6 +13,7 @@ use serde::Serialize;
 use utoipa::openapi::Required;
 
 use crate::{
+    RequestExt,
     extract::Caller,
     operations::{Argument, Description, sealed_argument as sealed},
     refuse,
@@ -64,6 +65,8 @@ impl FromRequest for IdempotencyKey {
             let error = FieldError::new(location, "length", detail);
             return ready(Err(refuse(KeyRefusal::Invalid(error))));
         };
+        let hashed = request.shared().authenticator.hash().of(key);
+        request.context().set_idempotency_key(hashed);
         ready(Ok(Self(Target {
             route: format!("{} {}", request.method(), Served::of(request).template),
             path_values: super::path::values(request).unwrap_or_default(),

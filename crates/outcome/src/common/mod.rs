@@ -37,4 +37,5 @@ pub const ALL: &[&ProblemType] = &[
     &OVERLOADED,
     &SHUTTING_DOWN,
     &DEADLINE_EXCEEDED,
+    &CLIENT_DEADLINE_EXCEEDED,
 ];

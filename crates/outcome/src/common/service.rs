@@ -133,3 +133,15 @@ pub static DEADLINE_EXCEEDED: ProblemType = ProblemType {
     user_message: "This took too long. Please try again.",
     operator_hint: "Something was slow: the trace shows whether a statement or a lock in Postgres, or an upstream service.",
 };
+
+/// The client's own deadline, shorter than the service's, passed.
+pub static CLIENT_DEADLINE_EXCEEDED: ProblemType = ProblemType {
+    code: "client-deadline-exceeded",
+    status: ErrorStatus::new(504),
+    title: "The client's own deadline was exceeded",
+    origin: Origin::Client,
+    retry: Retry::SameKey,
+    advice: "Allow more with `X-Request-Timeout-Ms`, or omit it. Retry reads; retry writes only with the same idempotency key.",
+    user_message: "This took too long. Please try again.",
+    operator_hint: "A client sent a shorter deadline than `http.deadline`. Not counted as a failure of this service. If many clients are affected, compare their deadlines with the route's latency.",
+};

@@ -10,6 +10,7 @@ mod routes;
 
 pub use app::{NOTES, sample_note};
 pub use jobs::FailingJob;
+pub use routes::unblock;
 
 use std::time::Duration;
 

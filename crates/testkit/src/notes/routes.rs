@@ -1,6 +1,10 @@
 //! The routes of the notes service, with further operations for tests: a bug, slow work, a call of an upstream service.
 
-use std::{convert::Infallible, sync::LazyLock, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Condvar, LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
 
 use actix_web::{
     HttpResponse,
@@ -9,7 +13,7 @@ use actix_web::{
 use futures_util::stream;
 use http_server::{
     Content, Json, MediaType, NoContent, Operations, Refusal,
-    extract::{Context, Path, Query, State},
+    extract::{Caller, Context, Path, Query, State},
     operation,
 };
 use tokio::sync::Semaphore;
@@ -27,6 +31,8 @@ pub(super) fn operations(operations: &mut Operations) {
         .register::<panics>()
         .register::<sleeps>()
         .register::<never_ends>()
+        .register::<blocks>()
+        .register::<never_ends_for_caller>()
         .register::<calls_upstream>()
         .register::<echoes>()
         .register::<counts>()
@@ -87,6 +93,29 @@ async fn calls_upstream(context: Context, state: State<super::State>) -> Result<
 /// Never responds.
 #[operation(GET "/v1/test/endless", public)]
 async fn never_ends(_: Context) -> Result<NoContent, Infallible> {
+    std::future::pending().await
+}
+
+static BLOCKED: Mutex<bool> = Mutex::new(true);
+static UNBLOCKED: Condvar = Condvar::new();
+
+/// Lets `GET /v1/test/blocking` respond.
+pub fn unblock() {
+    *BLOCKED.lock().unwrap_or_else(PoisonError::into_inner) = false;
+    UNBLOCKED.notify_all();
+}
+
+/// Blocks the thread that serves it until [`unblock`] is called, as a lock held too long would.
+#[operation(GET "/v1/test/blocking", public)]
+async fn blocks(_: Context) -> Result<NoContent, Infallible> {
+    let blocked = BLOCKED.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(UNBLOCKED.wait_while(blocked, |blocked| *blocked));
+    Ok(NoContent)
+}
+
+/// Never responds to a caller.
+#[operation(GET "/v1/test/guarded", authenticated)]
+async fn never_ends_for_caller(_: Caller) -> Result<NoContent, Infallible> {
     std::future::pending().await
 }
 

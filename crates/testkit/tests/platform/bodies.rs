@@ -1,6 +1,6 @@
 //! Request bodies that never end, never arrive or arrive slowly. A refused upload does not keep its connection open.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use runtime::Phase;
 use testkit::RawConnection;
@@ -111,46 +111,6 @@ async fn actix_itself_responds_to_malformed_oversized_and_slow_heads() {
     }
 }
 
-/// Known quirk: Actix has a timeout for the first head of a connection only. `http.max_connections` limits the cost.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_slow_head_on_a_reused_connection_does_not_time_out() {
-    let app = TestApp::start().await;
-    let mut connection = RawConnection::open(app.address).await;
-    connection.send("GET /info HTTP/1.1\r\nhost: test\r\n\r\n").await;
-    assert_eq!(connection.response().await.status, 200);
-    connection.send("G").await;
-    // Longer than the timeout of the first head, 5 s.
-    let closed = tokio::time::timeout(Duration::from_secs(6), connection.closed()).await;
-    assert!(
-        closed.is_err(),
-        "Actix closes the connection now: remove this quirk"
-    );
-}
-
-/// The default is longer than the idle timeout of an ingress (commonly 60 s): the ingress must not send a request on a
-/// connection that is being closed.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_idle_connection_stays_open_for_the_configured_time() {
-    let time_until_closed = async |app: &TestApp, at_most: Duration| {
-        let mut connection = RawConnection::open(app.address).await;
-        let sent = Instant::now();
-        connection.send("GET /info HTTP/1.1\r\nhost: test\r\n\r\n").await;
-        assert_eq!(connection.response().await.status, 200);
-        let closed = tokio::time::timeout(at_most, connection.closed()).await;
-        closed.map(|_| sent.elapsed())
-    };
-    let short = TestApp::build().set("http.keep_alive", "2s").start().await;
-    let closed = time_until_closed(&short, Duration::from_secs(4)).await;
-    let closed = closed.expect("closed after http.keep_alive");
-    // Actix reads a clock that it updates every 500 ms, so it may close the connection 500 ms early.
-    assert!(closed > Duration::from_secs(1), "{closed:?}");
-
-    let app = TestApp::start().await;
-    assert_eq!(app.settings.http.keep_alive, Duration::from_secs(75));
-    let closed = time_until_closed(&app, Duration::from_secs(6)).await;
-    assert!(closed.is_err(), "closed after Actix's default of 5 s: {closed:?}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_uploads_leave_permits_for_other_requests() {
     let app = TestApp::build().set("http.max_in_flight", "4").start().await;
@@ -161,7 +121,11 @@ async fn slow_uploads_leave_permits_for_other_requests() {
         slow.push(connection);
     }
     app.wait_for_uploads(2).await;
-    let response = app.write(&testkit::notes::sample_note()).await;
+    let request = app.request_as("bob", reqwest::Method::POST, testkit::notes::NOTES);
+    let request = request
+        .header("idempotency-key", "k")
+        .json(&testkit::notes::sample_note());
+    let response = request.send().await.expect("a response");
     crate::assert_problem(
         response,
         testkit::notes::NOTES,
@@ -170,4 +134,42 @@ async fn slow_uploads_leave_permits_for_other_requests() {
     )
     .await;
     assert_eq!(app.get(testkit::notes::NOTES).await.status(), 200);
+}
+
+/// One subject with slow uploads and slow requests must leave room for the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_subject_has_only_its_share_of_the_permits() {
+    let app = TestApp::build()
+        .set("http.max_in_flight", "16")
+        .set("rate_limit.max_share", "0.25")
+        .start()
+        .await;
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut connection = RawConnection::open(app.address).await;
+        connection.send(chunked_post(&app)).await;
+        slow.push(connection);
+    }
+    app.wait_for_uploads(2).await;
+    let write = async |subject: &str| {
+        let request = app.request_as(subject, reqwest::Method::POST, testkit::notes::NOTES);
+        let request = request
+            .header("idempotency-key", "k")
+            .json(&testkit::notes::sample_note());
+        request.send().await.expect("a response")
+    };
+    let refused = write("alice").await;
+    let (notes, post) = (testkit::notes::NOTES, reqwest::Method::POST);
+    crate::assert_problem(refused, notes, post, "quota-exceeded").await;
+    assert_eq!(write("bob").await.status(), 201);
+
+    let asleep: Vec<_> = (0..2)
+        .map(|_| tokio::spawn(app.request(reqwest::Method::GET, "/v1/test/guarded").send()))
+        .collect();
+    app.wait_for_in_flight(4).await;
+    let refused = app.get(notes).await;
+    crate::assert_problem(refused, notes, reqwest::Method::GET, "quota-exceeded").await;
+    let bob = app.request_as("bob", reqwest::Method::GET, notes).send().await;
+    assert_eq!(bob.expect("a response").status(), 200);
+    drop(asleep);
 }

@@ -109,7 +109,7 @@ async fn trigger(code: &str) {
         "method-not-allowed" => {
             let app = TestApp::start().await;
             let response = app.request(Method::PUT, NOTES).send().await.expect("a response");
-            assert_eq!(response.headers()["allow"], "GET, POST");
+            assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS, POST");
             assert_problem(response, NOTES, Method::PUT, code).await;
         }
         "request-timeout" => {
@@ -216,15 +216,16 @@ async fn trigger(code: &str) {
             assert_eq!(response.headers()["connection"], "close");
             assert_problem(response, NOTES, get, code).await;
         }
-        "deadline-exceeded" => {
+        "deadline-exceeded" | "client-deadline-exceeded" => {
             let app = TestApp::build().postgres_proxy().start().await;
             app.postgres
                 .as_ref()
                 .expect("built with a proxy")
                 .set(Mode::Pause);
-            let request = app
-                .request(Method::GET, NOTES)
-                .header("x-request-timeout-ms", "200");
+            let mut request = app.request(Method::GET, NOTES);
+            if code == "client-deadline-exceeded" {
+                request = request.header("x-request-timeout-ms", "200");
+            }
             assert_problem(request.send().await.expect("a response"), NOTES, get, code).await;
         }
         "upstream-error" | "upstream-invalid" | "upstream-unavailable" => {

@@ -8,10 +8,12 @@
 mod bodies;
 mod catalogue;
 mod commits;
+mod connections;
 mod contract;
 mod drain;
 mod fault_injection;
 mod idempotency;
+mod identity_provider;
 mod jobs;
 mod logs;
 mod metrics;

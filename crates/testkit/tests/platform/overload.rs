@@ -25,6 +25,7 @@ async fn requests_beyond_capacity_are_shed_and_memory_stays_bounded() {
         // Connections are opened under this load; other tests cover how long that may take.
         .set("database.acquire_timeout", "2s")
         .set("retry.max_attempts", "1")
+        .set("rate_limit.max_share", "1")
         .set("rate_limit.burst", "100000")
         .set("rate_limit.per_second", "100000");
     environment.database.migrate(SERVICE.definition().schema).await;

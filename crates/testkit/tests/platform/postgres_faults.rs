@@ -102,7 +102,7 @@ async fn a_pause_during_a_query_is_504_in_time_and_leaks_no_connection() {
         let response = response.expect("a response");
         // One request had a connection; for the others, none can be opened in time.
         let code = if response.status() == 504 {
-            "deadline-exceeded"
+            "client-deadline-exceeded"
         } else {
             "dependency-unavailable"
         };

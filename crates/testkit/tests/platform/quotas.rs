@@ -1,7 +1,10 @@
 //! Quotas, and the response headers that report them.
 
+use std::time::Instant;
+
 use futures_util::future::join_all;
 use reqwest::Method;
+use testkit::log_lines_of;
 
 use crate::{TestApp, TestAppBuilder, assert_problem};
 
@@ -12,6 +15,7 @@ fn small_quota() -> TestAppBuilder {
         .set("rate_limit.per_second", "1")
         // Long enough for a busy machine: a request that Redis does not count is charged to the process's own quota.
         .set("redis.timeout", "2s")
+        .set("http.deadline", "6s")
 }
 
 async fn count_allowed(app: &TestApp, requests: usize) -> usize {
@@ -67,7 +71,7 @@ async fn without_redis_each_process_allows_its_share() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_request_without_a_valid_token_is_charged_to_its_address() {
+async fn a_rejected_token_is_always_401_and_the_quota_of_its_address_limits_the_log() {
     let app = TestApp::build()
         .set("rate_limit.anonymous_burst", "5")
         .set("rate_limit.anonymous_per_second", "1")
@@ -78,16 +82,24 @@ async fn every_request_without_a_valid_token_is_charged_to_its_address() {
             .bearer_auth("guessed")
             .send()
     };
-    for _ in 0..5 {
-        assert_eq!(guess().await.expect("a response").status(), 401);
+    let started = Instant::now();
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        let response = guess().await.expect("a response");
+        let problem = assert_problem(response, "/v1/test/notes", Method::GET, "unauthenticated").await;
+        ids.push(problem["trace_id"].as_str().expect("an id").to_owned());
     }
-    assert_problem(
-        guess().await.expect("a response"),
-        "/v1/test/notes",
-        Method::GET,
-        "quota-exceeded",
-    )
-    .await;
+    let logged = ids.iter().filter(|id| !log_lines_of(id).is_empty()).count();
+    let allowed = 6 + usize::try_from(started.elapsed().as_secs()).expect("seconds");
+    assert!((5..=allowed).contains(&logged), "{logged} of 20 are logged");
+    let rejected = "http_server_problems_total{http_route=\"/v1/test/notes\",problem=\"unauthenticated\"}";
+    assert_eq!(app.metric(rejected).await, 20.0);
+    // Routes without a token have no other limit than that of the address.
+    let public = join_all((0..10).map(|_| app.anonymous(Method::GET, "/info").send())).await;
+    let mut refused = public.into_iter().map(|response| response.expect("a response"));
+    let refused = refused.find(|response| response.status() == 429);
+    let refused = refused.expect("one of ten exceeds the quota");
+    assert_problem(refused, "/info", Method::GET, "quota-exceeded").await;
     assert_eq!(
         app.get("/v1/test/notes").await.status(),
         200,

@@ -67,6 +67,7 @@ async fn a_paused_redis_costs_one_timeout_per_request_until_the_breaker_opens() 
     let app = TestApp::build()
         .redis_proxy()
         .set("redis.timeout", "1s")
+        .set("http.deadline", "6s")
         .set("redis.breaker_open_duration", "30s")
         .start()
         .await;
@@ -95,6 +96,7 @@ async fn a_paused_redis_does_not_make_a_removal_miss_its_deadline() {
     let app = TestApp::build()
         .redis_proxy()
         .set("redis.timeout", "1s")
+        .set("http.deadline", "6s")
         .start()
         .await;
     let path = app.create_note().await;
@@ -290,6 +292,7 @@ async fn short_deadlines_do_not_open_the_breaker() {
     let app = TestApp::build()
         .redis_proxy()
         .set("redis.timeout", "2s")
+        .set("http.deadline", "6s")
         .start()
         .await;
     let path = app.create_note().await;

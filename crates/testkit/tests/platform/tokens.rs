@@ -16,7 +16,7 @@ const RS256: &str = include_str!("keys/rs256.pem");
 const RS256_PUBLIC: &str = include_str!("keys/rs256.pub.pem");
 
 /// Valid claims with `changes` applied; `null` removes a claim.
-fn claims(changes: Value) -> Value {
+pub(crate) fn claims(changes: Value) -> Value {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("after 1970")
@@ -128,10 +128,65 @@ async fn only_a_token_that_is_valid_in_every_respect_is_accepted() {
         assert!(challenge.contains("invalid_token"), "{why}: {challenge}");
         assert_problem(response, NOTES, Method::GET, "unauthenticated").await;
     }
-    assert_eq!(
-        response_to(&app, &format!("Basic {valid}")).await.status(),
-        StatusCode::UNAUTHORIZED
-    );
+    let basic = response_to(&app, &format!("Basic {valid}")).await;
+    assert_eq!(basic.status(), StatusCode::UNAUTHORIZED);
+    // `invalid_token` is a word of bearer tokens, and none was sent.
+    assert_eq!(basic.headers()["www-authenticate"], "Bearer realm=\"api\"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_challenge_says_why_a_token_is_not_valid() {
+    let app = strict().start().await;
+    for (changes, expected) in [
+        (json!({ "exp": 1 }), "the token has expired"),
+        (json!({ "nbf": 4_000_000_000_u64 }), "the token is not valid yet"),
+        (
+            json!({ "iss": "https://elsewhere.test" }),
+            "the token is from another issuer",
+        ),
+        (json!({ "aud": "invoices" }), "the token is for another audience"),
+        (json!({ "exp": null }), "the claim exp is missing"),
+        (
+            json!({ "sub": "x".repeat(256) }),
+            "the subject must have 1 to 255 bytes",
+        ),
+    ] {
+        let token = hs256(DEVELOPMENT_SECRET, &claims(changes));
+        let response = response_to(&app, &format!("Bearer {token}")).await;
+        let challenge = response.headers()["www-authenticate"].to_str().expect("ASCII");
+        let description = format!("error_description=\"{expected}\"");
+        assert!(challenge.ends_with(&description), "{challenge}");
+        let problem = assert_problem(response, NOTES, Method::GET, "unauthenticated").await;
+        assert_eq!(problem["detail"], expected);
+    }
+    let forged = hs256("another secret of at least 32 bytes!", &claims(json!({})));
+    let response = response_to(&app, &format!("Bearer {forged}")).await;
+    let challenge = response.headers()["www-authenticate"].to_str().expect("ASCII");
+    assert!(challenge.contains("the signature is invalid"), "{challenge}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_are_read_in_the_forms_that_providers_use() {
+    let app = TestApp::start().await;
+    let in_ten_minutes = claims(json!({}))["exp"].as_u64().expect("seconds") as f64;
+    for changes in [
+        json!({ "scope": null, "scp": "test:read" }),
+        json!({ "scope": null, "scp": ["other", "test:read"] }),
+        json!({ "scope": ["test:read"] }),
+        json!({ "scope": "openid", "permissions": ["test:read"] }),
+        json!({ "exp": in_ten_minutes + 0.5 }),
+    ] {
+        let token = hs256(DEVELOPMENT_SECRET, &claims(changes.clone()));
+        let response = response_to(&app, &format!("Bearer {token}")).await;
+        assert_eq!(response.status(), StatusCode::OK, "{changes}");
+    }
+    // Nothing that the sender declares as critical is understood (RFC 7515, section 4.1.11).
+    let mut header = Header::new(Algorithm::HS256);
+    header.crit = Some(vec!["exp".to_owned()]);
+    let key = EncodingKey::from_secret(DEVELOPMENT_SECRET.as_bytes());
+    let critical = encode(&header, &claims(json!({})), &key).expect("a token");
+    let response = response_to(&app, &format!("Bearer {critical}")).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -62,6 +62,8 @@ pub enum ProblemCode {
     ShuttingDown,
     /// The deadline was exceeded.
     DeadlineExceeded,
+    /// The client's own deadline was exceeded.
+    ClientDeadlineExceeded,
     /// Job not found.
     JobNotFound,
     /// Order not found.
@@ -108,6 +110,7 @@ impl ProblemCode {
             Self::Overloaded => "overloaded",
             Self::ShuttingDown => "shutting-down",
             Self::DeadlineExceeded => "deadline-exceeded",
+            Self::ClientDeadlineExceeded => "client-deadline-exceeded",
             Self::JobNotFound => "job-not-found",
             Self::OrderNotFound => "order-not-found",
             Self::OrderGone => "order-gone",
@@ -153,6 +156,7 @@ impl client::ProblemCode for ProblemCode {
             Self::Overloaded => "The service is busy. Please try again in a moment.",
             Self::ShuttingDown => "Please try again.",
             Self::DeadlineExceeded => "This took too long. Please try again.",
+            Self::ClientDeadlineExceeded => "This took too long. Please try again.",
             Self::JobNotFound => "There is nothing here any more.",
             Self::OrderNotFound => "This order does not exist.",
             Self::OrderGone => "This order was cancelled.",
@@ -194,6 +198,7 @@ impl From<String> for ProblemCode {
             "overloaded" => Self::Overloaded,
             "shutting-down" => Self::ShuttingDown,
             "deadline-exceeded" => Self::DeadlineExceeded,
+            "client-deadline-exceeded" => Self::ClientDeadlineExceeded,
             "job-not-found" => Self::JobNotFound,
             "order-not-found" => Self::OrderNotFound,
             "order-gone" => Self::OrderGone,

@@ -136,7 +136,11 @@ async fn token_prints_only_the_token_and_only_in_development() {
 
     let production = environment
         .set("service.environment", "production")
-        .set("auth.secret", "0123456789abcdef0123456789abcdef");
+        .set("auth.secret", "0123456789abcdef0123456789abcdef")
+        .set("auth.hash_key", "0123456789abcdef0123456789abcdef")
+        .set("auth.issuer", "https://issuer.test")
+        .set("auth.audience", "orders")
+        .set("http.trusted_proxies", "none");
     let output = production.run(&["token", "--subject", "alice"]);
     assert_eq!((output.status.code(), out(&output)), (Some(1), String::new()));
     assert!(err(&output).contains("only in development"), "{}", err(&output));
