@@ -45,6 +45,9 @@ COPY --from=binaries /out/api /
 COPY services/api/config /config
 # An image that is started without its environment must not accept the development secrets.
 ENV CONFIG_DIR=/config APP__SERVICE__ENVIRONMENT=production
+# The git revision, for traces and metrics.
+ARG REVISION
+ENV APP__SERVICE__REVISION=$REVISION
 EXPOSE 8080 8081
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s CMD ["/api", "probe", "readyz"]
 ENTRYPOINT ["/api"]

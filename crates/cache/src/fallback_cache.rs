@@ -61,7 +61,7 @@ impl<T: FallbackValue> FallbackCache<T> {
                 .call_in_background("SET", move |mut connection| async move {
                     let mut set = cmd("SET");
                     set.arg(key).arg(entry).arg("PX").arg(ttl);
-                    set.query_async(&mut *connection).await
+                    set.query_async(&mut connection.connection).await
                 })
                 .await;
         });

@@ -16,7 +16,7 @@ pub use read_cache::{Cacheable, Cached, Load, ReadCache, ReadCacheParts};
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -110,7 +110,15 @@ impl Redis {
             return None;
         }
         let started = Instant::now();
-        let value = self.call_within(limit, time_left, operation, command).await;
+        // What an earlier call has left of the budget is no measure of Redis.
+        let patience = if limit < self.time_budget {
+            limit.min(time_left)
+        } else {
+            time_left
+        };
+        let value = self
+            .call_within(self.time_budget, patience, operation, command)
+            .await;
         context.spent_on_redis(started.elapsed());
         value
     }
@@ -119,7 +127,7 @@ impl Redis {
     pub(crate) async fn get(&self, context: &RequestContext, key: String) -> Option<String> {
         let text: Option<Option<String>> = self
             .call(context, "GET", move |mut connection| async move {
-                cmd("GET").arg(key).query_async(&mut *connection).await
+                cmd("GET").arg(key).query_async(&mut connection.connection).await
             })
             .await;
         text?
@@ -161,13 +169,22 @@ impl Redis {
         // The limit is inside the breaker, so that a timeout counts as a failure. The request's deadline is outside,
         // where it does not count: a request that runs out of time says nothing about Redis.
         let call = self.breaker.call(async move {
+            let in_use = OnceLock::new();
             let attempt = async {
                 let connection = pool.get().await.map_err(RedisCallError::NoConnection)?;
+                let _ = in_use.set((connection.suspect(), Instant::now()));
                 command(connection).await.map_err(RedisCallError::Failed)
             };
-            tokio::time::timeout(limit, attempt)
-                .await
-                .unwrap_or(Err(RedisCallError::TimedOut))
+            let result = tokio::time::timeout(limit, attempt).await;
+            result.unwrap_or_else(|_| {
+                // It may never respond again, unless opening it took most of the time.
+                if let Some((connection, since)) = in_use.get()
+                    && since.elapsed() >= limit / 2
+                {
+                    connection.mark();
+                }
+                Err(RedisCallError::TimedOut)
+            })
         });
         let (value, outcome) = match tokio::time::timeout(time_left, call)
             .instrument(span.clone())
@@ -175,7 +192,7 @@ impl Redis {
         {
             Err(_) => (None, "timeout"),
             Ok(Ok(value)) => (T::from_redis_value(value).ok(), "ok"),
-            Ok(Err(BreakerError::Open)) => (None, "skipped"),
+            Ok(Err(BreakerError::Open(_))) => (None, "skipped"),
             Ok(Err(BreakerError::Failed(error))) => {
                 tracing::warn!(%error, "Redis unavailable; continuing without it");
                 self.on_error(&error);
@@ -189,14 +206,16 @@ impl Redis {
     }
 
     /// Reacts to a failed call. A lost connection means that the idle ones are lost too; an error reply means that
-    /// changes are not stored.
+    /// changes are not stored. A call that timed out says nothing about the idle ones.
     fn on_error(&self, error: &RedisCallError) {
         match error {
             RedisCallError::Failed(error) if !error.is_unrecoverable_error() && !error.is_io_error() => {
                 self.invalidate_before_now();
             }
+            RedisCallError::TimedOut => {}
             _ => {
                 self.pool.retain(|_, _| false);
+                self.pool.manager().opening.clear();
             }
         }
     }
@@ -214,7 +233,7 @@ impl Redis {
     /// Whether Redis responds.
     pub async fn ping(&self) -> bool {
         let pong = self.call_in_background::<String, _>("PING", |mut connection| async move {
-            cmd("PING").query_async(&mut *connection).await
+            cmd("PING").query_async(&mut connection.connection).await
         });
         pong.await.is_some()
     }

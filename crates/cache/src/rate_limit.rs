@@ -52,7 +52,7 @@ impl SharedQuota {
                     .key(key)
                     .arg(interval)
                     .arg(burst)
-                    .invoke_async(&mut *connection)
+                    .invoke_async(&mut connection.connection)
                     .await
             })
             .await;

@@ -289,6 +289,6 @@ impl Entry {
             .arg(self.stored)
             .arg(self.json)
             .arg(self.ttl);
-        call.invoke_async(&mut **connection).await
+        call.invoke_async(&mut connection.connection).await
     }
 }

@@ -19,6 +19,10 @@ pub struct RedisSettings {
     /// Maximum total time that one request spends on Redis. After that, the request continues without Redis.
     #[setting(default = Duration::from_millis(100), min = MILLISECOND)]
     pub timeout: Duration,
+    /// Maximum time to open a connection. A request does not wait for it longer than `redis.timeout`; the connection then
+    /// serves a later request.
+    #[setting(default = Duration::from_secs(2), min = MILLISECOND)]
+    pub connect_timeout: Duration,
     /// Consecutive failed calls after which the circuit breaker opens. While it is open, Redis is not called.
     #[setting(default = 5, min = 1)]
     pub breaker_failure_threshold: usize,

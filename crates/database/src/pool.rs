@@ -3,18 +3,16 @@
 
 use std::{
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use deadpool::managed::{Manager, Metrics as Usage, Pool, PoolError, RecycleResult};
-use resilience::Deadline;
+use futures_util::FutureExt;
+use resilience::{Deadline, Late, LateLimits};
 use settings::ExposeSecret;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
-use tokio::{
-    runtime::Handle,
-    sync::{Semaphore, oneshot},
-};
+use tokio::runtime::Handle;
 
 use super::{
     DatabaseError, Settings,
@@ -53,11 +51,16 @@ impl ConnectionPool {
         metrics: PoolMetrics,
     ) -> anyhow::Result<Self> {
         let connections = Connections {
-            options: connect_options(settings)?,
+            options: Arc::new(connect_options(settings)?),
             idle_check_after: settings.idle_check_after,
-            runtime,
-            late: Arc::default(),
-            connecting: Arc::new(Semaphore::new(size)),
+            opening: Late::new(
+                LateLimits {
+                    attempts: size,
+                    kept: MAX_LATE,
+                    keep_for: settings.idle_check_after,
+                },
+                runtime,
+            ),
         };
         let pool = Pool::builder(connections).max_size(size).build()?;
         Ok(Self {
@@ -127,12 +130,12 @@ impl ConnectionPool {
 
     fn close_idle(&self) {
         self.pool.retain(|_, _| false);
-        self.pool.manager().close_late();
+        self.pool.manager().opening.clear();
     }
 
     pub(super) fn close(&self) {
         self.pool.close();
-        self.pool.manager().close_late();
+        self.pool.manager().opening.clear();
     }
 
     pub(super) fn update_metrics(&self, name: &'static str) {
@@ -177,25 +180,9 @@ pub(super) fn parse_url(settings: &Settings) -> anyhow::Result<PgConnectOptions>
 
 /// Opens connections, and checks them before reuse.
 pub(super) struct Connections {
-    options: PgConnectOptions,
+    options: Arc<PgConnectOptions>,
     idle_check_after: Duration,
-    runtime: Handle,
-    /// Connections opened after their caller had timed out, each with the time of opening.
-    late: Arc<Mutex<Vec<(Instant, PgConnection)>>>,
-    /// Limits concurrent attempts to connect to the pool's size, including attempts whose caller has timed out.
-    connecting: Arc<Semaphore>,
-}
-
-impl Connections {
-    fn take_late(&self) -> Option<PgConnection> {
-        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-        late.retain(|(since, _)| since.elapsed() < self.idle_check_after);
-        late.pop().map(|(_, connection)| connection)
-    }
-
-    fn close_late(&self) {
-        self.late.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
+    opening: Late<PgConnection>,
 }
 
 impl Manager for Connections {
@@ -203,31 +190,18 @@ impl Manager for Connections {
     type Error = sqlx::Error;
 
     /// Connects on the runtime that outlives every server thread, so that no connection ends with a thread. The attempt
-    /// continues after its caller has timed out, and a later caller takes the connection: otherwise no connection could
-    /// ever be opened while connecting takes longer than callers wait.
+    /// continues after its caller has timed out, and a later caller takes the connection.
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
-        if let Some(connection) = self.take_late() {
-            return Ok(connection);
-        }
-        let permit = self.connecting.clone().acquire_owned().await;
-        let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
-        if let Some(connection) = self.take_late() {
-            return Ok(connection);
-        }
-        let (options, late) = (self.options.clone(), self.late.clone());
-        let (send, receive) = oneshot::channel();
-        self.runtime.spawn(async move {
-            let _permit = permit;
-            let connected = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
-            let connected = connected.unwrap_or_else(|_| Err(connect_timed_out()));
-            if let Err(Ok(connection)) = send.send(connected) {
-                let mut late = late.lock().unwrap_or_else(PoisonError::into_inner);
-                if late.len() < MAX_LATE {
-                    late.push((Instant::now(), connection));
-                }
-            }
+        let options = self.options.clone();
+        let opened = self.opening.open(|| {
+            let connecting = async move {
+                let connected = PgConnection::connect_with(&options);
+                let connected = tokio::time::timeout(CONNECT_TIMEOUT, connected).await;
+                connected.unwrap_or_else(|_| Err(connect_timed_out()))
+            };
+            connecting.boxed()
         });
-        receive.await.map_err(|_| sqlx::Error::WorkerCrashed)?
+        opened.await.ok_or(sqlx::Error::WorkerCrashed)?
     }
 
     /// Pings a connection only if it was idle for so long that a firewall may have dropped it.

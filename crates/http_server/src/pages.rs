@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, fmt::Write, str::FromStr};
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, http::header::VARY};
 use macros::{Refusal, operation};
 use outcome::{ProblemType, common};
 use serde::Serialize;
@@ -36,11 +36,14 @@ pub struct Info {
     /// The name of the service.
     pub service: String,
     /// The version of the service.
-    pub version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// The environment: `development`, `staging` or `production`.
-    pub environment: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<&'static str>,
     /// The version of the newest database migration that the service needs.
-    pub schema: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<i64>,
 }
 
 /// An HTML page for people, or the same content as JSON for programs.
@@ -48,7 +51,7 @@ pub(crate) struct HtmlOrJson(HttpResponse);
 
 impl HtmlOrJson {
     fn json(value: &impl Serialize) -> Self {
-        Self(HttpResponse::Ok().json(value))
+        Self(HttpResponse::Ok().insert_header((VARY, "accept")).json(value))
     }
 
     fn html(title: &str, content: &str) -> Self {
@@ -59,6 +62,7 @@ impl HtmlOrJson {
         Self(
             HttpResponse::Ok()
                 .content_type("text/html; charset=utf-8")
+                .insert_header((VARY, "accept"))
                 .body(html),
         )
     }
@@ -162,10 +166,24 @@ pub(crate) async fn show_problem(
              <p><a href=\"/problems\">All problems</a></p>",
             row.code,
             row.status.as_u16(),
-            row.advice,
-            row.user_message
+            as_html(row.advice),
+            as_html(row.user_message)
         ),
     ))
+}
+
+/// Text for a page: special characters are escaped, and words in backquotes are code.
+fn as_html(text: &str) -> String {
+    let escaped = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
+    let parts = escaped.split('`').enumerate();
+    let parts = parts.map(|(index, part)| match index % 2 {
+        0 => part.to_owned(),
+        _ => format!("<code>{part}</code>"),
+    });
+    parts.collect()
 }
 
 /// Returns the `OpenAPI` document.
@@ -177,5 +195,9 @@ pub(crate) async fn openapi_json(shared: Shared) -> Result<OpenApiJson, Infallib
 /// Returns the name, version, environment and database schema of the running service.
 #[operation(GET "/info", public)]
 pub(crate) async fn info(shared: Shared) -> Result<Json<Info>, Infallible> {
-    Ok(Json(shared.info.clone()))
+    let mut info = shared.info.clone();
+    if !shared.settings.info_details {
+        (info.version, info.environment, info.schema) = (None, None, None);
+    }
+    Ok(Json(info))
 }

@@ -32,6 +32,8 @@ pub(super) struct ResponseParts {
     /// The type of the problem to render, if it is not the one that was refused with.
     pub(super) problem_type: Option<&'static ProblemType>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// `Cache-Control` of a success that does not set its own.
+    pub(super) cache_control: &'static str,
     pub(super) close: bool,
     pub(super) unread: Option<RequestBody>,
     pub(super) busy: Option<Busy>,

@@ -26,12 +26,17 @@ use super::{
     client_address::is_from_trusted_proxy,
     deadline::time_limit,
     refused::{Refused, ResponseParts, internal, unexpected},
+    routes::is_page,
 };
 use crate::{RequestExt, Shared};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// What the pages of the service may load: nothing from elsewhere. Swagger UI has inline styles and images.
+const PAGE_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                           frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// Serves the request, catches panics, and completes the response.
 pub(super) async fn log_request(
@@ -107,6 +112,11 @@ pub(super) async fn log_request(
         trace_id: context.trace_id().to_owned(),
         problem_type,
         headers: headers(&context),
+        cache_control: if is_page(route) {
+            "public, max-age=300"
+        } else {
+            "no-store"
+        },
         close: shared.lifecycle.phase() > Phase::Serving
             || connection.as_ref().is_some_and(Connection::is_old),
         unread,
@@ -236,8 +246,17 @@ fn finish(response: ServiceResponse<BoxBody>, parts: ResponseParts) -> ServiceRe
             head.set_connection_type(ConnectionType::Close);
         }
         if !head.headers().contains_key(header::CACHE_CONTROL) {
-            head.headers_mut()
-                .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            head.headers_mut().insert(
+                header::CACHE_CONTROL,
+                HeaderValue::from_static(parts.cache_control),
+            );
+        }
+        let content_type = head.headers().get(header::CONTENT_TYPE);
+        if content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html")) {
+            head.headers_mut().insert(
+                header::CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static(PAGE_POLICY),
+            );
         }
         for (name, value) in parts.headers {
             head.headers_mut().insert(name, value);
@@ -260,6 +279,11 @@ fn ensure_problem(error: Error) -> Error {
 
 fn headers(context: &RequestContext) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::with_capacity(4);
+    // A body is never another type than its header says.
+    headers.push((
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ));
     let mut add = |name: HeaderName, value: String| {
         headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
     };
@@ -304,6 +328,7 @@ fn log(
     let outcome = problem
         .filter(|(problem, _)| problem.outcome_unknown)
         .map(|_| "unknown");
+    let backtrace = problem.and_then(|(problem, _)| problem.backtrace.as_ref().map(ToString::to_string));
     let duration_ms = milliseconds(context.elapsed());
     let about = context.about();
     macro_rules! event {
@@ -323,6 +348,7 @@ fn log(
                 attempts = context.attempts(),
                 idempotency_key = context.idempotency_key(),
                 about,
+                backtrace,
                 "request completed"
             )
         };

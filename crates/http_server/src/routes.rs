@@ -115,6 +115,11 @@ impl Routes {
     }
 }
 
+/// Whether a route serves pages that are the same for every client until the next release.
+pub(crate) fn is_page(template: &str) -> bool {
+    [DOCS, "/openapi.json", "/problems", "/problems/{code}"].contains(&template)
+}
+
 /// The route label of a page of the Swagger UI.
 fn docs(path: &str) -> Option<&'static str> {
     let rest = path.strip_prefix(DOCS_REDIRECT)?;

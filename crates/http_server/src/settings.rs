@@ -89,6 +89,9 @@ pub struct Settings {
     /// `10.0.0.0/8`; `none` if clients connect directly. Must be set outside development. The header gives the client
     /// address for the quotas of requests without a valid token.
     pub trusted_proxies: Option<TrustedProxies>,
+    /// Whether `GET /info` shows version, environment and schema besides the name of the service.
+    #[setting(default = true)]
+    pub info_details: bool,
     /// Header in which trusted proxies name the client: `x-forwarded-for`, or `forwarded` (RFC 7239).
     #[setting(default = ForwardedHeader::XForwardedFor)]
     pub forwarded_header: ForwardedHeader,

@@ -1,6 +1,6 @@
 //! One occurrence of a problem type.
 
-use std::{borrow::Cow, error::Error, time::Duration};
+use std::{backtrace::Backtrace, borrow::Cow, error::Error, time::Duration};
 
 use serde::Serialize;
 
@@ -27,6 +27,8 @@ pub struct Problem {
     pub cause: Option<Cause>,
     /// Additional response headers, such as `Allow`.
     pub headers: Vec<(&'static str, String)>,
+    /// Where a bug became a problem; `None` for known failures.
+    pub backtrace: Option<Backtrace>,
     retry_after: Option<u64>,
 }
 
@@ -43,6 +45,8 @@ impl Problem {
             outcome_unknown: false,
             cause: None,
             headers: Vec::new(),
+            // Costs milliseconds, which only a bug is worth.
+            backtrace: (problem_type.origin == Origin::Service).then(Backtrace::force_capture),
             retry_after,
         }
     }
@@ -80,6 +84,7 @@ impl Problem {
             errors: self.errors.clone(),
             outcome_unknown: self.outcome_unknown,
             cause: None,
+            backtrace: None,
             headers: self.headers.clone(),
             retry_after: self.retry_after,
         }

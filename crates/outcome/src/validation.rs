@@ -88,7 +88,10 @@ pub fn nul_error(location: Location) -> FieldError {
     FieldError::new(location, "character", "must not contain U+0000")
 }
 
-/// An error for each string with U+0000 in a JSON body; none if the body is not valid JSON.
+/// The largest number of errors of one kind in a response: a body of some kilobytes can contain thousands.
+const MAX_ERRORS: usize = 50;
+
+/// An error for each string or key with U+0000 in a JSON body, at most 50; none if the body is not valid JSON.
 pub fn nul_errors(body: &[u8]) -> Vec<FieldError> {
     let escaped = b"\\u0000";
     if !body.windows(escaped.len()).any(|window| window == escaped) {
@@ -102,6 +105,9 @@ pub fn nul_errors(body: &[u8]) -> Vec<FieldError> {
 }
 
 fn collect_nul(value: &Value, pointer: &str, found: &mut Vec<FieldError>) {
+    if found.len() == MAX_ERRORS {
+        return;
+    }
     match value {
         Value::String(text) if text.contains('\0') => {
             found.push(nul_error(Location::Pointer(pointer.to_owned())));
@@ -110,9 +116,16 @@ fn collect_nul(value: &Value, pointer: &str, found: &mut Vec<FieldError>) {
             .iter()
             .enumerate()
             .for_each(|(index, item)| collect_nul(item, &format!("{pointer}/{index}"), found)),
-        Value::Object(fields) => fields
-            .iter()
-            .for_each(|(key, item)| collect_nul(item, &format!("{pointer}/{}", escape(key)), found)),
+        Value::Object(fields) => {
+            for (key, item) in fields {
+                if key.contains('\0') {
+                    // A pointer to the key would repeat it.
+                    found.push(nul_error(Location::Pointer(pointer.to_owned())));
+                } else {
+                    collect_nul(item, &format!("{pointer}/{}", escape(key)), found);
+                }
+            }
+        }
         _ => {}
     }
 }
@@ -122,6 +135,8 @@ pub fn rule_errors(errors: &ValidationErrors, locate: &impl Fn(String) -> Locati
     let mut found = Vec::new();
     collect(errors, "", &mut found);
     found.sort();
+    // Two rules of one field can have the same message.
+    found.dedup();
     found
         .into_iter()
         .map(|(pointer, code, detail)| FieldError::new(locate(pointer), code, detail))

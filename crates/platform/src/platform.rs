@@ -60,7 +60,11 @@ impl Platform {
     /// When called outside a Tokio runtime.
     pub fn new(settings: &Settings, definition: &ServiceDefinition) -> anyhow::Result<Self> {
         let lifecycle = Lifecycle::new(tokio::runtime::Handle::current());
-        let metrics = Arc::new(Metrics::new(&settings.service.name, definition.version));
+        let metrics = Arc::new(Metrics::new(
+            &settings.service.name,
+            definition.version,
+            settings.service.revision.as_deref(),
+        ));
         let pool_metrics = PoolMetrics::register(&metrics);
         let database = |limits: &database::Settings, size| {
             let metrics = (pool_metrics.clone(), metrics.retries.clone());
@@ -74,9 +78,9 @@ impl Platform {
             checks: database(&settings.database, 2)?,
             info: Info {
                 service: settings.service.name.clone(),
-                version: definition.version.to_owned(),
-                environment: settings.service.environment.as_str(),
-                schema: definition.schema.needed(),
+                version: Some(definition.version.to_owned()),
+                environment: Some(settings.service.environment.as_str()),
+                schema: Some(definition.schema.needed()),
             },
             #[cfg(feature = "cache")]
             redis: definition.redis.then(redis).transpose()?,

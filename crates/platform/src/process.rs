@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use runtime::RUNTIME_STOP;
+use telemetry::Identity;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{App, Role, Service, Settings};
@@ -16,17 +17,20 @@ where
     S: Send + Sync + 'static,
 {
     let common = settings.as_ref();
-    let telemetry = telemetry::init(
-        &common.service.name,
-        &common.log,
-        &common.telemetry,
-        std::io::stderr,
-    )?;
+    let (writer, log) = telemetry::background_writer(std::io::stderr());
+    let identity = Identity {
+        service: &common.service.name,
+        version: service.definition.version,
+        revision: common.service.revision.as_deref(),
+        environment: common.service.environment.as_str(),
+    };
+    let telemetry = telemetry::init(&identity, &common.log, &common.telemetry, writer)?;
     let flush = common.shutdown.flush_timeout;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(until_signal(settings, service, role));
     runtime.shutdown_timeout(RUNTIME_STOP);
     telemetry.shutdown_within(flush);
+    drop(log);
     result
 }
 

@@ -133,6 +133,92 @@ fn development_settings_are_rejected_in_production_and_no_message_contains_a_sec
 }
 
 #[test]
+fn a_value_that_breaks_a_promise_is_an_error() {
+    for (variables, key) in [
+        (
+            [
+                ("APP__CACHE__MAX_CONCURRENT_LOADS", "16"),
+                ("APP__DATABASE__POOL_SIZE", "16"),
+            ],
+            "cache.max_concurrent_loads",
+        ),
+        (
+            [
+                ("APP__HTTP__MAX_CONNECTIONS", "100"),
+                ("APP__HTTP__MAX_IN_FLIGHT", "256"),
+            ],
+            "http.max_connections",
+        ),
+        (
+            [("APP__REDIS__TIMEOUT", "200ms"), ("APP__HTTP__DEADLINE", "3s")],
+            "http.deadline",
+        ),
+        (
+            [
+                ("APP__RATE_LIMIT__PER_SECOND", "1000001"),
+                ("APP__RATE_LIMIT__BURST", "1"),
+            ],
+            "rate_limit.per_second",
+        ),
+        (
+            [
+                ("APP__HTTP__MAX_HEAD_BYTES", "131072"),
+                ("APP__HTTP__WORKERS", "1"),
+            ],
+            "http.max_head_bytes",
+        ),
+        (
+            [
+                ("APP__HTTP__PORT", "9000"),
+                ("APP__HTTP__MANAGEMENT_PORT", "9000"),
+            ],
+            "http.management_port",
+        ),
+        (
+            [
+                ("APP__HTTP__KEEP_ALIVE", "60s"),
+                ("APP__HTTP__INGRESS_IDLE_TIMEOUT", "60s"),
+            ],
+            "http.keep_alive",
+        ),
+        (
+            [
+                ("APP__HTTP__BODY_TIMEOUT", "15s"),
+                ("APP__HTTP__CLIENT_TIMEOUT", "30s"),
+            ],
+            "shutdown.drain_timeout",
+        ),
+        (
+            [
+                ("APP__SHUTDOWN__GRACE_PERIOD", "31s"),
+                ("APP__SHUTDOWN__FLUSH_TIMEOUT", "5s"),
+            ],
+            "shutdown.grace_period",
+        ),
+        (
+            [
+                ("APP__AUTH__JWKS_URL", "https://user:hunter2@idp.test/"),
+                ("APP__AUTH__ALGORITHM", "RS256"),
+            ],
+            "auth.jwks_url",
+        ),
+        ([("APP_HTTP__PORT", "9000"), ("PATH", "/bin")], "APP_HTTP__PORT"),
+        (
+            [("APP__APP__HTTP__PORT", "9000"), ("APP_SERVICE_HOST", "10.0.0.1")],
+            "APP__APP__HTTP__PORT",
+        ),
+    ] {
+        let loaded = load_with(&variables);
+        assert!(
+            loaded.errors.iter().any(|error| error.key == key),
+            "{variables:?}: {:?}",
+            loaded.errors
+        );
+        assert!(!format!("{:?}", loaded.errors).contains("hunter2"));
+    }
+}
+
+#[test]
 fn a_service_with_redis_needs_its_url() {
     static SERVICE: Service<Settings, ()> = Service::builder(
         "0.1.0",

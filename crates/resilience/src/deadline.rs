@@ -2,6 +2,7 @@
 
 use std::{fmt, future::Future, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::time::{Instant, timeout_at};
 
 /// The moment by which a response is due. All work for a request shares the remaining time.
@@ -45,8 +46,9 @@ impl Deadline {
     ///
     /// # Errors
     /// [`DeadlineExceeded`] if the deadline passed first.
-    pub async fn timeout<F: Future>(self, future: F) -> Result<F::Output, DeadlineExceeded> {
-        timeout_at(self.0, future).await.map_err(|_| DeadlineExceeded)
+    pub fn timeout<F: Future>(self, future: F) -> impl Future<Output = Result<F::Output, DeadlineExceeded>> {
+        // Not an `async fn`, which would hold the future twice.
+        timeout_at(self.0, future).map(|result| result.map_err(|_| DeadlineExceeded))
     }
 }
 

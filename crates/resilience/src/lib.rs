@@ -5,6 +5,7 @@ mod breaker;
 mod concurrency;
 mod deadline;
 mod keyed_limit;
+mod late;
 mod rate_limit;
 mod retry;
 mod single_flight;
@@ -14,6 +15,7 @@ pub use breaker::{Breaker, BreakerError, BreakerSettings, BreakerState, TripPoli
 pub use concurrency::{ConcurrencyLimit, Permit};
 pub use deadline::{Deadline, DeadlineExceeded};
 pub use keyed_limit::{KeyedLimit, KeyedPermit};
+pub use late::{Late, LateLimits};
 pub use rate_limit::{Quota, RateLimit};
 pub use retry::{RetryEvent, RetryPolicy, Transient};
 pub use single_flight::SingleFlight;

@@ -81,13 +81,15 @@ where
         identity: Arc<()>,
         load: impl Future<Output = V> + Send + 'static,
     ) -> Shared<BoxFuture<'static, Option<V>>> {
-        let guard = RemoveOnDrop {
-            key,
-            identity,
-            flights: self.flights.clone(),
-        };
+        let flights = self.flights.clone();
         let task = self.runtime.spawn(async move {
-            let _guard = guard;
+            // Created by the task, not before: a runtime that has shut down drops the task immediately, and the lock
+            // that the guard needs is held here.
+            let _guard = RemoveOnDrop {
+                key,
+                identity,
+                flights,
+            };
             load.await
         });
         task.map(Result::ok).boxed().shared()
@@ -158,6 +160,23 @@ mod tests {
         second_gate.notify_one();
         let third = flights.run("key", || async { panic!("must join the second load") });
         tokio::join!(second, third);
+    }
+
+    #[test]
+    fn a_runtime_that_has_shut_down_does_not_block_the_caller() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .build()
+            .expect("a runtime");
+        let flights = SingleFlight::new(runtime.handle().clone());
+        runtime.shutdown_background();
+        let (done, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let load = std::panic::AssertUnwindSafe(flights.run("key", || async {}));
+            let _ = load.catch_unwind().now_or_never();
+            let _ = done.send(());
+        });
+        let ended = ended.recv_timeout(std::time::Duration::from_secs(5));
+        ended.expect("the caller is not blocked by its own lock");
     }
 
     #[tokio::test]

@@ -30,6 +30,8 @@ pub struct ServiceSettings {
     /// services that share them.
     #[setting(default = "service".to_owned())]
     pub name: String,
+    /// Git revision that the process was built from, for traces and `build_info`. The image sets it.
+    pub revision: Option<String>,
     /// Environment of the service: `development`, `staging` or `production`. Development secrets are rejected outside
     /// `development`.
     #[setting(default = Environment::Development)]

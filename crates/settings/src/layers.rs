@@ -86,8 +86,15 @@ fn resolved(
     variables: impl IntoIterator<Item = (String, String)>,
     errors: &mut Vec<ConfigError>,
 ) -> (BTreeMap<String, String>, BTreeSet<String>) {
+    let variables: Vec<_> = variables.into_iter().collect();
+    for (name, _) in &variables {
+        if let Some(meant) = misspelt(name) {
+            errors.push(error(name, format!("sets no key; did you mean {meant}?")));
+        }
+    }
     let (files, mut resolved): (BTreeMap<_, _>, BTreeMap<_, _>) = variables
         .into_iter()
+        .filter(|(name, _)| misspelt(name).is_none())
         .filter(|(name, _)| name.starts_with(PREFIX))
         .partition(|(name, _)| {
             name.strip_suffix(FILE_SUFFIX)
@@ -119,6 +126,16 @@ fn resolved(
         ));
     }
     (resolved, in_files)
+}
+
+/// The variable that was meant by `APP_HTTP__PORT` or `APP__APP__HTTP__PORT`; `None` if the name is not such a mistake.
+/// Other programs have variables that begin with `APP_`, too, but without `__`.
+fn misspelt(name: &str) -> Option<String> {
+    let rest = match name.strip_prefix(PREFIX) {
+        Some(rest) => rest.strip_prefix(PREFIX)?,
+        None => name.strip_prefix("APP_").filter(|rest| rest.contains("__"))?,
+    };
+    Some(format!("{PREFIX}{}", rest.trim_start_matches('_')))
 }
 
 /// The key that a variable sets.

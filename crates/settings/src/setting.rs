@@ -103,12 +103,17 @@ impl Setting for SecretString {
 }
 
 impl Setting for Url {
+    /// A mistyped address can contain a password.
+    const SECRET: bool = true;
+
     fn parse(text: &str) -> Result<Self, String> {
         let url = text.parse::<Self>().ok();
         let url = url.filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
         let url = url.filter(|url| url.query().is_none() && url.fragment().is_none());
+        let url = url.filter(|url| url.username().is_empty() && url.password().is_none());
         url.ok_or_else(|| {
-            "expected a URL such as https://partner.example, without query or fragment".to_owned()
+            "expected a URL such as https://partner.example, without user, password, query or fragment"
+                .to_owned()
         })
     }
 

@@ -1,7 +1,9 @@
 //! Logs, traces and metrics.
 
 mod export;
+mod identity;
 mod json_lines;
+mod log_writer;
 pub mod metrics;
 mod panics;
 mod sampling;
@@ -12,13 +14,15 @@ mod tests;
 mod trace;
 
 pub use self::settings::{LogFormat, LogSettings, Settings};
+pub use identity::Identity;
+pub use log_writer::{LogWriter, background_writer};
 pub use trace::{Trust, annotate, failed, is_sampled, remote_parent, span_context, trace_id, traceparent};
 
 use std::{io::IsTerminal, time::Duration};
 
 use anyhow::Context;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     EnvFilter, Layer,
@@ -57,13 +61,18 @@ impl Telemetry {
 ///
 /// # Errors
 /// When `log.filter` cannot be parsed, the exporter cannot be created, or telemetry is already set up.
-pub fn init<W>(service: &str, log: &LogSettings, traces: &Settings, writer: W) -> anyhow::Result<Telemetry>
+pub fn init<W>(
+    identity: &Identity,
+    log: &LogSettings,
+    traces: &Settings,
+    writer: W,
+) -> anyhow::Result<Telemetry>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&log.filter)
         .map_err(|_| anyhow::anyhow!("log.filter: expected levels such as `info` or `info,api=debug`"))?;
-    let resource = Resource::builder().with_service_name(service.to_owned()).build();
+    let resource = identity.resource();
     let mut provider = SdkTracerProvider::builder()
         .with_resource(resource)
         .with_sampler(sampling::sampler(traces));

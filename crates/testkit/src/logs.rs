@@ -7,7 +7,14 @@ use std::{
 
 use platform::Settings;
 use serde_json::Value;
-use telemetry::LogFormat;
+use telemetry::{Identity, LogFormat};
+
+const IDENTITY: Identity<'_> = Identity {
+    service: "test",
+    version: "0.1.0",
+    revision: Some("0123456789ab"),
+    environment: "development",
+};
 
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 static START: Once = Once::new();
@@ -32,7 +39,7 @@ pub(crate) fn start(settings: &Settings) {
     START.call_once(|| {
         let mut log = settings.log.clone();
         log.format = LogFormat::Json;
-        let telemetry = telemetry::init("test", &log, &settings.telemetry, || Writer);
+        let telemetry = telemetry::init(&IDENTITY, &log, &settings.telemetry, || Writer);
         std::mem::forget(telemetry.expect("telemetry starts"));
         // A failed assertion is a panic too, and its message must reach the developer.
         let to_log = std::panic::take_hook();

@@ -8,12 +8,13 @@ use outcome::{Cause, common};
 /// Why a call to an upstream service failed. The cause goes to the log, never to our client.
 #[derive(Debug, Refusal)]
 pub enum UpstreamError {
-    /// 503: the circuit breaker is open after repeated failures, so the call was not sent.
+    /// 503: the circuit breaker is open after repeated failures, so the call was not sent. The next one can be sent
+    /// after this time.
     #[problem(
         common::UPSTREAM_UNAVAILABLE,
         "calls to an upstream service are suspended after repeated failures"
     )]
-    Open,
+    Open(Duration),
     /// 503: the maximum number of calls is in flight.
     #[problem(
         common::UPSTREAM_UNAVAILABLE,
@@ -26,6 +27,9 @@ pub enum UpstreamError {
     /// 503: the upstream service asks us to wait, and we ask our client to do the same.
     #[problem(common::UPSTREAM_UNAVAILABLE, "an upstream service asks to wait")]
     Throttled(Duration),
+    /// 503: the upstream service failed and said when to try again (5xx with `Retry-After`).
+    #[problem(common::UPSTREAM_UNAVAILABLE, "an upstream service failed and asks to wait")]
+    FailedUntil(Duration),
     /// 502: the upstream service returned a 5xx or 408, or the connection was lost.
     #[problem(common::UPSTREAM_ERROR, "an upstream service failed")]
     Failed(Cause),
@@ -51,8 +55,10 @@ impl UpstreamError {
             Self::Unreachable(_) => Some("connection"),
             Self::Failed(_) => Some("error"),
             Self::TimedOut => Some("timeout"),
-            Self::Open
+            // The time to wait is our client's decision; it is rarely within the deadline.
+            Self::Open(_)
             | Self::Saturated
+            | Self::FailedUntil(_)
             | Self::Throttled(_)
             | Self::Rejected(_)
             | Self::Unauthorized(_)
@@ -63,11 +69,11 @@ impl UpstreamError {
     /// The outcome of the attempt, as a metric label.
     pub(super) fn outcome(&self) -> &'static str {
         match self {
-            Self::Open => "skipped",
+            Self::Open(_) => "skipped",
             Self::Saturated => "saturated",
             Self::Unreachable(_) => "unreachable",
             Self::Throttled(_) => "throttled",
-            Self::Failed(_) => "error",
+            Self::Failed(_) | Self::FailedUntil(_) => "error",
             Self::Rejected(_) => "rejected",
             Self::Unauthorized(_) => "unauthorized",
             Self::Invalid(_) => "invalid",

@@ -1,23 +1,24 @@
 //! Calls to other services, with a bulkhead, a circuit breaker, a timeout per attempt, retries of what is safe to
 //! repeat, responses of bounded size and no redirects. Every failure becomes a problem from our own catalogue.
 
+mod call;
 mod error;
 mod send;
 mod settings;
 
 pub use self::settings::Settings;
+pub use call::Call;
 pub use error::UpstreamError;
 
 use std::time::Instant;
 
-use reqwest::{Client, Method, Request, Url, header::HeaderValue, redirect};
+use reqwest::{Client, Request, Url, header::HeaderValue, redirect};
 use resilience::{
     Breaker, BreakerError, BreakerSettings, BreakerState, ConcurrencyLimit, RetryEvent, RetryPolicy,
     TripPolicy,
 };
 use runtime::RequestContext;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 use telemetry::{
     client_span,
     metrics::{DependencyMetrics, RetryMetrics},
@@ -55,17 +56,6 @@ pub struct Upstream {
     retries: RetryMetrics,
 }
 
-/// One call, however many attempts it takes.
-#[derive(Clone, Debug)]
-pub struct Call {
-    method: Method,
-    path: String,
-    body: Option<Value>,
-    idempotency_key: Option<String>,
-    refusals: &'static [u16],
-    retryable: bool,
-}
-
 /// The response of the upstream service.
 #[derive(Debug)]
 pub enum UpstreamResponse<T> {
@@ -75,66 +65,16 @@ pub enum UpstreamResponse<T> {
     Refused(u16),
 }
 
-impl Call {
-    /// A `GET` of `path`, relative to the address of the service. The path begins with `/` and may have a query.
-    pub fn get(path: impl Into<String>) -> Self {
-        Self {
-            method: Method::GET,
-            path: path.into(),
-            body: None,
-            idempotency_key: None,
-            refusals: &[],
-            retryable: true,
-        }
-    }
-
-    /// A `POST`. It is sent once, unless [`safe_to_repeat`](Self::safe_to_repeat) or an idempotency key allows retries.
-    ///
-    /// # Panics
-    /// When the body does not serialize.
-    pub fn post(path: impl Into<String>, body: &impl Serialize) -> Self {
-        let body = serde_json::to_value(body).expect("request bodies serialize");
-        Self {
-            method: Method::POST,
-            body: Some(body),
-            retryable: false,
-            ..Self::get(path)
-        }
-    }
-
-    /// Declares the statuses with which the upstream service refuses what our client asked for, such as 404 or 422. Any
-    /// other 4xx is not the client's error: [`UpstreamError::Rejected`].
-    pub fn refusals(mut self, statuses: &'static [u16]) -> Self {
-        self.refusals = statuses;
-        self
-    }
-
-    /// Allows retries, because the call changes nothing in the upstream service.
-    pub fn safe_to_repeat(mut self) -> Self {
-        self.retryable = true;
-        self
-    }
-
-    /// Sends an idempotency key and allows retries, because all calls with the same key have one effect.
-    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
-        self.idempotency_key = Some(key.into());
-        self.retryable = true;
-        self
-    }
-
-    /// Forbids retries.
-    pub fn once(mut self) -> Self {
-        self.retryable = false;
-        self
-    }
-}
-
 /// The HTTP client that all upstreams share.
 ///
 /// # Errors
 /// When TLS cannot be set up.
 pub fn http_client() -> anyhow::Result<Client> {
-    Ok(Client::builder().redirect(redirect::Policy::none()).build()?)
+    // A proxy from the environment of the process would be a surprise, and would see every credential.
+    Ok(Client::builder()
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .build()?)
 }
 
 impl Upstream {
@@ -278,20 +218,13 @@ impl Upstream {
         result
             .map_err(|_| UpstreamError::TimedOut)?
             .map_err(|error| match error {
-                BreakerError::Open => UpstreamError::Open,
+                BreakerError::Open(wait) => UpstreamError::Open(wait),
                 BreakerError::Failed(error) => error,
             })
     }
 
     fn request(&self, context: &RequestContext, call: &Call, span: &tracing::Span) -> Request {
-        let (path, query) = match call.path.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (call.path.as_str(), None),
-        };
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
-        url.set_query(query);
-        let mut request = Request::new(call.method.clone(), url);
+        let mut request = Request::new(call.method.clone(), call.url(&self.base));
         let headers = request.headers_mut();
         let mut set = |name: &'static str, value: &str| {
             if let Ok(value) = HeaderValue::try_from(value) {
@@ -300,6 +233,9 @@ impl Upstream {
         };
         set("x-request-id", context.request_id());
         set("accept", "application/json");
+        // The upstream service must not work for a response that comes too late.
+        let time_left = context.deadline().remaining().min(self.settings.attempt_timeout);
+        set("x-request-timeout-ms", &time_left.as_millis().max(1).to_string());
         if let Some(key) = &call.idempotency_key {
             set("idempotency-key", key);
         }

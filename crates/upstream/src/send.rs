@@ -69,6 +69,7 @@ pub(super) async fn send(
         409 | 425 if rules.has_key || wait.is_some() => {
             Ok(RawResponse::Throttled(wait.unwrap_or(DEFAULT_WAIT)))
         }
+        500.. if let Some(wait) = wait => Err(UpstreamError::FailedUntil(wait)),
         408 | 500.. => Err(UpstreamError::Failed(
             with_status("the upstream service failed").into(),
         )),

@@ -60,7 +60,9 @@ impl Supplier {
         currency: &str,
         items: &impl Serialize,
     ) -> Result<UpstreamResponse<SupplierQuote>, UpstreamError> {
-        let call = Call::post("/v1/quotes", items).refusals(&[422]).safe_to_repeat();
+        let call = Call::post(["v1", "quotes"], items)
+            .refusals(&[422])
+            .safe_to_repeat();
         let matches_request = |quote: &SupplierQuote| quote.total_cents >= 0 && quote.currency == currency;
         self.upstream.call_for(context, &call, matches_request).await
     }
@@ -72,7 +74,7 @@ impl Supplier {
         context: &RequestContext,
         order: &Uuid,
     ) -> Result<Option<DeliveryEstimate>, UpstreamError> {
-        let call = Call::get(format!("/v1/deliveries/{order}"))
+        let call = Call::get(["v1", "deliveries", &order.to_string()])
             .refusals(&[404])
             .once();
         Ok(match self.upstream.call(context, &call).await? {
@@ -100,7 +102,7 @@ impl Supplier {
         key: &Uuid,
         notification: &impl Serialize,
     ) -> Result<UpstreamResponse<IgnoredAny>, UpstreamError> {
-        let call = Call::post("/v1/notifications", notification)
+        let call = Call::post(["v1", "notifications"], notification)
             .refusals(&[422])
             .idempotency_key(key.to_string());
         self.upstream.call(context, &call).await

@@ -55,7 +55,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         export_timeout: Duration::from_secs(3),
         queue_size: 2_048,
     };
-    let telemetry = telemetry::init("supplier", &log, &traces, std::io::stderr)?;
+    let identity = telemetry::Identity {
+        service: "supplier",
+        version: env!("CARGO_PKG_VERSION"),
+        revision: None,
+        environment: "development",
+    };
+    let telemetry = telemetry::init(&identity, &log, &traces, std::io::stderr)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(serve(cli));
     runtime.shutdown_background();

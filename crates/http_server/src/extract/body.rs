@@ -9,10 +9,7 @@ use actix_web::{
 };
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use macros::Refusal;
-use outcome::{
-    FieldError, Location, Refusal as _, common,
-    validation::{nul_errors, rule_errors, shape_error},
-};
+use outcome::{Attach, FieldError, Location, Problem, Refusal as _, common, validation::rule_errors};
 use resilience::Deadline;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
@@ -20,6 +17,7 @@ use validator::Validate;
 
 use crate::{
     RequestExt,
+    extract::json,
     operations::{Argument, Description, sealed_argument as sealed},
     refuse,
 };
@@ -33,6 +31,9 @@ pub enum BodyRefusal {
         "the body must be declared as application/json"
     )]
     UnsupportedMediaType,
+    /// 415: the body is compressed.
+    #[problem(common::UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")]
+    UnsupportedEncoding(AcceptIdentity),
     /// 413: the body is larger than `http.max_body_bytes`.
     #[problem(common::CONTENT_TOO_LARGE, "the body exceeds the limit of this service")]
     TooLarge,
@@ -56,6 +57,16 @@ pub enum BodyRefusal {
     Invalid(Vec<FieldError>),
 }
 
+/// The header that says which encodings are accepted (RFC 9110, section 12.5.3).
+#[derive(Debug)]
+pub struct AcceptIdentity;
+
+impl Attach for AcceptIdentity {
+    fn attach(self, problem: Problem) -> Problem {
+        problem.header("accept-encoding", "identity")
+    }
+}
+
 /// A JSON body that is complete, has the right shape and passed validation.
 pub struct Body<T>(pub T);
 
@@ -67,7 +78,7 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
         let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
             let bytes = read_body(&request, payload).await.map_err(refuse)?;
-            let value: T = parse(&bytes).map_err(refuse)?;
+            let value: T = json::parse(&bytes).map_err(refuse)?;
             value
                 .validate()
                 .map_err(|errors| refuse(BodyRefusal::Invalid(rule_errors(&errors, &Location::Pointer))))?;
@@ -81,6 +92,10 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<Bytes,
     let settings = &shared.settings;
     if !is_json(request.content_type()) {
         return Err(BodyRefusal::UnsupportedMediaType);
+    }
+    let encoding = request.headers().get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(BodyRefusal::UnsupportedEncoding(AcceptIdentity));
     }
     let length = request
         .headers()
@@ -125,25 +140,6 @@ fn is_json(media_type: &str) -> bool {
     let media_type = media_type.trim().to_ascii_lowercase();
     media_type == "application/json"
         || (media_type.starts_with("application/") && media_type.ends_with("+json"))
-}
-
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BodyRefusal> {
-    let nul = nul_errors(bytes);
-    if !nul.is_empty() {
-        return Err(BodyRefusal::Invalid(nul));
-    }
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        // serde stops at the first error: the rest of the body may still not be JSON.
-        let is_json = serde_json::from_slice::<serde_json::Value>(bytes).is_ok();
-        if is_json {
-            BodyRefusal::Invalid(vec![shape_error(&error, Location::Pointer)])
-        } else {
-            BodyRefusal::Malformed
-        }
-    })?;
-    json.end().map_err(|_| BodyRefusal::Malformed)?;
-    Ok(value)
 }
 
 impl<T> sealed::Argument for Body<T> {}

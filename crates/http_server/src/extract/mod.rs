@@ -5,6 +5,7 @@ mod body;
 mod caller;
 mod idempotency_key;
 mod if_none_match;
+mod json;
 mod path;
 mod query;
 mod request;

@@ -142,7 +142,11 @@ impl<T: PathParameters> FromRequest for Path<T> {
             refuse(PathRefusal::Invalid(error(Location::Parameter(name.to_owned()))))
         };
         let Some(values) = values(request) else {
-            return ready(Err(invalid(0, not_an_identifier)));
+            let undecodable = request
+                .match_info()
+                .iter()
+                .position(|(_, value)| !is_decodable(value));
+            return ready(Err(invalid(undecodable.unwrap_or(0), not_an_identifier)));
         };
         if let Some(index) = values.iter().position(|value| value.contains('\0')) {
             return ready(Err(invalid(index, nul_error)));
@@ -158,6 +162,16 @@ impl<T: PathParameters> FromRequest for Path<T> {
 pub(super) fn values(request: &HttpRequest) -> Option<Vec<String>> {
     let values = actix_web::web::Path::<Vec<String>>::from_request(request, &mut Payload::None);
     values.into_inner().ok().map(actix_web::web::Path::into_inner)
+}
+
+/// Whether a percent-encoded value is UTF-8 once it is decoded.
+fn is_decodable(value: &str) -> bool {
+    // Its separators are not among what a path segment can contain undecoded.
+    let bytes = value.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    let (decoded, _) = form_urlencoded::parse(bytes.as_bytes())
+        .next()
+        .unwrap_or_default();
+    !decoded.contains(char::REPLACEMENT_CHARACTER)
 }
 
 fn not_an_identifier(location: Location) -> FieldError {

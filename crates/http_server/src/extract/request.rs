@@ -95,10 +95,24 @@ impl FromRequest for WantsHtml {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let accept = request.headers().get(header::ACCEPT);
         let accept = accept.and_then(|value| value.to_str().ok());
-        ready(Ok(Self(
-            accept.is_some_and(|accept| accept.contains("text/html")),
-        )))
+        ready(Ok(Self(accept.is_some_and(prefers_html))))
     }
+}
+
+/// Whether `Accept` ranks HTML above JSON (RFC 9110, section 12.5.1). Programs often accept anything.
+fn prefers_html(accept: &str) -> bool {
+    let quality = |wanted: &str| {
+        let ranges = accept.split(',').filter_map(|range| {
+            let (range, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let quality = parameters
+                .split(';')
+                .find_map(|parameter| parameter.trim().strip_prefix("q="));
+            let quality = quality.map_or(Some(1.0), |quality| quality.parse::<f32>().ok())?;
+            range.trim().eq_ignore_ascii_case(wanted).then_some(quality)
+        });
+        ranges.fold(0.0, f32::max)
+    };
+    quality("text/html") > quality("application/json")
 }
 
 impl sealed::Argument for Shared {}

@@ -5,7 +5,7 @@ mod dependencies;
 mod traces;
 
 pub use dependencies::{DependencyMetrics, RetryMetrics};
-pub(crate) use traces::dropped;
+pub(crate) use traces::{count_dropped_lines, dropped};
 
 use std::sync::{Mutex, PoisonError};
 
@@ -45,22 +45,24 @@ pub struct Metrics {
 struct BuildLabels {
     service: String,
     version: String,
+    revision: String,
 }
 
 impl Metrics {
-    /// The metrics of a service of this name and version.
-    pub fn new(service: &str, version: &str) -> Self {
+    /// The metrics of a service of this name, version and git revision.
+    pub fn new(service: &str, version: &str, revision: Option<&str>) -> Self {
         let mut registry = Registry::default();
         let build = Family::<BuildLabels, Gauge>::default();
         registry.register(
             "build_info",
-            "Always 1; the labels are the service and its version",
+            "Always 1; the labels are the service, its version and its git revision",
             build.clone(),
         );
         build
             .get_or_create(&BuildLabels {
                 service: service.to_owned(),
                 version: version.to_owned(),
+                revision: revision.unwrap_or_default().to_owned(),
             })
             .set(1);
         traces::register(&mut registry);
@@ -78,6 +80,7 @@ impl Metrics {
 
     /// Encodes all metrics as `OpenMetrics` text.
     pub fn encode(&self) -> String {
+        traces::update_dropped_lines();
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = encode(

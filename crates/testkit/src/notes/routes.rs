@@ -85,7 +85,7 @@ pub(super) enum CallRefusal {
 async fn calls_upstream(context: Context, state: State<super::State>) -> Result<NoContent, CallRefusal> {
     state
         .partner
-        .call::<serde_json::Value>(&context, &Call::get("/"))
+        .call::<serde_json::Value>(&context, &Call::get::<&str>([]))
         .await?;
     Ok(NoContent)
 }

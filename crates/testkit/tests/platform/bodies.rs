@@ -173,3 +173,17 @@ async fn one_subject_has_only_its_share_of_the_permits() {
     assert_eq!(bob.expect("a response").status(), 200);
     drop(asleep);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_body_is_415_and_names_what_is_accepted() {
+    let app = TestApp::start().await;
+    let request = app.write_request("k", &testkit::notes::sample_note());
+    let response = request
+        .header("content-encoding", "gzip")
+        .send()
+        .await
+        .expect("a response");
+    assert_eq!(response.headers()["accept-encoding"], "identity");
+    let (notes, post) = (testkit::notes::NOTES, reqwest::Method::POST);
+    crate::assert_problem(response, notes, post, "unsupported-media-type").await;
+}

@@ -195,3 +195,13 @@ async fn a_blocked_thread_turns_liveness_red() {
     testkit::notes::unblock();
     app.wait_for("/livez", 200).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_management_port_can_have_an_address_of_its_own() {
+    let app = TestApp::build()
+        .set("http.management_host", "127.0.0.2")
+        .start()
+        .await;
+    assert_eq!(app.app.management.address.ip().to_string(), "127.0.0.2");
+    assert_eq!(app.address.ip().to_string(), "127.0.0.1");
+}

@@ -204,3 +204,34 @@ async fn secrets_and_personal_data_are_in_no_log_line_metric_span_or_problem() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_bug_is_logged_with_a_backtrace_and_no_known_failure_is() {
+    let app = TestApp::start().await;
+    app.database.fail_inserts("XX000", 1).await;
+    let request = app.write_request("k", &testkit::notes::sample_note());
+    let event = event_of(request, "logs-bug").await;
+    assert_eq!(event["problem"], "internal");
+    let backtrace = event["backtrace"].as_str().expect("a backtrace");
+    assert!(backtrace.contains("write_note"), "{backtrace}");
+    let known = event_of(app.request(Method::GET, "/v1/test/notes/17"), "logs-known").await;
+    assert_eq!(
+        (&known["problem"], &known["backtrace"]),
+        (&"invalid-path".into(), &Value::Null)
+    );
+}
+
+/// Under overload, the lines and traces of refusals would displace the failures worth keeping.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_in_a_hundred_shed_requests_is_logged_and_all_are_counted() {
+    let app = TestApp::start().await;
+    app.app.platform.lifecycle.advance(runtime::Phase::Draining);
+    for number in 0..150 {
+        let request = app.request(Method::GET, "/v1/test/notes");
+        let request = request.header("x-request-id", format!("logs-shed-{number}"));
+        assert_eq!(request.send().await.expect("a response").status(), 503);
+    }
+    assert_eq!(log_lines_of("logs-shed-").len(), 2);
+    let shed = "http_server_problems_total{http_route=\"/v1/test/notes\",problem=\"shutting-down\"}";
+    assert_eq!(app.metric(shed).await, 150.0);
+}

@@ -340,3 +340,44 @@ async fn after_an_unknown_outcome_the_cache_is_not_trusted() {
     proxy.set(Mode::Pass);
     assert_eq!(app.get(&path).await.status(), 404);
 }
+
+/// Connecting takes several round trips. If each attempt ended with its request, no connection would ever be opened.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_slow_to_connect_to_is_used_nevertheless() {
+    let app = TestApp::build()
+        .redis_proxy()
+        .set("rate_limit.burst", "100000")
+        .start()
+        .await;
+    // A round trip takes 60 ms. Opening a connection and the first call do not fit into `redis.timeout` together.
+    let proxy = app.redis.as_ref().expect("built with a proxy");
+    proxy.set(Mode::Delay(Duration::from_millis(30)));
+    let ok = "dependency_request_duration_seconds_count{dependency=\"redis\",outcome=\"ok\"}";
+    let started = Instant::now();
+    while app.metric(ok).await < 5.0 {
+        assert!(started.elapsed() < Duration::from_secs(20), "Redis is never used");
+        assert_eq!(app.get("/v1/test/notes").await.status(), 200);
+    }
+}
+
+/// A request's quota check leaves little of its time for Redis; that the next call is cut short says nothing about Redis.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_the_time_for_redis_is_not_held_against_it() {
+    let app = TestApp::build()
+        .redis_proxy()
+        .set("redis.timeout", "1s")
+        .set("http.deadline", "6s")
+        .start()
+        .await;
+    let path = app.create_note().await;
+    app.get(&path).await;
+    app.wait_for_cache_writes().await;
+    let proxy = app.redis.as_ref().expect("built with a proxy");
+    // Two calls of 600 ms do not fit into a second.
+    proxy.set(Mode::Delay(Duration::from_millis(300)));
+    for _ in 0..6 {
+        assert_eq!(app.get(&path).await.status(), 200);
+    }
+    let state = "dependency_breaker_state{dependency=\"redis\"}";
+    assert_eq!(app.metric(state).await, 0.0);
+}

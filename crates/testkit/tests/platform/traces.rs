@@ -155,3 +155,49 @@ async fn a_panic_is_recorded_in_its_trace() {
         .collect();
     assert!(events.iter().any(|event| *event == "panicked"), "{events:?}");
 }
+
+/// Otherwise any client could have each of its requests exported, and a full queue drops the failures.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sampled_flag_counts_only_from_trusted_proxies() {
+    let app = TestApp::build().set("http.trusted_proxies", "none").start().await;
+    let trusting = TestApp::start().await;
+    let (ignored, from_client) = new_trace(true);
+    let (kept, from_proxy) = new_trace(true);
+    for (app, traceparent) in [(&app, from_client), (&trusting, from_proxy)] {
+        let request = app.request(Method::GET, NOTES).header("traceparent", traceparent);
+        assert_eq!(status_of(request).await, 200);
+    }
+    // Spans are exported in the order in which they end.
+    wait_for_spans(&kept, |spans| !spans.is_empty()).await;
+    let exported = testkit::spans();
+    assert!(
+        exported.iter().all(|span| hex(&span.trace_id) != ignored),
+        "the flag of a client counted"
+    );
+}
+
+/// A deadline that the client chose too short is not a failure of the service.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_missed_its_clients_own_deadline_is_not_kept_and_no_error() {
+    let app = TestApp::start().await;
+    let (ignored, traceparent) = new_trace(false);
+    let request = app
+        .request(Method::GET, "/v1/test/endless")
+        .header("traceparent", traceparent);
+    let request = request
+        .header("x-request-timeout-ms", "100")
+        .header("x-request-id", "traces-client");
+    assert_eq!(status_of(request).await, 504);
+    let (kept, traceparent) = new_trace(true);
+    let request = app.request(Method::GET, NOTES).header("traceparent", traceparent);
+    assert_eq!(status_of(request).await, 200);
+    wait_for_spans(&kept, |spans| !spans.is_empty()).await;
+    assert!(testkit::spans().iter().all(|span| hex(&span.trace_id) != ignored));
+    let line = testkit::log_lines_of("traces-client").pop().expect("a line");
+    assert_eq!(line["severity"], "INFO");
+    let class = |class: &str| {
+        format!("http_server_responses_total{{http_route=\"/v1/test/endless\",code_class=\"{class}\"}}")
+    };
+    assert_eq!(app.metric(&class("5xx")).await, 0.0);
+    assert_eq!(app.metric(&class("client_deadline")).await, 1.0);
+}

@@ -62,7 +62,7 @@ impl Job for SendConfirmation {
             Err(UpstreamError::Throttled(wait)) => {
                 Err(JobError::later(wait, "the supplier asked for a delay"))
             }
-            Err(error @ (UpstreamError::Open | UpstreamError::Saturated)) => {
+            Err(error @ (UpstreamError::Open(_) | UpstreamError::Saturated)) => {
                 Err(JobError::later(UNAVAILABLE_DELAY, error.into_cause()))
             }
             Err(error) => Err(JobError::retry(error.into_cause())),
