@@ -44,6 +44,7 @@ pub struct Redis {
     breaker: Breaker,
     time_budget: Duration,
     distrust_before: Arc<AtomicU64>,
+    is_encrypted: bool,
     metrics: DependencyMetrics,
 }
 
@@ -89,6 +90,7 @@ impl Redis {
             breaker: Breaker::new(breaker),
             time_budget: settings.timeout,
             distrust_before: Arc::default(),
+            is_encrypted: settings.is_encrypted(),
             metrics,
         })
     }
@@ -236,6 +238,30 @@ impl Redis {
             cmd("PING").query_async(&mut connection.connection).await
         });
         pong.await.is_some()
+    }
+
+    /// The version of the server; `None` if it does not respond.
+    pub async fn version(&self) -> Option<String> {
+        let info: String = self
+            .call_in_background("INFO", |mut connection| async move {
+                let mut info = cmd("INFO");
+                info.arg("server").query_async(&mut connection.connection).await
+            })
+            .await?;
+        // Valkey answers with its own name beside the version of Redis that it is compatible with.
+        let field = |name: &str| {
+            info.lines()
+                .find_map(|line| line.strip_prefix(name))
+                .map(str::trim)
+        };
+        field("valkey_version:")
+            .or(field("redis_version:"))
+            .map(str::to_owned)
+    }
+
+    /// Whether connections are encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.is_encrypted
     }
 
     /// The state of the circuit breaker.

@@ -56,6 +56,11 @@ impl RedisSettings {
         }
     }
 
+    /// Whether the address asks for TLS.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.url.expose_secret().starts_with("rediss:")
+    }
+
     /// Requires an address, for a service that uses Redis.
     pub fn require(&self, errors: &mut Errors) {
         if self.url.expose_secret().is_empty() {

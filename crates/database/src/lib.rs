@@ -7,6 +7,7 @@ mod metrics;
 mod migrations;
 mod pool;
 mod schema;
+mod server;
 mod session;
 mod settings;
 mod transaction;
@@ -19,15 +20,12 @@ pub use metrics::PoolMetrics;
 pub use migrations::{Library, MigrationSet};
 pub use pool::connect_options;
 pub use schema::{Schema, SchemaState, TooOld};
+pub use server::ServerInfo;
 pub use transaction::{CommitOutcome, Transaction};
 pub use unique_violation::UniqueViolation;
 pub use unit_of_work::{TransactionError, UnitOfWork};
 
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, sync::Arc, time::Instant};
 
 use outcome::Refusal;
 use resilience::{Deadline, RetryEvent, RetryPolicy};
@@ -229,31 +227,6 @@ impl Database {
                 Err(error)
             }
         }
-    }
-
-    /// Checks that the database responds within `limit`.
-    ///
-    /// # Errors
-    /// The reason why it does not.
-    pub async fn ping(&self, limit: Duration) -> Result<(), DatabaseError> {
-        struct Ping;
-        impl UnitOfWork for Ping {
-            const NAME: &'static str = "ping";
-            type Output = ();
-            type Refusal = DatabaseError;
-            async fn run(
-                &self,
-                transaction: &mut Transaction<'_>,
-            ) -> Result<(), TransactionError<DatabaseError>> {
-                sqlx::query("/* ping */ SELECT 1")
-                    .execute(&mut **transaction)
-                    .await?;
-                Ok(())
-            }
-        }
-        let after = AfterCommit::default();
-        let pinged = self.read_once(&Ping, &after, Deadline::after(limit)).await;
-        pinged.map_err(TransactionError::into_refusal)
     }
 
     /// Closes the pool. Connections in use are closed when they are returned.

@@ -8,7 +8,7 @@ use actix_web::{
 use macros::Refusal;
 use outcome::{Attach, Problem, common};
 
-use crate::{Shared, refuse};
+use crate::{Shared, cors::preflight_headers, refuse};
 
 /// The ways routing can refuse a request.
 #[derive(Debug, Refusal)]
@@ -36,7 +36,11 @@ pub(super) async fn fallback(request: HttpRequest, shared: Data<Shared>) -> Resu
     let allowed = shared.operations.routes().allowed(request.match_info().as_str());
     match allowed {
         Some(methods) if request.method() == Method::OPTIONS => {
-            Ok(HttpResponse::NoContent().insert_header((ALLOW, methods)).finish())
+            let mut response = HttpResponse::NoContent();
+            for header in preflight_headers(request.method(), request.headers(), &methods) {
+                response.insert_header(header);
+            }
+            Ok(response.insert_header((ALLOW, methods)).finish())
         }
         Some(methods) => Err(refuse(RoutingRefusal::MethodNotAllowed(Allow(methods)))),
         None => Err(refuse(RoutingRefusal::RouteNotFound)),

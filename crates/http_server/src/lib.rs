@@ -9,6 +9,7 @@ pub mod jobs;
 
 mod body;
 mod client_address;
+mod cors;
 mod deadline;
 mod fallback;
 mod identify;

@@ -24,6 +24,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use super::{
     body::{RequestBody, guarded},
     client_address::is_from_trusted_proxy,
+    cors,
     deadline::time_limit,
     refused::{Refused, ResponseParts, internal, unexpected},
     routes::is_page,
@@ -50,6 +51,7 @@ pub(super) async fn log_request(
     let context = begin(&request, &shared, method, route);
     let connection = request.conn_data::<Connection>().cloned();
     let busy = connection.as_ref().map(Connection::serve);
+    let cors = cors::response_headers(request.headers(), &shared.settings);
     request.extensions_mut().insert(context.clone());
     request.extensions_mut().insert(served);
     let unread = RequestBody::share(&mut request);
@@ -111,7 +113,7 @@ pub(super) async fn log_request(
         request_id: context.request_id().to_owned(),
         trace_id: context.trace_id().to_owned(),
         problem_type,
-        headers: headers(&context),
+        headers: headers(&context, cors),
         cache_control: if is_page(route) {
             "public, max-age=300"
         } else {
@@ -259,7 +261,11 @@ fn finish(response: ServiceResponse<BoxBody>, parts: ResponseParts) -> ServiceRe
             );
         }
         for (name, value) in parts.headers {
-            head.headers_mut().insert(name, value);
+            if name == header::VARY {
+                head.headers_mut().append(name, value);
+            } else {
+                head.headers_mut().insert(name, value);
+            }
         }
         guarded(body, parts.unread, parts.busy)
     })
@@ -277,8 +283,11 @@ fn ensure_problem(error: Error) -> Error {
     unexpected(error.as_response_error().status_code(), Some(&error))
 }
 
-fn headers(context: &RequestContext) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers = Vec::with_capacity(4);
+fn headers(
+    context: &RequestContext,
+    mut headers: Vec<(HeaderName, HeaderValue)>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    headers.reserve(4);
     // A body is never another type than its header says.
     headers.push((
         header::X_CONTENT_TYPE_OPTIONS,

@@ -8,6 +8,7 @@ use settings::Errors;
 
 use crate::{
     client_address::{ForwardedHeader, TrustedProxies},
+    cors::is_origin,
     fault_injection::InjectedFault,
     server::HEAD_TIMEOUT,
 };
@@ -89,6 +90,9 @@ pub struct Settings {
     /// `10.0.0.0/8`; `none` if clients connect directly. Must be set outside development. The header gives the client
     /// address for the quotas of requests without a valid token.
     pub trusted_proxies: Option<TrustedProxies>,
+    /// Origins of web pages whose scripts may call the API, such as `https://app.example`, or `*` for all. Scripts need a
+    /// token like every client; cookies are not used.
+    pub cors_allowed_origins: Vec<String>,
     /// Whether `GET /info` shows version, environment and schema besides the name of the service.
     #[setting(default = true)]
     pub info_details: bool,
@@ -137,6 +141,18 @@ impl Settings {
         }
         if self.max_connections < self.max_in_flight {
             errors.add("max_connections", "must be at least `http.max_in_flight`");
+        }
+        for origin in self
+            .cors_allowed_origins
+            .iter()
+            .filter(|origin| !is_origin(origin))
+        {
+            errors.add(
+                "cors_allowed_origins",
+                format!(
+                    "`{origin}` is not an origin such as https://app.example (no path, no `/` at the end)"
+                ),
+            );
         }
         let request = self.body_timeout + self.max_deadline;
         errors.outlasts(

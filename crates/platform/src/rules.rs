@@ -1,8 +1,10 @@
 //! Rules across the sections of different crates: what only development may leave out, capacity, and the order of
 //! timeouts.
 
+use std::time::Duration;
+
 use runtime::Environment;
-use settings::Errors;
+use settings::{Errors, Setting};
 
 use crate::Settings;
 
@@ -80,7 +82,7 @@ fn timeouts(settings: &Settings, errors: &mut Errors) {
     #[cfg(feature = "cache")]
     let redis = settings.redis.timeout;
     #[cfg(not(feature = "cache"))]
-    let redis = std::time::Duration::ZERO;
+    let redis = Duration::ZERO;
     let attempt = database.acquire_timeout + database.statement_timeout;
     let reads = redis + settings.retry.longest(attempt);
     errors.outlasts(
@@ -106,4 +108,36 @@ fn timeouts(settings: &Settings, errors: &mut Errors) {
         (shutdown.drain_timeout, shutdown.drain_timeout >= requests),
         ("http.body_timeout + http.max_deadline", requests),
     );
+}
+
+/// The orders of timeouts that hold, with their values, for people who check a configuration.
+pub(crate) fn verified(settings: &Settings) -> Vec<String> {
+    let (http, database, shutdown) = (&settings.http, &settings.database, &settings.shutdown);
+    let attempt = database.acquire_timeout + database.statement_timeout;
+    let attempts = settings.retry.longest(attempt);
+    let text = Duration::text;
+    vec![
+        format!(
+            "timeouts: client {} > ingress {} > largest deadline {} >= deadline {} >= {} attempts of a statement {}",
+            text(&http.client_timeout),
+            text(&http.ingress_timeout),
+            text(&http.max_deadline),
+            text(&http.deadline),
+            settings.retry.max_attempts,
+            text(&attempts)
+        ),
+        format!(
+            "connections: keep-alive {} > ingress idle {}",
+            text(&http.keep_alive),
+            text(&http.ingress_idle_timeout)
+        ),
+        format!(
+            "shutdown: grace {} > steps {}; drain {} >= body {} + largest deadline {}",
+            text(&shutdown.grace_period),
+            text(&shutdown.steps()),
+            text(&shutdown.drain_timeout),
+            text(&http.body_timeout),
+            text(&http.max_deadline)
+        ),
+    ]
 }

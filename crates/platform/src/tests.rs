@@ -202,6 +202,13 @@ fn a_value_that_breaks_a_promise_is_an_error() {
             ],
             "auth.jwks_url",
         ),
+        (
+            [
+                ("APP__HTTP__CORS_ALLOWED_ORIGINS", "https://a.example/"),
+                ("APP__HTTP__WORKERS", "1"),
+            ],
+            "http.cors_allowed_origins",
+        ),
         ([("APP_HTTP__PORT", "9000"), ("PATH", "/bin")], "APP_HTTP__PORT"),
         (
             [("APP__APP__HTTP__PORT", "9000"), ("APP_SERVICE_HOST", "10.0.0.1")],

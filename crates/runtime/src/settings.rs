@@ -115,7 +115,7 @@ impl ShutdownSettings {
     }
 
     /// The total time of all steps.
-    fn steps(&self) -> Duration {
+    pub fn steps(&self) -> Duration {
         self.deregistration_delay + self.drain_timeout + self.flush_timeout + MANAGEMENT_STOP + RUNTIME_STOP
     }
 }

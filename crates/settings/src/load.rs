@@ -22,6 +22,15 @@ impl<S> Loaded<S> {
             .extend(broken.filter(|rule| !invalid.contains(&rule.key)));
     }
 
+    /// Without the errors of other sections, for a command that uses only these.
+    pub fn only(mut self, sections: &[&str]) -> Self {
+        let section_of = |key: &str| key.split_once('.').map(|(section, _)| section.to_owned());
+        self.errors.retain(|error| {
+            section_of(&error.key).is_none_or(|section| sections.contains(&section.as_str()))
+        });
+        self
+    }
+
     /// The settings, if they have no errors.
     ///
     /// # Errors

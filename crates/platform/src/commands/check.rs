@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use database::SchemaState;
+use database::{SchemaState, ServerInfo};
 use settings::Loaded;
 
-use crate::{Platform, ServiceDefinition, Settings};
+use crate::{Platform, ServiceDefinition, Settings, rules};
 
 /// Timeout for the check of one dependency.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -22,12 +22,13 @@ pub(super) async fn run<C: AsRef<Settings>>(
         count == 0,
         "the configuration has {count} error(s); dependencies were not checked"
     );
-    println!(
-        "ok     configuration ({})",
-        loaded.settings.as_ref().service.environment.as_str()
-    );
+    let settings = loaded.settings.as_ref();
+    println!("ok     configuration ({})", settings.service.environment.as_str());
+    for verified in rules::verified(settings) {
+        println!("ok     {verified}");
+    }
 
-    let platform = Platform::new(loaded.settings.as_ref(), definition)?;
+    let platform = Platform::new(settings, definition)?;
     let mut errors = 0;
     let mut report = |name: &str, result: Result<String, String>| match result {
         Ok(message) => println!("ok     {name}: {message}"),
@@ -36,11 +37,12 @@ pub(super) async fn run<C: AsRef<Settings>>(
             println!("error  {name}: {message}");
         }
     };
-    let ping = platform.checks.ping(CHECK_TIMEOUT).await;
-    let is_reachable = ping.is_ok();
+    let server = platform.checks.server(CHECK_TIMEOUT).await;
+    let is_reachable = server.is_ok();
     // The message of the server itself: a wrong password is not an unreachable server.
-    let ping = ping.map_err(|error| format!("{error}; check database.url"));
-    report("postgres", ping.map(|()| "reachable".to_owned()));
+    let server = server.map_err(|error| format!("{error}; check database.url"));
+    let described = |server: ServerInfo| format!("{}, {}", server.version, encryption(server.tls.as_deref()));
+    report("postgres", server.map(described));
     if is_reachable {
         report(
             "schema",
@@ -53,13 +55,22 @@ pub(super) async fn run<C: AsRef<Settings>>(
     }
     #[cfg(feature = "cache")]
     if let Some(redis) = &platform.redis {
-        let message = if redis.ping().await {
-            "reachable"
-        } else {
-            "unavailable; it is not required, but nothing is cached"
+        let message = match redis.version().await {
+            Some(version) => {
+                let encryption = encryption(redis.is_encrypted().then_some("TLS"));
+                format!("{version}, {encryption}")
+            }
+            None => "unavailable; it is not required, but nothing is cached".to_owned(),
         };
-        report("redis", Ok(message.to_owned()));
+        report("redis", Ok(message));
     }
     anyhow::ensure!(errors == 0, "{errors} error(s)");
     Ok(())
+}
+
+fn encryption(protocol: Option<&str>) -> String {
+    protocol.map_or_else(
+        || "not encrypted".to_owned(),
+        |protocol| format!("encrypted ({protocol})"),
+    )
 }

@@ -155,7 +155,10 @@ where
             print(&serde_json::to_string_pretty(&settings::json_schema::<C>())?)
         }
         Command::Configuration { .. } => print(settings::markdown::<C>(service.config_folder).trim_end()),
-        Command::Token(args) => print(&token::issue(&args, settings()?.as_ref(), definition)?),
+        Command::Token(args) => {
+            let settings = service.load(&folder).only(&["auth", "service"]).valid()?;
+            print(&token::issue(&args, settings.as_ref(), definition)?)
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod catalogue;
 mod commits;
 mod connections;
 mod contract;
+mod cors;
 mod drain;
 mod fault_injection;
 mod idempotency;

@@ -68,6 +68,17 @@ async fn check_passes_once_the_database_is_migrated() {
 
     let after = environment.run(&["check"]);
     assert_eq!(after.status.code(), Some(0), "{}", out(&after));
+    let printed = out(&after);
+    for line in [
+        "ok     timeouts: client 25s > ingress 15s > largest deadline 10s >= deadline 3s >= 3 attempts",
+        "ok     connections: keep-alive 75s > ingress idle 1m",
+        "ok     shutdown: grace 35s > steps 32s",
+        "ok     postgres: 1",
+        "ok     redis: ",
+    ] {
+        assert!(printed.contains(line), "{line} in\n{printed}");
+    }
+    assert!(printed.contains("not encrypted"), "{printed}");
 }
 
 #[tokio::test]
@@ -134,7 +145,11 @@ async fn token_prints_only_the_token_and_only_in_development() {
     );
     assert_eq!(out(&output).lines().count(), 1);
 
-    let production = environment
+    let without_database = environment.set("database.url", "").set("redis.url", "");
+    let output = without_database.run(&["token", "--subject", "alice"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+
+    let production = without_database
         .set("service.environment", "production")
         .set("auth.secret", "0123456789abcdef0123456789abcdef")
         .set("auth.hash_key", "0123456789abcdef0123456789abcdef")
