@@ -9,16 +9,12 @@ use actix_web::{
     http::header,
     middleware::Next,
 };
+use connections::{client_address, network};
 use macros::Refusal;
 use outcome::common;
 use resilience::Quota;
 
-use crate::{
-    Access, RequestExt,
-    client_address::{client_address, network},
-    refuse,
-    routes::Served,
-};
+use crate::{Access, RequestExt, refuse, routes::Served};
 
 /// The ways a quota can refuse a request.
 #[derive(Debug, Refusal)]
@@ -83,7 +79,18 @@ pub(super) async fn identify(
 fn charge_address(request: &ServiceRequest) -> Quota {
     let shared = request.shared();
     let http = &shared.settings;
-    let address = client_address(request, http.proxies(), http.forwarded_header);
-    let address = address.map_or_else(|| "unknown".to_owned(), network);
+    let lines = request.headers().get_all(http.forwarded_header.name());
+    let lines = lines.map(header::HeaderValue::as_bytes);
+    let address = request.peer_addr().map_or_else(
+        || "unknown".to_owned(),
+        |peer| {
+            network(client_address(
+                peer.ip(),
+                lines,
+                http.proxies(),
+                http.forwarded_header,
+            ))
+        },
+    );
     shared.limiter.charge_address(&address)
 }

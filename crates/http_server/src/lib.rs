@@ -8,7 +8,6 @@ pub mod fault_injection;
 pub mod jobs;
 
 mod body;
-mod client_address;
 mod cors;
 mod deadline;
 mod fallback;
@@ -29,7 +28,7 @@ mod shared;
 
 pub use self::settings::{FaultSettings, RateLimitSettings, Settings};
 pub use auth::{Access, Scope};
-pub use client_address::{ForwardedHeader, TrustedProxies};
+pub use connections::{ForwardedHeader, TrustedProxies};
 pub use macros::{Refusal, operation};
 pub use metrics::HttpMetrics;
 pub use operations::{

@@ -12,7 +12,7 @@ use actix_web::{
     },
     middleware::Next,
 };
-use connections::Connection;
+use connections::{Connection, is_trusted};
 use futures_util::FutureExt;
 use outcome::{Origin, Problem, ProblemType, common};
 use resilience::Quota;
@@ -23,7 +23,6 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::{
     body::{RequestBody, guarded},
-    client_address::is_from_trusted_proxy,
     cors,
     deadline::time_limit,
     refused::{Refused, ResponseParts, internal, unexpected},
@@ -192,7 +191,8 @@ fn begin(request: &ServiceRequest, shared: &Shared, method: &str, route: &str) -
     // Set before the span is first entered: after that its parent is fixed.
     let traceparent = request.headers().get("traceparent");
     let traceparent = traceparent.and_then(|value| value.to_str().ok());
-    let trust = if is_from_trusted_proxy(request, shared.settings.proxies()) {
+    let peer = request.peer_addr();
+    let trust = if peer.is_some_and(|peer| is_trusted(peer.ip(), shared.settings.proxies())) {
         Trust::SampledFlag
     } else {
         Trust::TraceId {

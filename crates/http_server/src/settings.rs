@@ -2,16 +2,11 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use connections::Limits;
+use connections::{ForwardedHeader, Limits, TrustedProxies};
 use ipnet::IpNet;
 use settings::Errors;
 
-use crate::{
-    client_address::{ForwardedHeader, TrustedProxies},
-    cors::is_origin,
-    fault_injection::InjectedFault,
-    server::HEAD_TIMEOUT,
-};
+use crate::{cors::is_origin, fault_injection::InjectedFault, server::HEAD_TIMEOUT};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 

@@ -1,8 +1,7 @@
-//! The quota key of requests without a valid token: the client's address.
+//! The address of a client behind proxies, for quotas of requests without a valid token.
 
 use std::net::{IpAddr, SocketAddr};
 
-use actix_web::{dev::ServiceRequest, http::header::HeaderValue};
 use ipnet::{IpNet, Ipv6Net};
 use settings::{Choice, Schema, Setting};
 
@@ -11,7 +10,8 @@ use settings::{Choice, Schema, Setting};
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    pub(crate) fn networks(&self) -> &[IpNet] {
+    /// The networks of the proxies.
+    pub fn networks(&self) -> &[IpNet] {
         &self.0
     }
 }
@@ -50,27 +50,33 @@ pub enum ForwardedHeader {
     Forwarded,
 }
 
-/// Whether the connection comes from a trusted proxy.
-pub(crate) fn is_from_trusted_proxy(request: &ServiceRequest, trusted: &[IpNet]) -> bool {
-    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
-    peer.is_some_and(|peer| contains(trusted, peer))
+impl ForwardedHeader {
+    /// The name of the header.
+    pub fn name(self) -> &'static str {
+        self.as_str()
+    }
 }
 
-/// The nearest address that is not a trusted proxy, walking the header from its end: everything before it can be
-/// forged.
-pub(crate) fn client_address(
-    request: &ServiceRequest,
+/// Whether `peer` is a trusted proxy.
+pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
+    contains(trusted, peer.to_canonical())
+}
+
+/// The nearest address that is not a trusted proxy, walking the lines of the header from their end: everything before it
+/// can be forged.
+pub fn client_address<'h>(
+    peer: IpAddr,
+    lines: impl Iterator<Item = &'h [u8]>,
     trusted: &[IpNet],
     header: ForwardedHeader,
-) -> Option<IpAddr> {
+) -> IpAddr {
     // A dual-stack listener reports IPv4 peers as IPv4-mapped IPv6 addresses.
-    let mut nearest = request.peer_addr()?.ip().to_canonical();
-    let (name, hop): (_, fn(&str) -> Option<IpAddr>) = match header {
-        ForwardedHeader::XForwardedFor => ("x-forwarded-for", address),
-        ForwardedHeader::Forwarded => ("forwarded", forwarded_for),
+    let mut nearest = peer.to_canonical();
+    let hop: fn(&str) -> Option<IpAddr> = match header {
+        ForwardedHeader::XForwardedFor => address,
+        ForwardedHeader::Forwarded => forwarded_for,
     };
     // A byte that is not ASCII spoils its own hop, not the line.
-    let lines = request.headers().get_all(name).map(HeaderValue::as_bytes);
     let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
     for text in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
         if !contains(trusted, nearest) {
@@ -79,7 +85,7 @@ pub(crate) fn client_address(
         let Some(address) = hop(text) else { break };
         nearest = address;
     }
-    Some(nearest)
+    nearest
 }
 
 fn contains(networks: &[IpNet], address: IpAddr) -> bool {
@@ -105,7 +111,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
 }
 
 /// The quota key of an address. IPv6 addresses count by their /64 network, because one client can use all of it.
-pub(crate) fn network(address: IpAddr) -> String {
+pub fn network(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => Ipv6Net::new_assert(address, 64).trunc().to_string(),
@@ -114,22 +120,14 @@ pub(crate) fn network(address: IpAddr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
     use proptest::prelude::*;
 
     use super::*;
 
     fn found(peer: &str, header: ForwardedHeader, lines: &[&[u8]]) -> String {
-        let mut request =
-            TestRequest::default().peer_addr(format!("{peer}:1234").parse().expect("an address"));
-        for line in lines {
-            let value = HeaderValue::from_bytes(line).expect("a value");
-            request = request.append_header((header.as_str(), value));
-        }
+        let peer = peer.trim_matches(['[', ']']).parse().expect("an address");
         let trusted = ["10.0.0.0/8".parse().expect("a network")];
-        client_address(&request.to_srv_request(), &trusted, header)
-            .expect("there is a peer")
-            .to_string()
+        client_address(peer, lines.iter().copied(), &trusted, header).to_string()
     }
 
     fn x_forwarded_for(peer: &str, lines: &[&str]) -> String {
