@@ -131,8 +131,19 @@ impl ResponseError for Rendered {
 
 /// The error for a bug: `internal` (500).
 pub(super) fn internal(cause: impl Into<outcome::Cause>) -> actix_web::Error {
+    Refused(bug(cause)).into()
+}
+
+/// The error for a panic of this thread: `internal` (500), with the backtrace of the panic.
+pub(super) fn panicked() -> actix_web::Error {
+    let mut problem = bug("panicked");
+    problem.backtrace = telemetry::take_panic_backtrace();
+    Refused(problem).into()
+}
+
+fn bug(cause: impl Into<outcome::Cause>) -> Problem {
     let detail = "an unexpected error; it has been logged with this trace id";
-    Refused(Problem::new(&common::INTERNAL, detail).caused_by(cause)).into()
+    Problem::new(&common::INTERNAL, detail).caused_by(cause)
 }
 
 /// The problem for an error that did not come from a [`Refusal`], because a handler used the framework's own extractors

@@ -25,7 +25,7 @@ use super::{
     body::{RequestBody, guarded},
     cors,
     deadline::time_limit,
-    refused::{Refused, ResponseParts, internal, unexpected},
+    refused::{Refused, ResponseParts, panicked, unexpected},
     routes::is_page,
 };
 use crate::{RequestExt, Shared};
@@ -72,9 +72,7 @@ pub(super) async fn log_request(
         result.map(ServiceResponse::map_into_boxed_body)
     } else {
         shared.metrics.panicked();
-        Err(internal(
-            "panicked; the backtrace is in the log under this trace id",
-        ))
+        Err(panicked())
     };
     let result = result
         .map_err(ensure_problem)
@@ -337,7 +335,7 @@ fn log(
     let outcome = problem
         .filter(|(problem, _)| problem.outcome_unknown)
         .map(|_| "unknown");
-    let backtrace = problem.and_then(|(problem, _)| problem.backtrace.as_ref().map(ToString::to_string));
+    let backtrace = problem.and_then(|(problem, _)| problem.backtrace.as_deref());
     let duration_ms = milliseconds(context.elapsed());
     let about = context.about();
     macro_rules! event {

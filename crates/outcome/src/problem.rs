@@ -28,7 +28,7 @@ pub struct Problem {
     /// Additional response headers, such as `Allow`.
     pub headers: Vec<(&'static str, String)>,
     /// Where a bug became a problem; `None` for known failures.
-    pub backtrace: Option<Backtrace>,
+    pub backtrace: Option<String>,
     retry_after: Option<u64>,
 }
 
@@ -46,7 +46,8 @@ impl Problem {
             cause: None,
             headers: Vec::new(),
             // Costs milliseconds, which only a bug is worth.
-            backtrace: (problem_type.origin == Origin::Service).then(Backtrace::force_capture),
+            backtrace: (problem_type.origin == Origin::Service)
+                .then(|| Backtrace::force_capture().to_string()),
             retry_after,
         }
     }
