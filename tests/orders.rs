@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use api_client::{Client, Item, NewOrder, ProblemCode, Settings};
+use api_client::{Client, Item, Key, NewOrder, ProblemCode, Settings};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -319,9 +319,9 @@ async fn the_typed_client_places_reads_lists_and_cancels_orders() {
         }],
         note: None,
     };
-    let placed = client.create_order_with_key("k", &new).await.expect("placed");
+    let placed = client.create_order(&"k".into(), &new).await.expect("placed");
     assert_eq!(
-        client.create_order_with_key("k", &new).await.expect("replayed"),
+        client.create_order(&"k".into(), &new).await.expect("replayed"),
         placed
     );
     assert_eq!(client.order(placed.id).await.expect("read").value, placed);
@@ -337,7 +337,10 @@ async fn the_typed_client_places_reads_lists_and_cancels_orders() {
         items: Vec::new(),
         ..new
     };
-    let refused = client.create_order(&wrong).await.expect_err("no items");
+    let refused = client
+        .create_order(&Key::new(), &wrong)
+        .await
+        .expect_err("no items");
     let errors = &refused.problem().expect("a problem").errors;
     assert_eq!(errors[0].pointer.as_deref(), Some("/items"));
     assert_eq!(refused.attempts.len(), 1);

@@ -13,7 +13,7 @@ use std::{
 };
 
 use ::supplier::Supplier;
-use api_client::{Client, Item, NewOrder, Settings};
+use api_client::{Client, Item, Key, NewOrder, Settings};
 use futures_util::{StreamExt, stream};
 use testkit::ProcessEnvironment;
 use uuid::Uuid;
@@ -126,9 +126,9 @@ pub async fn soak(binary: &Path, orders: usize, kills: usize, progress: fn(&str)
 
 /// Places an order, and repeats it with the same key while the problem is retryable.
 async fn place(client: &Client, number: usize) -> Uuid {
-    let (key, began) = (format!("soak-{number}"), Instant::now());
+    let (key, began) = (Key::from(format!("soak-{number}")), Instant::now());
     loop {
-        match client.create_order_with_key(&key, &order()).await {
+        match client.create_order(&key, &order()).await {
             Ok(order) => return order.id,
             Err(error) => {
                 let retryable = error.problem().is_some_and(|problem| problem.retryable);

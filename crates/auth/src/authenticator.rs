@@ -31,11 +31,17 @@ impl std::fmt::Debug for Authenticator {
 }
 
 impl Authenticator {
-    /// An authenticator with the rules of the configuration.
+    /// An authenticator with the rules of the configuration. At most `max_waiting` requests wait for a key that is not yet
+    /// known, so that tokens with invented key ids cannot occupy every permit.
     ///
     /// # Errors
     /// If the key cannot be read, or TLS cannot be set up.
-    pub fn new(auth: &Settings, lifecycle: &Lifecycle, metrics: DependencyMetrics) -> anyhow::Result<Self> {
+    pub fn new(
+        auth: &Settings,
+        max_waiting: usize,
+        lifecycle: &Lifecycle,
+        metrics: DependencyMetrics,
+    ) -> anyhow::Result<Self> {
         let mut validation = Validation::new(auth.algorithm.jwa());
         validation.validate_nbf = true;
         let mut required = vec!["exp", "sub"];
@@ -52,7 +58,14 @@ impl Authenticator {
         let keys = match &auth.jwks_url {
             Some(url) => {
                 let (url, interval) = (url.clone(), auth.jwks_refresh_interval);
-                Keys::Published(Jwks::start(url, auth.algorithm, interval, lifecycle, metrics)?)
+                Keys::Published(Jwks::start(
+                    url,
+                    auth.algorithm,
+                    interval,
+                    max_waiting,
+                    lifecycle,
+                    metrics,
+                )?)
             }
             None => Keys::Configured(
                 configured_key(auth).map_err(|expected| anyhow::anyhow!("auth.public_key: {expected}"))?,
@@ -73,7 +86,8 @@ impl Authenticator {
     /// The claims of the token in the header `Authorization`. Waits until the deadline for a key that is not yet known.
     ///
     /// # Errors
-    /// 401 if there is no token, or one that is not valid here; 503 if its key cannot be loaded.
+    /// 401 if there is no token, or one that is not valid here; 503 if its key cannot be loaded, 504 if that takes too
+    /// long.
     pub async fn verify(
         &self,
         authorization: Option<&[u8]>,
@@ -89,10 +103,14 @@ impl Authenticator {
             Keys::Configured(key) => self.decode(token, key),
             Keys::Published(jwks) => {
                 let header = decode_header(token).map_err(|_| AuthRefusal::invalid(MALFORMED))?;
+                if !self.validation.algorithms.contains(&header.alg) {
+                    return Err(AuthRefusal::invalid(ANOTHER_ALGORITHM));
+                }
                 let keys = jwks.candidates(header.kid.as_deref(), deadline).await;
                 let keys = keys.map_err(|unknown| match unknown {
                     UnknownKey::NotPublished => AuthRefusal::invalid("the key of the token is unknown"),
                     UnknownKey::Unavailable(why) => AuthRefusal::KeysUnavailable(KeysUnavailable(why)),
+                    UnknownKey::TimedOut => AuthRefusal::TimedOut,
                 })?;
                 let mut result = Err(INVALID_SIGNATURE);
                 for key in &keys {
@@ -121,6 +139,7 @@ impl Authenticator {
 }
 
 const MALFORMED: &str = "the token is malformed";
+const ANOTHER_ALGORITHM: &str = "the token is signed with another algorithm";
 const INVALID_SIGNATURE: &str = "the signature is invalid";
 
 fn reason(error: &ErrorKind) -> &'static str {
@@ -128,9 +147,7 @@ fn reason(error: &ErrorKind) -> &'static str {
         ErrorKind::ExpiredSignature => "the token has expired",
         ErrorKind::ImmatureSignature => "the token is not valid yet",
         ErrorKind::InvalidSignature => INVALID_SIGNATURE,
-        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => {
-            "the token is signed with another algorithm"
-        }
+        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => ANOTHER_ALGORITHM,
         ErrorKind::InvalidIssuer => "the token is from another issuer",
         ErrorKind::InvalidAudience => "the token is for another audience",
         ErrorKind::MissingRequiredClaim(claim) => match claim.as_str() {

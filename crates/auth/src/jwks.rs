@@ -31,9 +31,6 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest document that is read, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
-/// How many requests may wait for a load, so that tokens with invented key ids cannot occupy every permit.
-const MAX_WAITING: usize = 64;
-
 /// The keys of one provider.
 pub(crate) struct Jwks {
     loaded: watch::Receiver<Loaded>,
@@ -59,6 +56,8 @@ pub(crate) enum UnknownKey {
     NotPublished,
     /// The keys could not be loaded; the text says why.
     Unavailable(String),
+    /// The deadline passed before they were loaded.
+    TimedOut,
 }
 
 impl Jwks {
@@ -67,6 +66,7 @@ impl Jwks {
         url: Url,
         algorithm: Algorithm,
         interval: Duration,
+        max_waiting: usize,
         lifecycle: &Lifecycle,
         metrics: DependencyMetrics,
     ) -> anyhow::Result<Self> {
@@ -91,7 +91,7 @@ impl Jwks {
         Ok(Self {
             loaded,
             wanted,
-            waiting: ConcurrencyLimit::new(MAX_WAITING),
+            waiting: ConcurrencyLimit::new(max_waiting),
         })
     }
 
@@ -112,11 +112,12 @@ impl Jwks {
         self.wanted.notify_one();
         let mut loaded = self.loaded.clone();
         // A load that was running may have been answered before the provider added the key.
-        let fresh = loaded.wait_for(|loaded| loaded.began.is_some_and(|began| began >= arrived));
-        let loaded = deadline
-            .timeout(fresh)
-            .await
-            .map_err(|_| unavailable("the provider did not respond before the deadline"))?
+        let fresh = loaded.wait_for(|loaded| {
+            candidates(loaded, kid).is_some() || loaded.began.is_some_and(|began| began >= arrived)
+        });
+        let fresh = deadline.timeout(fresh).await;
+        let loaded = fresh
+            .map_err(|_| UnknownKey::TimedOut)?
             .map_err(|_| unavailable("this process is shutting down"))?;
         match (candidates(&loaded, kid), &loaded.error) {
             (Some(found), _) => Ok(found),

@@ -18,6 +18,12 @@ pub enum AuthRefusal {
         "the keys of the identity provider cannot be loaded"
     )]
     KeysUnavailable(KeysUnavailable),
+    /// 504: the key that signed the token was not loaded before the deadline.
+    #[problem(
+        common::DEADLINE_EXCEEDED,
+        "the keys of the identity provider were not loaded in time"
+    )]
+    TimedOut,
 }
 
 /// What a caller sent to authenticate.

@@ -22,6 +22,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use database::PoolMetrics;
 use deadpool::managed::{Object, PoolError};
 use deadpool_redis::redis::{FromRedisValue, RedisError, Value, cmd};
 use resilience::{Breaker, BreakerError, BreakerSettings, BreakerState, TripPolicy};
@@ -230,6 +231,13 @@ impl Redis {
     /// Whether every change since `stored` (Unix time in milliseconds) reached Redis, as far as this process knows.
     pub(crate) fn is_trusted(&self, stored: u64) -> bool {
         stored > self.distrust_before.load(Ordering::Relaxed)
+    }
+
+    /// Updates the gauges of the pool before a scrape.
+    pub fn update_metrics(&self, metrics: &PoolMetrics) {
+        let status = self.pool.status();
+        let idle = status.available.min(status.size);
+        metrics.set_connections("redis", status.size - idle, idle, status.waiting, status.max_size);
     }
 
     /// Whether Redis responds.

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     marker::PhantomData,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Error, Failure, ProblemCode, Settings,
+    Error, Failure, Key, ProblemCode, Settings, TokenProvider,
     call::{Call, make},
 };
 
@@ -21,7 +22,7 @@ use crate::{
 pub struct Caller<C> {
     http: reqwest::Client,
     base: Url,
-    token: String,
+    token: Arc<dyn TokenProvider>,
     retry: RetryPolicy,
     settings: Settings,
     cache: Option<Cache<String, (Value, Instant)>>,
@@ -58,7 +59,7 @@ pub enum Sent<'k> {
     /// Once: a write whose response was lost may have taken effect, and would take effect again.
     Once,
     /// Repeatedly: the service applies writes with this idempotency key once.
-    UnderKey(&'k str),
+    UnderKey(&'k Key),
     /// Repeatedly: the write has no effect, or the same one each time.
     AsOftenAsNeeded,
 }
@@ -68,18 +69,19 @@ pub enum Sent<'k> {
 pub struct Fetched<T> {
     /// The value.
     pub value: T,
-    /// The age of the value, if it is from the cache because the service was unavailable.
+    /// The age of the value, if the service could not read it afresh: it is from the service's own cache, or from this
+    /// client's because the service was unavailable.
     pub stale_for: Option<Duration>,
 }
 
 impl<C: ProblemCode> Caller<C> {
-    /// A caller of the service at `base` with this bearer token.
+    /// A caller of the service at `base` with the bearer tokens of `token`.
     ///
     /// # Errors
     /// If `base` is not a URL, or TLS cannot be set up.
     pub fn new(
         base: &str,
-        token: impl Into<String>,
+        token: impl TokenProvider,
         settings: Settings,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let http = reqwest::Client::builder()
@@ -94,7 +96,7 @@ impl<C: ProblemCode> Caller<C> {
         Ok(Self {
             http,
             base: base.parse()?,
-            token: token.into(),
+            token: Arc::new(token),
             retry: RetryPolicy::new(settings.attempts, settings.initial_backoff, settings.retry_budget),
             settings,
             cache: (settings.stale_entries > 0).then(new_cache),
@@ -109,7 +111,7 @@ impl<C: ProblemCode> Caller<C> {
             .map_or((path, None), |(path, query)| (path, Some(query)));
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
         url.set_query(query);
-        self.http.request(method.clone(), url).bearer_auth(&self.token)
+        self.http.request(method.clone(), url)
     }
 
     /// Sends a write and returns the response.
@@ -127,7 +129,7 @@ impl<C: ProblemCode> Caller<C> {
         let request = || {
             let mut request = self.request(&method, path);
             if let Sent::UnderKey(key) = sent {
-                request = request.header("idempotency-key", key);
+                request = request.header("idempotency-key", key.as_str());
             }
             match &body {
                 Some(body) => request.json(body),
@@ -138,9 +140,14 @@ impl<C: ProblemCode> Caller<C> {
             method: method.clone(),
             route,
             idempotent: !matches!(sent, Sent::Once),
+            key: match sent {
+                Sent::UnderKey(key) => Some(key),
+                Sent::Once | Sent::AsOftenAsNeeded => None,
+            },
             request: &request,
         };
-        Ok(make(call, &self.retry, &self.settings).await?.0)
+        let response = make(call, &*self.token, &self.retry, &self.settings).await?;
+        Ok(response.value)
     }
 
     /// Reads `path`. If the service is unavailable, returns the cached response, if there is one.
@@ -157,16 +164,20 @@ impl<C: ProblemCode> Caller<C> {
             method: Method::GET,
             route,
             idempotent: true,
+            key: None,
             request: &request,
         };
-        match make(call, &self.retry, &self.settings).await {
-            Ok((value, json)) => {
+        match make(call, &*self.token, &self.retry, &self.settings).await {
+            Ok(response) => {
                 if let Some(cache) = &self.cache {
-                    cache.insert(path.to_owned(), (json, Instant::now()));
+                    // A response that was stale when it arrived is older than its arrival.
+                    let age = response.age.unwrap_or_default();
+                    let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+                    cache.insert(path.to_owned(), (response.json, since));
                 }
                 Ok(Fetched {
-                    value,
-                    stale_for: None,
+                    value: response.value,
+                    stale_for: response.age,
                 })
             }
             // A refusal is a valid response and is never replaced.
@@ -189,9 +200,10 @@ impl<C: ProblemCode> Caller<C> {
 
 fn allows_cached_response<C>(failure: &Failure<C>) -> bool {
     match failure {
-        Failure::Problem(problem) => problem.status >= 500,
-        Failure::Status(status) => *status >= 500,
+        // A bug says nothing about the value: to show an old one would hide it.
+        Failure::Problem(problem) => problem.status > 500,
+        Failure::Status(status) => *status > 500,
         Failure::Transport(_) | Failure::TimedOut => true,
-        Failure::Invalid(_) => false,
+        Failure::Invalid(_) | Failure::NoToken(_) => false,
     }
 }

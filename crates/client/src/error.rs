@@ -2,21 +2,24 @@
 
 use std::{fmt, time::Duration};
 
+use reqwest::Method;
 use serde::Deserialize;
 
-use crate::ProblemCode;
+use crate::{Key, ProblemCode};
 
 /// A call that failed, after all its attempts.
 #[derive(Debug)]
 pub struct Error<C> {
     /// The HTTP method.
-    pub method: &'static str,
+    pub method: Method,
     /// The path template, as in the contract.
     pub route: &'static str,
     /// Why the last attempt failed.
     pub failure: Failure<C>,
     /// The id of the call in the service's logs.
     pub request_id: String,
+    /// The key of a write. Send the same request with the same key to find out whether the write took effect.
+    pub idempotency_key: Option<Key>,
     /// Every attempt, in order.
     pub attempts: Vec<Attempt>,
 }
@@ -32,6 +35,8 @@ pub enum Failure<C> {
     Transport(String),
     /// No response in time. A write may have taken effect: retry it with the same key.
     TimedOut,
+    /// There was no token to send.
+    NoToken(String),
     /// A response that violates the contract.
     Invalid(String),
 }
@@ -50,9 +55,19 @@ pub struct Problem<C> {
     pub trace_id: String,
     /// Whether the service says that a retry can succeed.
     pub retryable: bool,
+    /// What the service knows about the effect of a write; `None` if it did not take effect.
+    pub outcome: Option<Outcome>,
     /// The errors in the request.
     #[serde(default)]
     pub errors: Vec<FieldError>,
+}
+
+/// What a service knows about the effect of a write that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The write may have taken effect.
+    Unknown,
 }
 
 /// One error in the request.
@@ -62,6 +77,8 @@ pub struct FieldError {
     pub pointer: Option<String>,
     /// The name of the query or path parameter.
     pub parameter: Option<String>,
+    /// The name of the header.
+    pub header: Option<String>,
     /// The violated rule.
     pub code: String,
     /// What is expected.
@@ -88,11 +105,21 @@ impl<C: ProblemCode> Error<C> {
         }
     }
 
+    /// Whether the call may have taken effect. A write with an idempotency key can find out with the same key.
+    pub fn outcome_unknown(&self) -> bool {
+        match &self.failure {
+            Failure::Problem(problem) => problem.outcome == Some(Outcome::Unknown),
+            Failure::Transport(_) | Failure::TimedOut | Failure::Invalid(_) => true,
+            Failure::Status(status) => *status >= 500,
+            Failure::NoToken(_) => false,
+        }
+    }
+
     /// A sentence to show to an end user.
     pub fn user_message(&self) -> &'static str {
         match &self.failure {
             Failure::Problem(problem) => problem.code.user_message(),
-            Failure::Status(_) | Failure::Transport(_) | Failure::TimedOut => {
+            Failure::Status(_) | Failure::Transport(_) | Failure::TimedOut | Failure::NoToken(_) => {
                 "This is not available right now. Please try again shortly."
             }
             Failure::Invalid(_) => "Something went wrong on our side. Our team has been notified.",
@@ -113,6 +140,7 @@ impl<C: fmt::Display> fmt::Display for Failure<C> {
             Self::Status(status) => write!(f, "{status} without a problem body"),
             Self::Transport(reason) => write!(f, "no response: {reason}"),
             Self::TimedOut => f.write_str("no response in time"),
+            Self::NoToken(reason) => write!(f, "no token: {reason}"),
             Self::Invalid(reason) => write!(f, "a response that violates the contract: {reason}"),
         }
     }
@@ -122,9 +150,13 @@ impl<C: fmt::Display> fmt::Display for Error<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} {}: {}; request {}; attempts:",
+            "{} {}: {}; request {}",
             self.method, self.route, self.failure, self.request_id
         )?;
+        if let Some(key) = &self.idempotency_key {
+            write!(f, "; idempotency key {key}")?;
+        }
+        f.write_str("; attempts:")?;
         for attempt in &self.attempts {
             write!(f, " [{} after {} ms]", attempt.outcome, attempt.took.as_millis())?;
         }

@@ -5,10 +5,14 @@ mod call;
 mod caller;
 mod code;
 mod error;
+mod key;
 mod settings;
+mod token;
 
 pub use caller::{Caller, Fetched, Sent};
 pub use code::ProblemCode;
-pub use error::{Attempt, Error, Failure, FieldError, Problem};
+pub use error::{Attempt, Error, Failure, FieldError, Outcome, Problem};
+pub use key::Key;
 pub use reqwest::Method;
 pub use settings::Settings;
+pub use token::TokenProvider;

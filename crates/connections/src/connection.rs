@@ -74,9 +74,11 @@ impl Connection {
         self.0.opened.elapsed() >= self.0.longest_age
     }
 
-    /// The time at which the connection began to wait for the client; `None` while it serves a request.
+    /// The time at which the connection began to wait for the client; `None` while it serves a request, or while the
+    /// client has not yet accepted the whole response.
     pub(crate) fn waiting_since(&self) -> Option<Instant> {
-        (!self.0.busy.get()).then(|| self.0.waiting_since.get())
+        let serving = self.0.busy.get() || self.0.send_blocked_since.get().is_some();
+        (!serving).then(|| self.0.waiting_since.get())
     }
 
     /// Why the connection must be closed now, if it must.

@@ -60,12 +60,13 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // A request that arrives now would only be aborted.
+        if self.connection.is_closing() {
+            return Poll::Ready(Ok(())); // the end of the stream
+        }
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.socket).poll_read(context, buffer);
         if result.is_pending() {
-            if self.connection.is_closing() {
-                return Poll::Ready(Ok(())); // the end of the stream
-            }
             self.connection.wake_with(context);
         } else if buffer.filled().len() > before {
             self.connection.received();

@@ -31,7 +31,7 @@ pub(crate) enum DeadlineRefusal {
     /// 504: the deadline has passed.
     #[problem(common::DEADLINE_EXCEEDED, "the response was not ready in time")]
     Exceeded,
-    /// 504: the client's own deadline, shorter than the service's, has passed. The outermost layer replaces every
+    /// 504: the client's own short deadline has passed. The outermost layer replaces every
     /// `deadline-exceeded` with it.
     #[problem(common::CLIENT_DEADLINE_EXCEEDED, "the response was not ready in time")]
     #[expect(dead_code, reason = "declares the problem type for the OpenAPI document")]
@@ -45,7 +45,7 @@ pub(super) fn time_limit(headers: &HeaderMap, settings: &Settings) -> TimeLimit 
     let duration = requested.unwrap_or(settings.deadline);
     TimeLimit {
         duration,
-        set_by_client: duration < settings.deadline,
+        set_by_client: duration < settings.deadline.min(settings.short_deadline),
     }
 }
 

@@ -9,6 +9,7 @@ use actix_web::{
     http::header,
     middleware::Next,
 };
+use auth::AuthRefusal;
 use connections::{client_address, network};
 use macros::Refusal;
 use outcome::common;
@@ -54,7 +55,8 @@ pub(super) async fn identify(
         .verify(authorization, context.deadline())
         .await;
     let claims = verified.map_err(|refusal| {
-        if charge_address(&request).wait.is_some() {
+        let rejected = matches!(refusal, AuthRefusal::Unauthenticated(_));
+        if rejected && charge_address(&request).wait.is_some() {
             context.set_quiet();
         }
         refuse(refusal)

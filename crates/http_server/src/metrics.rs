@@ -20,18 +20,21 @@ struct RequestLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RouteLabels {
+struct OperationLabels {
+    http_request_method: String,
     http_route: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClassLabels {
+    http_request_method: String,
     http_route: String,
     code_class: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProblemLabels {
+    http_request_method: String,
     http_route: String,
     problem: &'static str,
 }
@@ -40,6 +43,9 @@ struct ProblemLabels {
 struct Exemplar {
     trace_id: String,
 }
+
+/// The class of a 504 whose deadline the client chose too short: no failure of the service.
+const CLIENT_DEADLINE: &str = "client_deadline";
 
 type Seconds = HistogramWithExemplars<Exemplar>;
 
@@ -55,7 +61,7 @@ pub struct HttpMetrics {
     problems: Counters<ProblemLabels>,
     active: Gauge,
     active_limit: Gauge,
-    abandoned: Counters<RouteLabels>,
+    abandoned: Counters<OperationLabels>,
     panics: Counter,
 }
 
@@ -90,12 +96,12 @@ impl HttpMetrics {
             );
             registry.register(
                 "http_server_responses",
-                "Responses by route and status class",
+                "Responses by operation and status class",
                 metrics.responses.clone(),
             );
             registry.register(
                 "http_server_problems",
-                "Problem responses by route and problem type",
+                "Problem responses by operation and problem type",
                 metrics.problems.clone(),
             );
             registry.register(
@@ -127,10 +133,11 @@ impl HttpMetrics {
         self.active_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
     }
 
-    /// Creates the counters of a route at 0: `rate()` misses the first increment of a counter that starts above 0.
-    pub fn announce(&self, route: &str) {
-        for code_class in ["2xx", "3xx", "4xx", "5xx"] {
+    /// Creates the counters of an operation at 0: `rate()` misses the first increment of a counter that starts above 0.
+    pub fn announce(&self, method: &str, route: &str) {
+        for code_class in ["2xx", "3xx", "4xx", "5xx", CLIENT_DEADLINE] {
             let _ = self.responses.get_or_create(&ClassLabels {
+                http_request_method: method.to_owned(),
                 http_route: route.to_owned(),
                 code_class,
             });
@@ -138,6 +145,7 @@ impl HttpMetrics {
         // Alerts query these two: the first occurrence must count, too.
         for problem in ["internal", "overloaded"] {
             let _ = self.problems.get_or_create(&ProblemLabels {
+                http_request_method: method.to_owned(),
                 http_route: route.to_owned(),
                 problem,
             });
@@ -175,7 +183,7 @@ impl HttpMetrics {
             .get_or_create(&request)
             .observe(took.as_secs_f64(), exemplar, timestamp);
         let code_class = match status {
-            _ if problem == Some(common::CLIENT_DEADLINE_EXCEEDED.code) => "client_deadline",
+            _ if problem == Some(common::CLIENT_DEADLINE_EXCEEDED.code) => CLIENT_DEADLINE,
             ..300 => "2xx",
             300..400 => "3xx",
             400..500 => "4xx",
@@ -183,6 +191,7 @@ impl HttpMetrics {
         };
         self.responses
             .get_or_create(&ClassLabels {
+                http_request_method: method.to_owned(),
                 http_route: route.to_owned(),
                 code_class,
             })
@@ -190,6 +199,7 @@ impl HttpMetrics {
         if let Some(problem) = problem {
             self.problems
                 .get_or_create(&ProblemLabels {
+                    http_request_method: method.to_owned(),
                     http_route: route.to_owned(),
                     problem,
                 })
@@ -198,9 +208,10 @@ impl HttpMetrics {
     }
 
     /// Counts a request whose client disconnected before the response.
-    pub fn abandoned(&self, route: &str) {
+    pub fn abandoned(&self, method: &str, route: &str) {
         self.abandoned
-            .get_or_create(&RouteLabels {
+            .get_or_create(&OperationLabels {
+                http_request_method: method.to_owned(),
                 http_route: route.to_owned(),
             })
             .inc();

@@ -69,7 +69,7 @@ impl Refused {
         headers.extend(parts.headers);
         let body = problem.body(&parts.request_id, &parts.trace_id);
         Rendered {
-            status: self.status_code(),
+            status: status_of(problem),
             headers,
             body: serde_json::to_vec(&body).expect("a problem serializes").into(),
             close: parts.close,
@@ -86,13 +86,17 @@ impl fmt::Display for Refused {
 
 impl ResponseError for Refused {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.0.problem_type.status.as_u16()).expect("an error status is a valid status")
+        status_of(&self.0)
     }
 
     /// Never sent: the outermost layer replaces it with the rendered response.
     fn error_response(&self) -> HttpResponse<BoxBody> {
         HttpResponse::new(self.status_code())
     }
+}
+
+fn status_of(problem: &Problem) -> StatusCode {
+    StatusCode::from_u16(problem.problem_type.status.as_u16()).expect("an error status is a valid status")
 }
 
 /// The response to a refused request.
@@ -137,7 +141,8 @@ pub(super) fn internal(cause: impl Into<outcome::Cause>) -> actix_web::Error {
 /// The error for a panic of this thread: `internal` (500), with the backtrace of the panic.
 pub(super) fn panicked() -> actix_web::Error {
     let mut problem = bug("panicked");
-    problem.backtrace = telemetry::take_panic_backtrace();
+    // A panic of another thread, in a transaction, was logged there.
+    problem.backtrace = telemetry::take_panic_backtrace().or(problem.backtrace);
     Refused(problem).into()
 }
 

@@ -62,6 +62,8 @@ pub(super) async fn log_request(
         route,
     };
 
+    // One that belongs to an earlier request of this thread.
+    let _ = telemetry::take_panic_backtrace();
     let served = AssertUnwindSafe(next.call(request).instrument(context.span()))
         .catch_unwind()
         .await;
@@ -89,6 +91,7 @@ pub(super) async fn log_request(
     let problem = refused(error).map(Refused::problem);
     let problem_type = problem.map(|problem| type_of(problem, &context));
     let code = problem_type.map(|row| row.code);
+    let status = problem_type.map_or(status, |row| row.status.as_u16());
     let (span, took) = (context.span(), context.elapsed());
     span.record("http.response.status_code", i64::from(status));
     let failed =
@@ -143,7 +146,7 @@ struct Abandoned<'r> {
 
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
-        self.shared.metrics.abandoned(self.route);
+        self.shared.metrics.abandoned(self.method, self.route);
         let reason = if self.shared.lifecycle.phase() > Phase::Serving {
             "client disconnected, or the drain timeout passed"
         } else {
@@ -232,6 +235,7 @@ fn finish(response: ServiceResponse<BoxBody>, parts: ResponseParts) -> ServiceRe
     if let Some(refused) = refused(response.response().error()) {
         let rendered = refused.render(parts).error_response();
         return response.map_body(|head, _| {
+            head.status = rendered.status();
             for (name, value) in rendered.headers() {
                 head.headers_mut().insert(name.clone(), value.clone());
             }
@@ -310,8 +314,8 @@ fn headers(
     headers
 }
 
-/// The problem type to report. A deadline that the client chose shorter than the service's is not a failure of the
-/// service, whichever layer noticed that it passed.
+/// The problem type to report. A deadline that the client chose too short is not a failure of the service, whichever
+/// layer noticed that it passed.
 fn type_of(problem: &Problem, context: &RequestContext) -> &'static ProblemType {
     let row = problem.problem_type;
     let cut_short = row == &common::DEADLINE_EXCEEDED || problem.outcome_unknown;

@@ -56,11 +56,18 @@ impl Routes {
         });
     }
 
+    /// The labels of every operation and page: its method and its route.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let operations = self
+            .0
+            .iter()
+            .map(|route| (route.endpoint.method, route.endpoint.path));
+        operations.chain([DOCS, DOCS_REDIRECT, UNMATCHED].map(|route| ("GET", route)))
+    }
+
     /// Every value of the route label.
     pub fn templates(&self) -> impl Iterator<Item = &'static str> {
-        let operations = self.0.iter().map(|route| route.endpoint.path);
-        let others = [DOCS, DOCS_REDIRECT, UNMATCHED];
-        let templates: BTreeSet<&str> = operations.chain(others).collect();
+        let templates: BTreeSet<&str> = self.labels().map(|(_, route)| route).collect();
         templates.into_iter()
     }
 

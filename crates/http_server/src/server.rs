@@ -142,7 +142,7 @@ pub fn listen_public<S: Send + Sync + 'static>(
     let threads = http.threads();
     let limits = http.connection_limits();
     // While every connection serves a request, none can be closed in favour of a new one.
-    let accepted = limits.max_open + limits.max_open.div_ceil(4);
+    let accepted = limits.max_open + limits.max_open.div_ceil(16);
     let server = actix_server::Server::build();
     let draining = server.graceful_shutdown_signal();
     let server = server

@@ -36,6 +36,11 @@ pub struct Settings {
     /// they would only break connections.
     #[setting(default = Duration::from_millis(50), min = MILLISECOND)]
     pub min_deadline: Duration,
+    /// Time limits of clients below this are too short to be a measure of the service: missing one is 504
+    /// `client-deadline-exceeded`, which is no failure of the service. Missing a longer one is `deadline-exceeded`. Keep it
+    /// below the timeout with which other services call this one.
+    #[setting(default = Duration::from_millis(500), min = MILLISECOND)]
+    pub short_deadline: Duration,
     /// Longest time limit that a client can set with `X-Request-Timeout-Ms`. Longer values are lowered to it.
     #[setting(default = Duration::from_secs(10))]
     pub max_deadline: Duration,
@@ -56,8 +61,8 @@ pub struct Settings {
     #[setting(default = 256, min = 1)]
     pub max_in_flight: usize,
     /// Maximum number of open connections, divided evenly among the worker threads. At the limit, a new connection
-    /// replaces the one that has been idle longest; while all of them serve requests, up to a quarter more are accepted.
-    /// Keep it below the limit on open files.
+    /// replaces the one that has been idle longest; while all of them serve requests, a sixteenth more are accepted. Keep
+    /// it below the limit on open files.
     #[setting(default = 800, min = 1)]
     pub max_connections: usize,
     /// Age at which a connection is closed with its next response, so that clients that keep their connections open
@@ -196,11 +201,11 @@ pub struct RateLimitSettings {
     /// have in a process, 0 to 1; the excess gets 429 `quota-exceeded`. 1 if there is a single client.
     #[setting(default = 0.25, above = 0.0, max = 1.0)]
     pub max_share: f32,
-    /// Average number of requests per second without a valid token from one IPv4 address or IPv6 /64 network, counted
-    /// in each process; the excess gets 429 `quota-exceeded`.
+    /// Average number of requests per second to routes without a token from one IPv4 address or IPv6 /64 network, counted
+    /// in each process; the excess gets 429 `quota-exceeded`. Rejected tokens count, too: the excess is left out of the log.
     #[setting(default = 50, min = 1)]
     pub anonymous_per_second: u32,
-    /// Number of requests without a valid token in a burst from one IPv4 address or IPv6 /64 network, counted in each
+    /// Number of such requests in a burst from one IPv4 address or IPv6 /64 network, counted in each
     /// process.
     #[setting(default = 100, min = 1)]
     pub anonymous_burst: u32,

@@ -58,14 +58,13 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Creates the metrics of every route at 0, and sets the gauges of limits.
+    /// Creates the metrics of every operation at 0, and sets the gauges of limits.
     pub fn announce(&self) {
         self.metrics.set_active_limit(self.settings.max_in_flight);
         self.connections.set_limit(self.settings.max_connections);
-        self.operations
-            .routes()
-            .templates()
-            .for_each(|route| self.metrics.announce(route));
+        for (method, route) in self.operations.routes().labels() {
+            self.metrics.announce(method, route);
+        }
     }
 
     /// The limits on requests in flight, and on bodies that are arriving.

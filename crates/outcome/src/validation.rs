@@ -105,7 +105,7 @@ pub fn nul_errors(body: &[u8]) -> Vec<FieldError> {
 }
 
 fn collect_nul(value: &Value, pointer: &str, found: &mut Vec<FieldError>) {
-    if found.len() == MAX_ERRORS {
+    if found.len() >= MAX_ERRORS {
         return;
     }
     match value {
@@ -118,6 +118,9 @@ fn collect_nul(value: &Value, pointer: &str, found: &mut Vec<FieldError>) {
             .for_each(|(index, item)| collect_nul(item, &format!("{pointer}/{index}"), found)),
         Value::Object(fields) => {
             for (key, item) in fields {
+                if found.len() >= MAX_ERRORS {
+                    return;
+                }
                 if key.contains('\0') {
                     // A pointer to the key would repeat it.
                     found.push(nul_error(Location::Pointer(pointer.to_owned())));

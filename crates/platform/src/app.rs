@@ -197,6 +197,7 @@ fn shared(platform: &Platform, definition: &ServiceDefinition) -> anyhow::Result
         limiter,
         authenticator: Authenticator::new(
             &settings.auth,
+            settings.http.max_in_flight.div_ceil(2),
             &platform.lifecycle,
             platform.metrics.dependencies.clone(),
         )?,

@@ -42,6 +42,8 @@ pub struct Platform {
     pub(crate) job_metrics: jobs::JobMetrics,
     #[cfg(feature = "cache")]
     cache_metrics: cache::CacheMetrics,
+    #[cfg(feature = "cache")]
+    pool_metrics: PoolMetrics,
     pub(crate) http_metrics: HttpMetrics,
     pub(crate) connection_metrics: ConnectionMetrics,
     pub(crate) heartbeats: Heartbeats,
@@ -97,6 +99,8 @@ impl Platform {
             job_metrics: jobs::JobMetrics::register(&metrics),
             #[cfg(feature = "cache")]
             cache_metrics: cache::CacheMetrics::register(&metrics),
+            #[cfg(feature = "cache")]
+            pool_metrics: pool_metrics.clone(),
             http_metrics: HttpMetrics::register(&metrics),
             connection_metrics: ConnectionMetrics::register(&metrics),
             heartbeats: Heartbeats::default(),
@@ -223,6 +227,7 @@ impl Platform {
         #[cfg(feature = "cache")]
         if let Some(redis) = &self.redis {
             dependencies.set_breaker("redis", redis.breaker());
+            redis.update_metrics(&self.pool_metrics);
         }
         for upstream in self.upstreams() {
             dependencies.set_breaker(upstream.name(), upstream.breaker());

@@ -45,6 +45,12 @@ fn outside_development(settings: &Settings, errors: &mut Errors) {
             "is not set; set it to the `aud` that names this service",
         );
     }
+    if auth.jwks_url.as_ref().is_some_and(|url| url.scheme() != "https") {
+        errors.add(
+            "auth.jwks_url",
+            "must begin with https: any other server in between could sign tokens",
+        );
+    }
     if settings.http.trusted_proxies.is_none() {
         errors.add(
             "http.trusted_proxies",
@@ -79,10 +85,7 @@ fn capacity(settings: &Settings, errors: &mut Errors) {
 /// deadline ≥ Redis + attempts × (acquire + one statement) + backoff.
 fn timeouts(settings: &Settings, errors: &mut Errors) {
     let (http, database, shutdown) = (&settings.http, &settings.database, &settings.shutdown);
-    #[cfg(feature = "cache")]
-    let redis = settings.redis.timeout;
-    #[cfg(not(feature = "cache"))]
-    let redis = Duration::ZERO;
+    let redis = redis_time(settings);
     let attempt = database.acquire_timeout + database.statement_timeout;
     let reads = redis + settings.retry.longest(attempt);
     errors.outlasts(
@@ -110,15 +113,27 @@ fn timeouts(settings: &Settings, errors: &mut Errors) {
     );
 }
 
+/// The longest time that a request spends on Redis.
+fn redis_time(settings: &Settings) -> Duration {
+    #[cfg(feature = "cache")]
+    return settings.redis.timeout;
+    #[cfg(not(feature = "cache"))]
+    {
+        let _ = settings;
+        Duration::ZERO
+    }
+}
+
 /// The orders of timeouts that hold, with their values, for people who check a configuration.
 pub(crate) fn verified(settings: &Settings) -> Vec<String> {
     let (http, database, shutdown) = (&settings.http, &settings.database, &settings.shutdown);
     let attempt = database.acquire_timeout + database.statement_timeout;
-    let attempts = settings.retry.longest(attempt);
+    let calls = settings.upstream.attempt_timeout;
+    let attempts = redis_time(settings) + settings.retry.longest(attempt.max(calls));
     let text = Duration::text;
     vec![
         format!(
-            "timeouts: client {} > ingress {} > largest deadline {} >= deadline {} >= {} attempts of a statement {}",
+            "timeouts: client {} > ingress {} > largest deadline {} >= deadline {} >= {} attempts with Redis and backoff {}",
             text(&http.client_timeout),
             text(&http.ingress_timeout),
             text(&http.max_deadline),

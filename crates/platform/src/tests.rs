@@ -190,7 +190,7 @@ fn a_value_that_breaks_a_promise_is_an_error() {
         ),
         (
             [
-                ("APP__SHUTDOWN__GRACE_PERIOD", "31s"),
+                ("APP__SHUTDOWN__GRACE_PERIOD", "32s"),
                 ("APP__SHUTDOWN__FLUSH_TIMEOUT", "5s"),
             ],
             "shutdown.grace_period",

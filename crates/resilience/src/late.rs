@@ -30,7 +30,7 @@ pub struct LateLimits {
     pub attempts: usize,
     /// The maximum number of results that wait for a caller.
     pub kept: usize,
-    /// How long a result waits for a caller before it is dropped.
+    /// How long a result may wait for a caller. One that has waited longer is dropped at the next attempt.
     pub keep_for: Duration,
 }
 

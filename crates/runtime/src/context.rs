@@ -44,7 +44,7 @@ struct Inner {
 pub struct TimeLimit {
     /// The time.
     pub duration: Duration,
-    /// Whether the client chose it, shorter than the service would.
+    /// Whether the client chose it, shorter than the service can be expected to need.
     pub set_by_client: bool,
 }
 
@@ -123,7 +123,7 @@ impl RequestContext {
         body
     }
 
-    /// Whether the client's own deadline, shorter than the service's, has passed or is about to.
+    /// Whether the client's own short deadline has passed or is about to.
     pub fn client_deadline_passed(&self) -> bool {
         self.0.set_by_client && self.deadline().remaining() <= ABOUT_TO_PASS
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use resilience::RetryPolicy;
 use settings::{Choice, Errors};
+use telemetry::LOG_FLUSH;
 
 /// The longest time for the management server to stop.
 pub const MANAGEMENT_STOP: Duration = Duration::from_secs(1);
@@ -96,8 +97,8 @@ pub struct ShutdownSettings {
     #[setting(default = Duration::from_secs(5))]
     pub flush_timeout: Duration,
     /// Grace period of the platform, such as `terminationGracePeriodSeconds` in Kubernetes. The service does not use
-    /// it, but `api check` verifies that it exceeds the sum of the other `shutdown` settings and of the two seconds that
-    /// stopping the management server and the runtime may take.
+    /// it, but `api check` verifies that it exceeds the sum of the other `shutdown` settings and of the three seconds that
+    /// stopping the management server, the runtime and the log may take.
     #[setting(default = Duration::from_secs(35))]
     pub grace_period: Duration,
 }
@@ -108,7 +109,7 @@ impl ShutdownSettings {
             "grace_period",
             (self.grace_period, self.grace_period > self.steps()),
             (
-                "shutdown.deregistration_delay + shutdown.drain_timeout + shutdown.flush_timeout + 2s",
+                "shutdown.deregistration_delay + shutdown.drain_timeout + shutdown.flush_timeout + 3s",
                 self.steps(),
             ),
         );
@@ -116,6 +117,11 @@ impl ShutdownSettings {
 
     /// The total time of all steps.
     pub fn steps(&self) -> Duration {
-        self.deregistration_delay + self.drain_timeout + self.flush_timeout + MANAGEMENT_STOP + RUNTIME_STOP
+        self.deregistration_delay
+            + self.drain_timeout
+            + self.flush_timeout
+            + MANAGEMENT_STOP
+            + RUNTIME_STOP
+            + LOG_FLUSH
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::Path};
 
-use crate::{ConfigError, Errors, Keys, Reader, Settings, layers::merged};
+use crate::{ConfigError, Errors, KeyDoc, Keys, Reader, Settings, layers::merged};
 
 /// The configuration as read, and all errors in it.
 #[derive(Debug)]
@@ -22,15 +22,6 @@ impl<S> Loaded<S> {
             .extend(broken.filter(|rule| !invalid.contains(&rule.key)));
     }
 
-    /// Without the errors of other sections, for a command that uses only these.
-    pub fn only(mut self, sections: &[&str]) -> Self {
-        let section_of = |key: &str| key.split_once('.').map(|(section, _)| section.to_owned());
-        self.errors.retain(|error| {
-            section_of(&error.key).is_none_or(|section| sections.contains(&section.as_str()))
-        });
-        self
-    }
-
     /// The settings, if they have no errors.
     ///
     /// # Errors
@@ -45,6 +36,21 @@ impl<S> Loaded<S> {
             lines.len(),
             lines.join("\n")
         )
+    }
+}
+
+impl<S: Settings> Loaded<S> {
+    /// Without the errors of the other sections, for a command that uses only these. Errors of files and of sections that
+    /// do not exist remain.
+    pub fn only(mut self, sections: &[&str]) -> Self {
+        let known = Keys::of::<S>();
+        let is_other = |key: &str| {
+            let section = key.split('.').next().unwrap_or_default();
+            let exists = |known: &KeyDoc| known.path.split('.').next() == Some(section);
+            !sections.contains(&section) && known.iter().any(exists)
+        };
+        self.errors.retain(|error| !is_other(&error.key));
+        self
     }
 }
 

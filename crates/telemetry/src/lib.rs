@@ -15,7 +15,7 @@ mod trace;
 
 pub use self::settings::{LogFormat, LogSettings, Settings};
 pub use identity::Identity;
-pub use log_writer::{LogWriter, background_writer};
+pub use log_writer::{LOG_FLUSH, LogWriter, background_writer};
 pub use panics::take_panic_backtrace;
 pub use trace::{Trust, annotate, failed, is_sampled, remote_parent, span_context, trace_id, traceparent};
 

@@ -1,6 +1,6 @@
 //! Writes log lines in a thread of its own: a reader of the log that stalls must delay no request.
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
@@ -9,9 +9,25 @@ use crate::metrics;
 /// The largest number of lines that wait to be written; further lines are dropped and counted.
 const QUEUE: usize = 8_192;
 
-/// Keeps the thread that writes; dropping it writes what is left, for at most a second.
+/// The longest time for the remaining lines to be written when the process ends.
+pub const LOG_FLUSH: Duration = Duration::from_secs(1);
+
+/// Keeps the thread that writes; dropping it writes what is left, within [`LOG_FLUSH`].
 #[derive(Debug)]
-pub struct LogWriter(#[expect(dead_code, reason = "writes what is left on drop")] WorkerGuard);
+pub struct LogWriter(Option<WorkerGuard>);
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        let (done, flushed) = std::sync::mpsc::channel();
+        let guard = self.0.take();
+        // The guard itself would wait without limit for a reader that has stalled.
+        std::thread::spawn(move || {
+            drop(guard);
+            let _ = done.send(());
+        });
+        let _ = flushed.recv_timeout(LOG_FLUSH);
+    }
+}
 
 /// Starts a thread that writes the lines to `output`.
 pub fn background_writer(output: impl Write + Send + 'static) -> (NonBlocking, LogWriter) {
@@ -21,14 +37,14 @@ pub fn background_writer(output: impl Write + Send + 'static) -> (NonBlocking, L
         .thread_name("log")
         .finish(output);
     metrics::count_dropped_lines(writer.error_counter());
-    (writer, LogWriter(guard))
+    (writer, LogWriter(Some(guard)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
         sync::mpsc::{Receiver, channel},
-        time::{Duration, Instant},
+        time::Instant,
     };
 
     use super::*;

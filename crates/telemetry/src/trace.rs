@@ -104,3 +104,37 @@ pub fn span_context(traceparent: &str) -> Option<SpanContext> {
     let span_context = context.span().span_context().clone();
     span_context.is_valid().then_some(span_context)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_span_context_or_none(text in "\\PC{0,80}") {
+            if let Some(context) = span_context(&text) {
+                prop_assert!(context.is_valid());
+            }
+        }
+
+        #[test]
+        fn a_valid_context_is_read_and_an_untrusted_flag_is_not_believed(
+            trace in 1_u128.., span in 1_u64.., flags: u8
+        ) {
+            let text = format!("00-{trace:032x}-{span:016x}-{flags:02x}");
+            if let Some(context) = span_context(&text) {
+                prop_assert_eq!(context.trace_id().to_string(), format!("{trace:032x}"));
+                prop_assert_eq!(context.is_sampled(), flags & 1 == 1);
+                for (ratio, sampled) in [(0.0, false), (1.0, true)] {
+                    let untrusted = remote_parent(Some(&text), Trust::TraceId { sample_ratio: ratio });
+                    prop_assert_eq!(untrusted.span().span_context().is_sampled(), sampled);
+                    prop_assert_eq!(untrusted.span().span_context().trace_id(), context.trace_id());
+                }
+            } else {
+                prop_assert!(flags > 2, "{}", text);
+            }
+        }
+    }
+}

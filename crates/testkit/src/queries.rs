@@ -202,7 +202,8 @@ pub fn runbook_queries(folder: &Path) -> Vec<Query> {
             // Placeholders that the reader replaces.
             let text = line
                 .replace("=\"NAME\"", "=~\".+\"")
-                .replace("=\"ROUTE\"", "=~\".+\"");
+                .replace("=\"ROUTE\"", "=~\".+\"")
+                .replace("=\"METHOD\"", "=~\".+\"");
             queries.push(Query::at(&place, text));
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use macros::Refusal;
 use outcome::{Cause, common};
+use resilience::Transient;
 
 /// Why a call to an upstream service failed. The cause goes to the log, never to our client.
 #[derive(Debug, Refusal)]
@@ -49,16 +50,19 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// The reason to retry, as a metric label; `None` if the error is not transient.
-    pub(super) fn transient(&self) -> Option<&'static str> {
+    /// The reason to retry and the wait before it; `None` if the error is not transient.
+    pub(super) fn transient(&self) -> Option<Transient> {
         match self {
-            Self::Unreachable(_) => Some("connection"),
-            Self::Failed(_) => Some("error"),
-            Self::TimedOut => Some("timeout"),
-            // The time to wait is our client's decision; it is rarely within the deadline.
+            Self::Unreachable(_) => Some("connection".into()),
+            Self::Failed(_) => Some("error".into()),
+            Self::TimedOut => Some("timeout".into()),
+            // A wait past the deadline is not for us, but for our client.
+            Self::FailedUntil(wait) => Some(Transient {
+                reason: "error",
+                retry_after: *wait,
+            }),
             Self::Open(_)
             | Self::Saturated
-            | Self::FailedUntil(_)
             | Self::Throttled(_)
             | Self::Rejected(_)
             | Self::Unauthorized(_)

@@ -144,6 +144,10 @@ mod tests {
             panic!("refused")
         };
         assert_eq!(errors.len(), 50);
+        let keys: Vec<_> = (0..5_000).map(|n| format!(r#""\u0000{n}":1"#)).collect();
+        let keys = format!("{{{}}}", keys.join(","));
+        let many = parse::<Value>(keys.as_bytes());
+        assert!(matches!(many, Err(BodyRefusal::Invalid(errors)) if errors.len() == 50));
         let key = br#"{"a": {"\u0000": 1}}"#;
         assert!(matches!(parse::<Value>(key), Err(BodyRefusal::Invalid(errors)) if errors.len() == 1));
     }

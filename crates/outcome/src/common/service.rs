@@ -59,7 +59,7 @@ pub static DEPENDENCY_UNAVAILABLE: ProblemType = ProblemType {
     retry: Retry::After,
     advice: "Wait for `Retry-After`. With `\"outcome\": \"unknown\"` retry a write only with the same key.",
     user_message: "This is unavailable right now. Please try again shortly.",
-    operator_hint: "See `/dependencies` on the management port, then check the database and the network in between.",
+    operator_hint: "See `/dependencies` on the management port, then check the database and the network in between. If only tokens are affected: the identity provider at `auth.jwks_url`, which is `identity_provider` in `dependency_request_duration_seconds`.",
 };
 
 /// The database accepts no writes.
@@ -134,7 +134,7 @@ pub static DEADLINE_EXCEEDED: ProblemType = ProblemType {
     operator_hint: "Something was slow: the trace shows whether a statement or a lock in Postgres, or an upstream service.",
 };
 
-/// The client's own deadline, shorter than the service's, passed.
+/// The client's own deadline, shorter than `http.short_deadline`, passed.
 pub static CLIENT_DEADLINE_EXCEEDED: ProblemType = ProblemType {
     code: "client-deadline-exceeded",
     status: ErrorStatus::new(504),
@@ -143,5 +143,5 @@ pub static CLIENT_DEADLINE_EXCEEDED: ProblemType = ProblemType {
     retry: Retry::SameKey,
     advice: "Allow more with `X-Request-Timeout-Ms`, or omit it. Retry reads; retry writes only with the same idempotency key.",
     user_message: "This took too long. Please try again.",
-    operator_hint: "A client sent a shorter deadline than `http.deadline`. Not counted as a failure of this service. If many clients are affected, compare their deadlines with the route's latency.",
+    operator_hint: "A client sent a deadline below `http.short_deadline`. Not counted as a failure of this service. If many requests are affected, compare the deadlines of the clients with the latency of the operation.",
 };

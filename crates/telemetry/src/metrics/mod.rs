@@ -2,6 +2,8 @@
 //! group; every label has a bounded set of values.
 
 mod dependencies;
+#[cfg(target_os = "linux")]
+mod process;
 mod traces;
 
 pub use dependencies::{DependencyMetrics, RetryMetrics};
@@ -66,6 +68,8 @@ impl Metrics {
             })
             .set(1);
         traces::register(&mut registry);
+        #[cfg(target_os = "linux")]
+        registry.register_collector(Box::new(process::ProcessMetrics));
         Self {
             retries: RetryMetrics::register(&mut registry),
             dependencies: DependencyMetrics::register(&mut registry),

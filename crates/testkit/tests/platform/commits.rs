@@ -199,3 +199,17 @@ async fn after_commit_actions_run_once_and_not_after_a_rollback() {
         assert_eq!(done.load(Ordering::Relaxed), expected);
     }
 }
+
+/// The status of the response is that of its body, whichever layer noticed that the client's deadline passed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_outlasts_its_clients_deadline_has_an_unknown_outcome() {
+    let app = TestApp::start().await;
+    let lock = app.database.block_commits().await;
+    let request = app.write_request("k", &testkit::notes::sample_note());
+    let response = request.header("x-request-timeout-ms", "300").send().await;
+    let response = response.expect("a response");
+    let (notes, post) = (testkit::notes::NOTES, reqwest::Method::POST);
+    let problem = crate::assert_problem(response, notes, post, "client-deadline-exceeded").await;
+    assert_eq!(problem["outcome"], "unknown");
+    lock.release().await;
+}

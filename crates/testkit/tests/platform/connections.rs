@@ -104,7 +104,8 @@ async fn a_request_ends_when_its_client_closes_the_connection() {
         "{:?}",
         closed.elapsed()
     );
-    let abandoned = "http_server_abandoned_requests_total{http_route=\"/v1/test/endless\"}";
+    let abandoned =
+        "http_server_abandoned_requests_total{http_request_method=\"GET\",http_route=\"/v1/test/endless\"}";
     assert_eq!(app.metric(abandoned).await, 1.0);
 }
 
@@ -117,7 +118,7 @@ async fn an_upload_that_its_client_cuts_off_is_abandoned_and_not_malformed() {
     app.wait_for_uploads(1).await;
     connection.close().await;
     app.wait_for_in_flight(0).await;
-    let route = "http_route=\"/v1/test/notes\"";
+    let route = "http_request_method=\"POST\",http_route=\"/v1/test/notes\"";
     let abandoned = format!("http_server_abandoned_requests_total{{{route}}}");
     assert_eq!(app.metric(&abandoned).await, 1.0);
     let malformed = format!("http_server_problems_total{{{route},problem=\"malformed-json\"}}");

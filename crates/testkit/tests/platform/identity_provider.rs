@@ -160,6 +160,7 @@ async fn the_last_good_keys_are_kept_while_the_provider_fails() {
     let app = provider
         .app()
         .set("auth.jwks_refresh_interval", "1s")
+        .set("http.deadline", "8s")
         .start()
         .await;
     let valid = signed("one", Some("one"));
@@ -187,6 +188,7 @@ async fn the_last_good_keys_are_kept_while_the_provider_fails() {
         }
         assert_eq!(status(&app, &valid).await, 200, "{behavior:?}");
     }
+    provider.set(Behavior::Publish("<html>".to_owned()));
     // The key may have been published since: whether the token is valid cannot be said.
     let new = send(&app, &signed("next", Some("next"))).await;
     assert_problem(new, NOTES, Method::GET, "dependency-unavailable").await;

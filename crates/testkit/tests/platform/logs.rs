@@ -97,7 +97,8 @@ async fn a_client_that_disconnects_is_logged_and_so_is_a_later_failure() {
         .iter()
         .find(|line| line["message"] == "failed after its client had disconnected");
     assert_eq!(failed.expect("the failure is logged")["problem"], "internal");
-    let route = "http_server_abandoned_requests_total{http_route=\"/v1/test/notes\"}";
+    let route =
+        "http_server_abandoned_requests_total{http_request_method=\"POST\",http_route=\"/v1/test/notes\"}";
     assert_eq!(app.metric(route).await, 1.0);
 }
 
@@ -232,6 +233,6 @@ async fn one_in_a_hundred_shed_requests_is_logged_and_all_are_counted() {
         assert_eq!(request.send().await.expect("a response").status(), 503);
     }
     assert_eq!(log_lines_of("logs-shed-").len(), 2);
-    let shed = "http_server_problems_total{http_route=\"/v1/test/notes\",problem=\"shutting-down\"}";
+    let shed = "http_server_problems_total{http_request_method=\"GET\",http_route=\"/v1/test/notes\",problem=\"shutting-down\"}";
     assert_eq!(app.metric(shed).await, 150.0);
 }

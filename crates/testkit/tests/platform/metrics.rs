@@ -10,7 +10,9 @@ async fn every_route_has_counters_at_zero_before_its_first_request() {
     let app = TestApp::start().await;
     let text = app.management("/metrics").await.text().await.expect("text");
     for route in ["/v1/test/notes", "/v1/test/notes/{id}", "/problems", "unmatched"] {
-        let line = format!("http_server_responses_total{{http_route=\"{route}\",code_class=\"5xx\"}} 0");
+        let line = format!(
+            "http_server_responses_total{{http_request_method=\"GET\",http_route=\"{route}\",code_class=\"5xx\"}} 0"
+        );
         assert!(text.contains(&line), "{line} in\n{text}");
     }
     assert!(text.ends_with("# EOF\n"));
@@ -24,7 +26,7 @@ async fn responses_problems_and_cache_outcomes_are_counted() {
     app.wait_for_cache_writes().await;
     app.get(&path).await;
     app.get("/v1/test/notes/17").await;
-    let route = "http_route=\"/v1/test/notes/{id}\"";
+    let route = "http_request_method=\"GET\",http_route=\"/v1/test/notes/{id}\"";
     assert_eq!(
         app.metric(&format!(
             "http_server_responses_total{{{route},code_class=\"2xx\"}}"
@@ -41,8 +43,7 @@ async fn responses_problems_and_cache_outcomes_are_counted() {
     );
     assert_eq!(app.metric("cache_requests_total{outcome=\"miss\"}").await, 1.0);
     assert_eq!(app.metric("cache_requests_total{outcome=\"hit\"}").await, 1.0);
-    let labels =
-        format!("http_request_method=\"GET\",{route},http_response_status_code=\"200\",error_type=\"\"");
+    let labels = format!("{route},http_response_status_code=\"200\",error_type=\"\"");
     assert_eq!(
         app.metric(&format!("http_server_request_duration_seconds_count{{{labels}}}"))
             .await,

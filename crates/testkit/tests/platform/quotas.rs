@@ -92,7 +92,7 @@ async fn a_rejected_token_is_always_401_and_the_quota_of_its_address_limits_the_
     let logged = ids.iter().filter(|id| !log_lines_of(id).is_empty()).count();
     let allowed = 6 + usize::try_from(started.elapsed().as_secs()).expect("seconds");
     assert!((5..=allowed).contains(&logged), "{logged} of 20 are logged");
-    let rejected = "http_server_problems_total{http_route=\"/v1/test/notes\",problem=\"unauthenticated\"}";
+    let rejected = "http_server_problems_total{http_request_method=\"GET\",http_route=\"/v1/test/notes\",problem=\"unauthenticated\"}";
     assert_eq!(app.metric(rejected).await, 20.0);
     // Routes without a token have no other limit than that of the address.
     let public = join_all((0..10).map(|_| app.anonymous(Method::GET, "/info").send())).await;

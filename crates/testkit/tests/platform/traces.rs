@@ -196,7 +196,9 @@ async fn a_request_that_missed_its_clients_own_deadline_is_not_kept_and_no_error
     let line = testkit::log_lines_of("traces-client").pop().expect("a line");
     assert_eq!(line["severity"], "INFO");
     let class = |class: &str| {
-        format!("http_server_responses_total{{http_route=\"/v1/test/endless\",code_class=\"{class}\"}}")
+        format!(
+            "http_server_responses_total{{http_request_method=\"GET\",http_route=\"/v1/test/endless\",code_class=\"{class}\"}}"
+        )
     };
     assert_eq!(app.metric(&class("5xx")).await, 0.0);
     assert_eq!(app.metric(&class("client_deadline")).await, 1.0);

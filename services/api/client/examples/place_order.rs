@@ -1,7 +1,7 @@
 //! Places an order, reads it and cancels it: `cargo run -p api_client --example place_order`, with TOKEN and API as
 //! `make run` prints them.
 
-use api_client::{Client, Item, NewOrder, Settings};
+use api_client::{Client, Item, Key, NewOrder, Settings};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -18,7 +18,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         items: vec![item.clone()],
         note: None,
     };
-    let placed = client.create_order(&order).await?;
+    let key = Key::new();
+    let placed = client.create_order(&key, &order).await?;
     println!("placed    {placed:?}");
     let read = client.order(placed.id).await?;
     println!(

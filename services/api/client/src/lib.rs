@@ -4,7 +4,7 @@ mod code;
 mod operations;
 mod types;
 
-pub use client::{Attempt, Fetched, FieldError, Settings};
+pub use client::{Attempt, Fetched, FieldError, Key, Settings, TokenProvider};
 pub use code::ProblemCode;
 pub use operations::Client;
 pub use types::{Accepted, Delivery, Item, Job, NewOrder, Order, OrderPage, Quote, QuoteItem};

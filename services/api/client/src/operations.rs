@@ -1,7 +1,7 @@
 //! The operations of the service.
 
 use chrono::NaiveDate;
-use client::{Caller, Fetched, Sent, Settings};
+use client::{Caller, Fetched, Key, Sent, Settings, TokenProvider};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -14,13 +14,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a client of the service at `base` that sends this bearer token.
+    /// Creates a client of the service at `base` that sends the bearer tokens of `token`.
     ///
     /// # Errors
     /// When `base` is not a valid URL, or TLS cannot be set up.
     pub fn new(
         base: &str,
-        token: impl Into<String>,
+        token: impl TokenProvider,
         settings: Settings,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Self {
@@ -28,20 +28,11 @@ impl Client {
         })
     }
 
-    /// Places an order with a new idempotency key, so that retries are safe.
+    /// Places an order. Keep the key until the outcome is known: a repeated call with the same key returns the same order.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn create_order(&self, order: &NewOrder) -> Result<Order, Error> {
-        self.create_order_with_key(&Uuid::new_v4().to_string(), order)
-            .await
-    }
-
-    /// Places an order with this idempotency key; a repeated call with the same key returns the same order.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn create_order_with_key(&self, key: &str, order: &NewOrder) -> Result<Order, Error> {
+    pub async fn create_order(&self, key: &Key, order: &NewOrder) -> Result<Order, Error> {
         let body = json!(order);
         self.caller
             .write(
@@ -87,12 +78,13 @@ impl Client {
             .await
     }
 
-    /// Cancels an order. A retry after a lost response may return `order-gone`: then the order is cancelled.
+    /// Cancels an order. If a retry finds it cancelled, an attempt before it has succeeded.
     ///
     /// # Errors
     /// [`Error`].
     pub async fn cancel_order(&self, id: Uuid) -> Result<(), Error> {
-        self.caller
+        let cancelled = self
+            .caller
             .write::<Value>(
                 client::Method::DELETE,
                 "/v1/orders/{id}",
@@ -100,8 +92,11 @@ impl Client {
                 Sent::AsOftenAsNeeded,
                 None,
             )
-            .await
-            .map(drop)
+            .await;
+        match cancelled {
+            Err(error) if error.attempts.len() > 1 && is_gone(&error) => Ok(()),
+            cancelled => cancelled.map(drop),
+        }
     }
 
     /// Requests a price. The request has no side effects, so it is safe to retry.
@@ -145,4 +140,10 @@ impl Client {
     pub async fn job(&self, id: Uuid) -> Result<Fetched<Job>, Error> {
         self.caller.read("/v1/jobs/{id}", &format!("/v1/jobs/{id}")).await
     }
+}
+
+fn is_gone(error: &Error) -> bool {
+    error
+        .problem()
+        .is_some_and(|problem| problem.code == ProblemCode::OrderGone)
 }

@@ -72,7 +72,7 @@ async fn check_passes_once_the_database_is_migrated() {
     for line in [
         "ok     timeouts: client 25s > ingress 15s > largest deadline 10s >= deadline 3s >= 3 attempts",
         "ok     connections: keep-alive 75s > ingress idle 1m",
-        "ok     shutdown: grace 35s > steps 32s",
+        "ok     shutdown: grace 35s > steps 33s",
         "ok     postgres: 1",
         "ok     redis: ",
     ] {

@@ -1,116 +1,16 @@
-//! The retry semantics of clients, against a mock server.
+//! What is sent again, when, and how often.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use client::{Caller, Error, Failure, Fetched, Method, Sent, Settings};
+use client::{Failure, Key, Method, Sent, Settings};
 use proptest::prelude::*;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{any, method},
 };
 
-fn settings() -> Settings {
-    Settings {
-        initial_backoff: Duration::from_millis(1),
-        attempt_timeout: Duration::from_millis(300),
-        retry_budget: 1.0,
-        ..Settings::default()
-    }
-}
-
-/// The codes of a service with one problem type of its own.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(from = "String")]
-enum Code {
-    NoteGone,
-    Unknown(String),
-}
-
-impl From<String> for Code {
-    fn from(code: String) -> Self {
-        if code == "note-gone" {
-            Self::NoteGone
-        } else {
-            Self::Unknown(code)
-        }
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoteGone => f.write_str("note-gone"),
-            Self::Unknown(code) => f.write_str(code),
-        }
-    }
-}
-
-impl client::ProblemCode for Code {
-    fn user_message(&self) -> &'static str {
-        match self {
-            Self::NoteGone => "This note is gone.",
-            Self::Unknown(_) => "Something went wrong.",
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct Note {
-    #[expect(dead_code, reason = "only its shape is checked")]
-    text: String,
-}
-
-/// A client of a service that has notes.
-#[derive(Debug)]
-struct Notes(Caller<Code>);
-
-impl Notes {
-    fn at(base: &str, settings: Settings) -> Self {
-        Self(Caller::new(base, "planted-token", settings).expect("a caller"))
-    }
-
-    async fn read(&self) -> Result<Fetched<Note>, Error<Code>> {
-        self.0.read("/notes/{id}", "/notes/1").await
-    }
-
-    async fn write(&self, sent: Sent<'_>) -> Result<Note, Error<Code>> {
-        let note = Some(json!({ "text": "planted-text" }));
-        self.0.write(Method::POST, "/notes", "/notes", sent, note).await
-    }
-
-    async fn delete(&self) -> Result<Value, Error<Code>> {
-        let sent = Sent::AsOftenAsNeeded;
-        self.0
-            .write(Method::DELETE, "/notes/{id}", "/notes/1", sent, None)
-            .await
-    }
-}
-
-fn client(server: &MockServer, settings: Settings) -> Notes {
-    Notes::at(&server.uri(), settings)
-}
-
-fn problem(code: &str, status: u16, retryable: bool) -> ResponseTemplate {
-    ResponseTemplate::new(status).set_body_json(json!({
-        "type": format!("/problems/{code}"), "title": "t", "status": status, "detail": "d", "code": code,
-        "request_id": "r", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "retryable": retryable
-    }))
-}
-
-async fn server_with(response: ResponseTemplate) -> MockServer {
-    let server = MockServer::start().await;
-    Mock::given(any()).respond_with(response).mount(&server).await;
-    server
-}
-
-async fn requests_to(server: &MockServer) -> usize {
-    server.received_requests().await.expect("recorded").len()
-}
+use crate::{Code, Notes, client, problem, requests_to, server_with, settings};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
@@ -135,7 +35,7 @@ proptest! {
 async fn a_post_with_a_key_is_retried_with_the_same_key() {
     let server = server_with(problem("overloaded", 503, true)).await;
     client(&server, settings())
-        .write(Sent::UnderKey("the-key"))
+        .write(Sent::UnderKey(&Key::from("the-key")))
         .await
         .expect_err("it stays overloaded");
     let keys: Vec<_> = server
@@ -243,7 +143,7 @@ async fn errors_contain_the_details_for_a_report_and_no_secrets() {
     let server = server_with(problem("a-code-of-next-year", 503, true)).await;
     let client = client(&server, settings());
     let error = client
-        .write(Sent::UnderKey("the-key"))
+        .write(Sent::UnderKey(&Key::from("the-key")))
         .await
         .expect_err("refused");
     let report = error.to_string();
@@ -252,6 +152,7 @@ async fn errors_contain_the_details_for_a_report_and_no_secrets() {
         "/notes",
         "503",
         "a-code-of-next-year",
+        "the-key",
         &error.request_id,
         "4bf92f3577b34da6a3ce929d0e0e4736",
     ] {
@@ -289,7 +190,7 @@ async fn a_response_that_violates_the_contract_is_an_error() {
     deleted.expect("the response to a deletion is not checked");
     let error = client(&server, settings()).read().await.expect_err("no note");
     assert!(matches!(error.failure, Failure::Invalid(_)), "{error}");
-    assert_eq!((error.method, error.attempts.len()), ("GET", 1));
+    assert_eq!((&error.method, error.attempts.len()), (&Method::GET, 1));
     let seen = &server.received_requests().await.expect("recorded")[1];
     assert_eq!(seen.headers["x-request-id"], error.request_id.as_str());
 }
