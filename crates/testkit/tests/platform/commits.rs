@@ -203,13 +203,23 @@ async fn after_commit_actions_run_once_and_not_after_a_rollback() {
 /// The status of the response is that of its body, whichever layer noticed that the client's deadline passed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_outlasts_its_clients_deadline_has_an_unknown_outcome() {
-    let app = TestApp::start().await;
+    let app = TestApp::build()
+        .postgres_proxy()
+        .set("http.deadline", "5s")
+        .set("http.short_deadline", "5s")
+        .start()
+        .await;
     let lock = app.database.block_commits().await;
     let request = app.write_request("k", &testkit::notes::sample_note());
-    let response = request.header("x-request-timeout-ms", "300").send().await;
-    let response = response.expect("a response");
-    let (notes, post) = (testkit::notes::NOTES, reqwest::Method::POST);
-    let problem = crate::assert_problem(response, notes, post, "client-deadline-exceeded").await;
+    let writing = tokio::spawn(request.header("x-request-timeout-ms", "2500").send());
+    app.database.wait_for_lock_waiter().await;
+    app.postgres
+        .as_ref()
+        .expect("built with a proxy")
+        .set(Mode::Pause);
+    let response = writing.await.expect("no panic").expect("a response");
+    let (notes, post) = (testkit::notes::NOTES, Method::POST);
+    let problem = assert_problem(response, notes, post, "client-deadline-exceeded").await;
     assert_eq!(problem["outcome"], "unknown");
     lock.release().await;
 }
