@@ -50,16 +50,11 @@ pub enum ForwardedHeader {
     Forwarded,
 }
 
-impl ForwardedHeader {
-    /// The name of the header.
-    pub fn name(self) -> &'static str {
-        self.as_str()
-    }
-}
-
 /// Whether `peer` is a trusted proxy.
 pub fn is_trusted(peer: IpAddr, trusted: &[IpNet]) -> bool {
-    contains(trusted, peer.to_canonical())
+    // A dual-stack listener reports IPv4 peers as IPv4-mapped IPv6 addresses.
+    let peer = peer.to_canonical();
+    trusted.iter().any(|network| network.contains(&peer))
 }
 
 /// The nearest address that is not a trusted proxy, walking the lines of the header from their end: everything before it
@@ -70,7 +65,6 @@ pub fn client_address<'h>(
     trusted: &[IpNet],
     header: ForwardedHeader,
 ) -> IpAddr {
-    // A dual-stack listener reports IPv4 peers as IPv4-mapped IPv6 addresses.
     let mut nearest = peer.to_canonical();
     let hop: fn(&str) -> Option<IpAddr> = match header {
         ForwardedHeader::XForwardedFor => address,
@@ -79,17 +73,13 @@ pub fn client_address<'h>(
     // A byte that is not ASCII spoils its own hop, not the line.
     let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
     for text in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-        if !contains(trusted, nearest) {
+        if !is_trusted(nearest, trusted) {
             break;
         }
         let Some(address) = hop(text) else { break };
         nearest = address;
     }
     nearest
-}
-
-fn contains(networks: &[IpNet], address: IpAddr) -> bool {
-    networks.iter().any(|network| network.contains(&address))
 }
 
 /// An address with or without a port; IPv6 addresses may be in brackets.

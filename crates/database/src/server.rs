@@ -1,18 +1,35 @@
 //! Questions about the server itself.
 
-use std::time::Duration;
+use std::{marker::PhantomData, time::Duration};
 
 use resilience::Deadline;
+use sqlx::{FromRow, postgres::PgRow};
 
 use crate::{Database, DatabaseError, Transaction, TransactionError, UnitOfWork, transaction::AfterCommit};
 
 /// The server that a database address leads to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, FromRow)]
 pub struct ServerInfo {
     /// The version of Postgres.
     pub version: String,
     /// The version of TLS, if the connection is encrypted.
     pub tls: Option<String>,
+}
+
+/// A query with one row.
+struct Question<T> {
+    query: &'static str,
+    answer: PhantomData<fn() -> T>,
+}
+
+impl<T: for<'row> FromRow<'row, PgRow> + Send + Unpin + 'static> UnitOfWork for Question<T> {
+    const NAME: &'static str = "question";
+    type Output = T;
+    type Refusal = DatabaseError;
+
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<T, TransactionError<DatabaseError>> {
+        Ok(sqlx::query_as(self.query).fetch_one(&mut **transaction).await?)
+    }
 }
 
 impl Database {
@@ -21,24 +38,7 @@ impl Database {
     /// # Errors
     /// The reason why it does not.
     pub async fn ping(&self, limit: Duration) -> Result<(), DatabaseError> {
-        struct Ping;
-        impl UnitOfWork for Ping {
-            const NAME: &'static str = "ping";
-            type Output = ();
-            type Refusal = DatabaseError;
-            async fn run(
-                &self,
-                transaction: &mut Transaction<'_>,
-            ) -> Result<(), TransactionError<DatabaseError>> {
-                sqlx::query("/* ping */ SELECT 1")
-                    .execute(&mut **transaction)
-                    .await?;
-                Ok(())
-            }
-        }
-        let after = AfterCommit::default();
-        let pinged = self.read_once(&Ping, &after, Deadline::after(limit)).await;
-        pinged.map_err(TransactionError::into_refusal)
+        self.ask::<(i32,)>("/* ping */ SELECT 1", limit).await.map(drop)
     }
 
     /// The version of the server, and whether the connection to it is encrypted.
@@ -46,23 +46,18 @@ impl Database {
     /// # Errors
     /// The reason why the server does not respond within `limit`.
     pub async fn server(&self, limit: Duration) -> Result<ServerInfo, DatabaseError> {
-        struct Describe;
-        impl UnitOfWork for Describe {
-            const NAME: &'static str = "describe";
-            type Output = ServerInfo;
-            type Refusal = DatabaseError;
-            async fn run(
-                &self,
-                transaction: &mut Transaction<'_>,
-            ) -> Result<ServerInfo, TransactionError<DatabaseError>> {
-                let query = "SELECT current_setting('server_version'), \
-                             (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl)";
-                let (version, tls) = sqlx::query_as(query).fetch_one(&mut **transaction).await?;
-                Ok(ServerInfo { version, tls })
-            }
-        }
-        let after = AfterCommit::default();
-        let described = self.read_once(&Describe, &after, Deadline::after(limit)).await;
-        described.map_err(TransactionError::into_refusal)
+        let query = "SELECT current_setting('server_version') AS version, \
+                     (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl) AS tls";
+        self.ask(query, limit).await
+    }
+
+    async fn ask<T>(&self, query: &'static str, limit: Duration) -> Result<T, DatabaseError>
+    where
+        T: for<'row> FromRow<'row, PgRow> + Send + Unpin + 'static,
+    {
+        let (answer, after) = (PhantomData, AfterCommit::default());
+        let question = Question { query, answer };
+        let asked = self.read_once(&question, &after, Deadline::after(limit));
+        asked.await.map_err(TransactionError::into_refusal)
     }
 }

@@ -81,7 +81,7 @@ pub(super) async fn identify(
 fn charge_address(request: &ServiceRequest) -> Quota {
     let shared = request.shared();
     let http = &shared.settings;
-    let lines = request.headers().get_all(http.forwarded_header.name());
+    let lines = request.headers().get_all(http.forwarded_header.as_str());
     let lines = lines.map(header::HeaderValue::as_bytes);
     let address = request.peer_addr().map_or_else(
         || "unknown".to_owned(),
