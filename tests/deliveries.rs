@@ -10,7 +10,7 @@ use crate::supplier::{set, shop, without_breaker};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_returned_even_if_the_supplier_provides_no_delivery() {
-    let app = shop(without_breaker().set("upstream.attempt_timeout", "150ms")).await;
+    let app = shop(without_breaker().set("supplier.attempt_timeout", "150ms")).await;
     let path = crate::orders::placed(&app).await;
     let read = async |query: &str| -> Value {
         let response = app.get(&format!("{path}{query}")).await;

@@ -248,7 +248,7 @@ async fn a_supplier_that_recovers_gets_the_notification_once_by_key() {
     let shop = shop(
         TestApp::build()
             .worker()
-            .set("upstream.breaker_min_calls", "1000"),
+            .set("supplier.breaker_min_calls", "1000"),
     )
     .await;
     shop.supplier
@@ -276,7 +276,7 @@ async fn a_confirmation_is_retried_while_the_supplier_is_misrouted() {
         let shop = shop(
             TestApp::build()
                 .worker()
-                .set("upstream.breaker_min_calls", "1000"),
+                .set("supplier.breaker_min_calls", "1000"),
         )
         .await;
         shop.supplier

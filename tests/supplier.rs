@@ -60,7 +60,7 @@ async fn quote(app: &TestApp) -> Response {
 
 /// An app whose circuit breaker stays closed, so that each call reaches the supplier.
 pub(crate) fn without_breaker() -> TestAppBuilder {
-    let app = TestApp::build().set("upstream.breaker_min_calls", "1000000");
+    let app = TestApp::build().set("supplier.breaker_min_calls", "1000000");
     app.set("rate_limit.burst", "1000000")
         .set("rate_limit.per_second", "1000000")
 }
@@ -204,7 +204,7 @@ async fn each_fault_has_its_problem_and_its_number_of_attempts() {
     let app = shop(
         without_breaker()
             .set("retry.budget_ratio", "1")
-            .set("upstream.attempt_timeout", "150ms"),
+            .set("supplier.attempt_timeout", "150ms"),
     )
     .await;
     for (fault, code, attempts) in cases {
@@ -298,7 +298,7 @@ async fn retries_add_at_most_a_tenth_of_the_calls_when_all_fail() {
 async fn the_breaker_opens_after_ten_calls_and_one_probe_closes_it() {
     let app = shop(
         TestApp::build()
-            .set("upstream.breaker_open_duration", "300ms")
+            .set("supplier.breaker_open_duration", "300ms")
             .set("retry.max_attempts", "1"),
     )
     .await;
@@ -330,7 +330,7 @@ async fn the_breaker_opens_after_ten_calls_and_one_probe_closes_it() {
 async fn a_hanging_supplier_takes_only_its_own_permits() {
     let app = shop(
         without_breaker()
-            .set("upstream.max_concurrent_calls", "2")
+            .set("supplier.max_concurrent_calls", "2")
             .set("http.max_in_flight", "8"),
     )
     .await;

@@ -12,7 +12,7 @@ use runtime::Lifecycle;
 use telemetry::metrics::Metrics;
 use upstream::Upstream;
 
-use crate::{ServiceDefinition, Settings, dependencies};
+use crate::{ServiceDefinition, Settings, dependencies, rules};
 
 /// The parts of a process. The state of a service takes from it what its handlers and jobs need.
 #[derive(Debug)]
@@ -161,22 +161,32 @@ impl Platform {
         redis.ok_or_else(|| anyhow::anyhow!("a cache needs Redis: build the service with `.redis()`"))
     }
 
-    /// A client of another service, with its own circuit breaker and concurrency limit. Create one per service and
-    /// process: each one is listed under `/dependencies`.
-    pub fn upstream(&self, name: &'static str, base: Url) -> Upstream {
+    /// A client of the service at `base`, with its own circuit breaker and concurrency limit. `name` is also the name
+    /// of its section in the configuration. Create one per service and process: each one is listed under
+    /// `/dependencies`.
+    ///
+    /// # Errors
+    /// When all attempts of a call together take longer than the deadline of a request.
+    pub fn upstream(
+        &self,
+        name: &'static str,
+        base: &Url,
+        settings: &upstream::Settings,
+    ) -> anyhow::Result<Upstream> {
+        rules::calls(&self.settings, name, settings.attempt_timeout)?;
         let upstream = Upstream::new(
             name,
-            base,
+            base.clone(),
             self.http_client.clone(),
             self.settings.retry.policy(),
-            &self.settings.upstream,
+            settings,
             (self.metrics.dependencies.clone(), self.metrics.retries.clone()),
         );
         self.upstreams
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(upstream.clone());
-        upstream
+        Ok(upstream)
     }
 
     /// Every client of another service created so far.

@@ -96,21 +96,28 @@ fn timeouts(settings: &Settings, errors: &mut Errors) {
             reads,
         ),
     );
-    let calls = redis + settings.retry.longest(settings.upstream.attempt_timeout);
-    errors.outlasts(
-        "http.deadline",
-        (http.deadline, http.deadline >= calls),
-        (
-            "redis.timeout + retry.max_attempts × upstream.attempt_timeout + backoff",
-            calls,
-        ),
-    );
     let requests = http.body_timeout + http.max_deadline;
     errors.outlasts(
         "shutdown.drain_timeout",
         (shutdown.drain_timeout, shutdown.drain_timeout >= requests),
         ("http.body_timeout + http.max_deadline", requests),
     );
+}
+
+/// Checks that a request can make all attempts of a call of the upstream service `name`; returns what was verified.
+pub(crate) fn calls(settings: &Settings, name: &str, attempt_timeout: Duration) -> anyhow::Result<String> {
+    let calls = redis_time(settings) + settings.retry.longest(attempt_timeout);
+    let deadline = settings.http.deadline;
+    let (outer, inner) = (deadline.text(), calls.text());
+    anyhow::ensure!(
+        deadline >= calls,
+        "http.deadline: is {outer}, too short for redis.timeout + retry.max_attempts × {name}.attempt_timeout + \
+         backoff, which takes {inner}"
+    );
+    Ok(format!(
+        "{name}: deadline {outer} >= {} attempts with Redis and backoff {inner}",
+        settings.retry.max_attempts
+    ))
 }
 
 /// The longest time that a request spends on Redis.
@@ -128,8 +135,7 @@ fn redis_time(settings: &Settings) -> Duration {
 pub(crate) fn verified(settings: &Settings) -> Vec<String> {
     let (http, database, shutdown) = (&settings.http, &settings.database, &settings.shutdown);
     let attempt = database.acquire_timeout + database.statement_timeout;
-    let calls = settings.upstream.attempt_timeout;
-    let attempts = redis_time(settings) + settings.retry.longest(attempt.max(calls));
+    let attempts = redis_time(settings) + settings.retry.longest(attempt);
     let text = Duration::text;
     vec![
         format!(

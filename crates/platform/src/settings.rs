@@ -28,9 +28,6 @@ pub struct Settings {
     #[cfg(feature = "cache")]
     #[setting(section)]
     pub redis: cache::RedisSettings,
-    /// Calls to other services.
-    #[setting(section)]
-    pub upstream: upstream::Settings,
     /// Background jobs.
     #[cfg(feature = "jobs")]
     #[setting(section)]

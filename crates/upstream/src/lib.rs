@@ -10,9 +10,13 @@ pub use self::settings::Settings;
 pub use call::Call;
 pub use error::UpstreamError;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use reqwest::{Client, Request, Url, header::HeaderValue, redirect};
+use reqwest::{
+    Client, Request, Url,
+    header::{HeaderName, HeaderValue},
+    redirect,
+};
 use resilience::{
     Breaker, BreakerError, BreakerSettings, BreakerState, ConcurrencyLimit, RetryEvent, RetryPolicy,
     TripPolicy,
@@ -51,7 +55,9 @@ pub struct Upstream {
     breaker: Breaker,
     bulkhead: ConcurrencyLimit,
     retry: RetryPolicy,
-    settings: Settings,
+    attempt_timeout: Duration,
+    max_response_bytes: usize,
+    credential: Option<(HeaderName, HeaderValue)>,
     metrics: DependencyMetrics,
     retries: RetryMetrics,
 }
@@ -105,7 +111,9 @@ impl Upstream {
             breaker: Breaker::new(breaker),
             bulkhead: ConcurrencyLimit::new(settings.max_concurrent_calls),
             retry,
-            settings: settings.clone(),
+            attempt_timeout: settings.attempt_timeout,
+            max_response_bytes: settings.max_response_bytes,
+            credential: settings.credential(),
             metrics,
             retries,
         }
@@ -114,6 +122,11 @@ impl Upstream {
     /// The name of the service in metrics and under `/dependencies`.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Maximum time of one attempt.
+    pub fn attempt_timeout(&self) -> Duration {
+        self.attempt_timeout
     }
 
     /// The state of the circuit breaker.
@@ -198,9 +211,9 @@ impl Upstream {
         let rules = ResponseRules {
             refusals: call.refusals,
             has_key: call.idempotency_key.is_some(),
-            max_bytes: self.settings.max_response_bytes,
+            max_bytes: self.max_response_bytes,
         };
-        let (time_left, attempt_timeout) = (context.deadline().remaining(), self.settings.attempt_timeout);
+        let (time_left, attempt_timeout) = (context.deadline().remaining(), self.attempt_timeout);
         // The attempt's timeout is inside the breaker, so that it counts as a failure. A nearer deadline of the request
         // is outside, where it does not count: it says nothing about the upstream service.
         let call = self.breaker.call(async move {
@@ -234,13 +247,16 @@ impl Upstream {
         set("x-request-id", context.request_id());
         set("accept", "application/json");
         // The upstream service must not work for a response that comes too late.
-        let time_left = context.deadline().remaining().min(self.settings.attempt_timeout);
+        let time_left = context.deadline().remaining().min(self.attempt_timeout);
         set("x-request-timeout-ms", &time_left.as_millis().max(1).to_string());
         if let Some(key) = &call.idempotency_key {
             set("idempotency-key", key);
         }
         if call.body.is_some() {
             set("content-type", "application/json");
+        }
+        if let Some((name, value)) = &self.credential {
+            request.headers_mut().insert(name, value.clone());
         }
         inject(span, request.headers_mut());
         *request.body_mut() = call.body.as_ref().map(|body| body.to_string().into());

@@ -17,6 +17,9 @@ pub struct SupplierSettings {
     /// The base URL of the supplier.
     #[setting(default = Url::parse("http://127.0.0.1:8090").expect("a valid URL"))]
     pub url: Url,
+    /// How the supplier is called.
+    #[setting(flatten)]
+    pub upstream: upstream::Settings,
 }
 
 /// A client of the supplier. Clones share its circuit breaker and concurrency limit.
@@ -48,7 +51,7 @@ impl Supplier {
     /// Creates the client, once per process at startup, so that its circuit breaker is in the metrics from the start.
     pub(crate) fn new(settings: &SupplierSettings, platform: &Platform) -> anyhow::Result<Self> {
         Ok(Self {
-            upstream: platform.upstream("supplier", settings.url.clone()),
+            upstream: platform.upstream("supplier", &settings.url, &settings.upstream)?,
             deliveries: platform.fallback_cache()?,
         })
     }

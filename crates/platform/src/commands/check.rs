@@ -5,14 +5,14 @@ use std::time::Duration;
 use database::{SchemaState, ServerInfo};
 use settings::Loaded;
 
-use crate::{Platform, ServiceDefinition, Settings, rules};
+use crate::{Platform, Service, Settings, rules};
 
 /// Timeout for the check of one dependency.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) async fn run<C: AsRef<Settings>>(
+pub(super) async fn run<C: AsRef<Settings>, S>(
     loaded: Loaded<C>,
-    definition: &ServiceDefinition,
+    service: &Service<C, S>,
 ) -> anyhow::Result<()> {
     for error in &loaded.errors {
         println!("error  {error}");
@@ -28,7 +28,14 @@ pub(super) async fn run<C: AsRef<Settings>>(
         println!("ok     {verified}");
     }
 
+    let definition = service.definition();
     let platform = Platform::new(settings, definition)?;
+    // The state has the clients of other services, whose settings are checked when it is built.
+    (service.state)(&loaded.settings, &platform)?;
+    for upstream in platform.upstreams() {
+        let verified = rules::calls(settings, upstream.name(), upstream.attempt_timeout())?;
+        println!("ok     {verified}");
+    }
     let mut errors = 0;
     let mut report = |name: &str, result: Result<String, String>| match result {
         Ok(message) => println!("ok     {name}: {message}"),

@@ -143,7 +143,7 @@ where
         Command::Serve { .. } => run(&settings()?, service, Role::Api),
         Command::Probe { probe } => in_runtime(probe::run(probe, service.load(&folder).settings.as_ref())),
         Command::Migrate => in_runtime(migrate(settings()?.as_ref(), service)),
-        Command::Check => in_runtime(check::run(service.load(&folder), definition)),
+        Command::Check => in_runtime(check::run(service.load(&folder), service)),
         Command::Problems { json: true, .. } => {
             let rows: Vec<_> = definition.catalogue.iter().collect();
             print(&serde_json::to_string_pretty(&rows)?)

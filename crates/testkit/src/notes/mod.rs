@@ -44,6 +44,9 @@ pub struct PartnerSettings {
     /// The URL of the upstream service. By default nothing listens there.
     #[setting(default = Url::parse("http://127.0.0.1:1").expect("a valid URL"))]
     pub url: Url,
+    /// How the upstream service is called.
+    #[setting(flatten)]
+    pub upstream: upstream::Settings,
 }
 
 impl AsRef<platform::Settings> for Settings {
@@ -67,7 +70,7 @@ impl State {
             database: platform.database.clone(),
             retention: settings.platform.idempotency.retention,
             notes: platform.read_cache()?,
-            partner: platform.upstream("partner", settings.partner.url.clone()),
+            partner: platform.upstream("partner", &settings.partner.url, &settings.partner.upstream)?,
         })
     }
 }

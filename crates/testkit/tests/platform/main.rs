@@ -32,6 +32,7 @@ mod request_lifecycle;
 mod texts;
 mod tokens;
 mod traces;
+mod upstream_services;
 mod workers;
 
 use reqwest::{Method, Response, header::HeaderMap};

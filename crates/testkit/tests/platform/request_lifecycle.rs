@@ -48,7 +48,7 @@ async fn the_clients_deadline_is_limited_to_the_configured_range() {
         .set("http.deadline", "400ms")
         .set("http.max_deadline", "700ms")
         .set("retry.max_attempts", "1")
-        .set("upstream.attempt_timeout", "100ms")
+        .set("partner.attempt_timeout", "100ms")
         .set("database.acquire_timeout", "100ms")
         .set("database.lock_timeout", "100ms")
         .set("database.statement_timeout", "200ms")
@@ -140,54 +140,5 @@ async fn a_request_makes_no_more_round_trips_than_necessary() {
         cost(app.request(Method::GET, &path)).await,
         (0, 2),
         "none; quota, lookup"
-    );
-}
-
-/// A service that is called must not work for a response that comes too late, and its own wait reaches our client.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_service_gets_the_deadline_and_its_retry_after_reaches_the_client() {
-    let busy = "HTTP/1.1 503 Busy\r\nretry-after: 7\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-    let (port, mut requests) = testkit::stub_server(busy).await;
-    let app = TestApp::build()
-        .set("partner.url", &format!("http://127.0.0.1:{port}"))
-        .start()
-        .await;
-    let (route, get) = ("/v1/test/upstream", Method::GET);
-    let started = Instant::now();
-    let request = app
-        .request(get.clone(), route)
-        .header("x-request-timeout-ms", "600");
-    let response = request.send().await.expect("a response");
-    let wait = response.headers()["retry-after"]
-        .to_str()
-        .expect("ASCII")
-        .to_owned();
-    assert!(["7", "8"].contains(&wait.as_str()), "{wait}");
-    assert_problem(response, route, get.clone(), "upstream-unavailable").await;
-    let request = requests.recv().await.expect("a request").to_lowercase();
-    let sent = request
-        .lines()
-        .find_map(|line| line.strip_prefix("x-request-timeout-ms: "));
-    let sent: u64 = sent.expect("a deadline").parse().expect("milliseconds");
-    assert!((1..=600).contains(&sent), "{sent}");
-    // The wait is longer than the deadline: no second attempt was made.
-    assert!(requests.try_recv().is_err());
-    assert!(started.elapsed().as_secs() < 5);
-
-    // Once the circuit breaker is open, the wait is the time until its next probe, 4 to 6 seconds.
-    for _ in 0..10 {
-        app.get(route).await;
-    }
-    let open = app.get(route).await;
-    let wait: u64 = open.headers()["retry-after"]
-        .to_str()
-        .expect("ASCII")
-        .parse()
-        .expect("seconds");
-    assert!((3..=7).contains(&wait), "{wait}");
-    let problem = assert_problem(open, route, get, "upstream-unavailable").await;
-    assert!(
-        problem["detail"].as_str().expect("text").contains("suspended"),
-        "{problem}"
     );
 }
