@@ -1,8 +1,8 @@
 # Every command of the project; `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint deny check-generated generate bench-quick check-telemetry up down check-rules check-manifests image deploy release rollback abort promote release-status test-compat clean
-.PHONY: soak smoke check-dashboards drill drill-all drill-rollout remove-sample # sample
+.PHONY: help run test check format lint deny check-generated check-contract generate bench-quick check-telemetry up down smoke load check-dashboards soak check-rules check-manifests image deploy release rollback abort promote release-status test-compat clean
+.PHONY: drill drill-all drill-rollout remove-sample # sample
 
 # The folder of all builds; CARGO_TARGET_DIR overrides it.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -16,7 +16,7 @@ run: ## Build and serve the API; start Postgres and Redis if needed
 test: ## Run all tests; start Postgres and Redis if needed
 	@dev/with-services test cargo test --workspace --locked
 
-check: format lint deny check-rules check-manifests test check-generated ## Run what CI runs: format, lints, licences, rules, manifests, tests, generated files
+check: format lint deny check-rules check-manifests test check-generated check-contract ## Run what CI runs: format, lints, licences, rules, manifests, tests, generated files, contract
 	@echo "check: all green"
 
 format: ## Fail if `cargo fmt` would change a file
@@ -44,6 +44,11 @@ deny: ## Check banned crates, licences and sources, if cargo-deny is installed
 check-generated: ## Fail if a generated file is stale
 	@dev/with-services test dev/generate --check
 
+check-contract: ## Send requests derived from the contract and check the responses, if Schemathesis is installed (SEED=…)
+	@if command -v schemathesis >/dev/null; then \
+	  cargo build --quiet --locked -p api && dev/with-services test cargo run --quiet --locked -p tools -- contract-test $(TARGET)/debug/api; \
+	else echo "check-contract: skipped, Schemathesis is not installed (pip install schemathesis==4.32.5)"; fi
+
 generate: ## Write the generated files: query types, OpenAPI contract, pages, job payloads, client codes
 	@dev/with-services test dev/generate
 
@@ -61,13 +66,16 @@ up: ## Start the stack with docker compose and wait until it is healthy (WITHOUT
 down: ## Stop the stack and delete its data
 	@dev/stack down
 
-# sample: begin
-smoke: ## Trigger each kind of response on the stack and print its trace
+smoke: ## Call every operation of the stack and print results and traces; elsewhere: URL=http://… TOKEN=…
 	@dev/stack smoke
+
+load: ## Run the flows of flows.toml on the stack; print a row per operation (DURATION=30 RATE=25; elsewhere: URL=… TOKEN=…)
+	@dev/stack load
 
 check-dashboards: ## Run the query of every dashboard panel on the stack; each must return data
 	@dev/stack check-dashboards
 
+# sample: begin
 drill: ## Inject a fault under load; verify the alert, the trace and recovery: make drill FAULT=postgres-down
 	@dev/stack drill $(FAULT)
 
@@ -104,11 +112,9 @@ drill-rollout: ## Release good and faulty images to kubectl's cluster under load
 test-compat: ## Check that the previous release works beside this one: its tests on this schema, jobs both ways (RELEASE=v1.4)
 	@dev/compat
 
-# sample: begin
-soak: ## Place 10,000 orders and kill the worker 20 times; each order must be confirmed once
+soak: ## Run 10,000 flows and kill the worker 20 times; no job may be lost (FLOWS=… KILLS=…)
 	@cargo build --release --locked -p api
 	@dev/with-services test cargo run --quiet --locked -p tools -- soak $(TARGET)/release/api
-# sample: end
 
 -include template/template.mk
 

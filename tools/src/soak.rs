@@ -1,4 +1,5 @@
-//! Soak test: orders are placed while their worker is killed. Each is confirmed once by key, and none is lost.
+//! Soak test: the flows of the service run while its worker is killed. Each job that they enqueue succeeds, and none is
+//! lost or added.
 
 #![expect(
     clippy::disallowed_methods,
@@ -6,167 +7,243 @@
 )]
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fmt,
-    path::Path,
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
-use ::supplier::Supplier;
-use api_client::{Client, Item, Key, NewOrder, Settings};
 use futures_util::{StreamExt, stream};
+use sqlx::PgConnection;
 use testkit::ProcessEnvironment;
-use uuid::Uuid;
 
+use crate::{
+    Failure,
+    load::{Caller, Outcome, rotation},
+};
+
+const SUBJECT: &str = "soak";
 const IN_FLIGHT: usize = 16;
-/// Longer than a lease: if nothing is confirmed for this long, something is lost.
+/// Longer than a lease: if no job succeeds for this long, something is lost.
 const STUCK_AFTER: Duration = Duration::from_secs(45);
-const RUNS: &str = "SELECT id FROM job_runs WHERE kind = 'send_confirmation' AND status = 'succeeded'";
-const STARTS: &str =
-    "SELECT COALESCE(sum(attempt), 0)::bigint FROM job_runs WHERE kind = 'send_confirmation'";
+const JOBS: &str = "SELECT kind, count(*), count(*) FILTER (WHERE status = 'succeeded'), \
+                    count(*) FILTER (WHERE status IN ('failed', 'dead')), COALESCE(sum(attempt), 0)::bigint \
+                    FROM job_runs WHERE subject = $1 GROUP BY kind";
 
 /// The figures of a successful soak test.
 #[derive(Debug)]
 pub struct Soaked {
-    /// Confirmations that the supplier accepted, by distinct key.
-    pub confirmations: usize,
-    /// Confirmations that were sent more than once, and recognised by their key.
-    pub recognised: usize,
+    /// The jobs that succeeded, by kind.
+    pub succeeded: BTreeMap<String, i64>,
     /// Attempts that were started, over all workers.
-    pub starts: i64,
-    /// Time from the first order to the last confirmation.
+    pub attempts: i64,
+    /// Time from the first flow to the last job.
     pub took: Duration,
 }
 
 impl fmt::Display for Soaked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (kind, count) in &self.succeeded {
+            writeln!(f, "{kind}: {count} enqueued, {count} succeeded, none lost")?;
+        }
         write!(
             f,
-            "{} confirmations accepted, each once by key; {} were resent and recognised; {} attempts in {:.0} s",
-            self.confirmations,
-            self.recognised,
-            self.starts,
+            "{} attempts in {:.0} s",
+            self.attempts,
             self.took.as_secs_f64()
         )
     }
 }
 
-/// Places `orders` orders with the API of `binary`, and kills its worker `kills` times while it confirms them.
-/// `progress` is called after each kill.
+/// The jobs of one kind.
+#[derive(Clone, Copy, Debug, Default)]
+struct Jobs {
+    enqueued: i64,
+    succeeded: i64,
+    failed: i64,
+    attempts: i64,
+}
+
+/// Runs `flows` flows with the API of `environment`, in the shares of their weights, and kills its worker `kills` times
+/// while it runs their jobs. `progress` is called after each kill.
+///
+/// # Errors
+/// When a flow fails, when no flow enqueues a job, when a job fails, or when the jobs are not exactly those that the
+/// successful requests enqueued.
 ///
 /// # Panics
-/// When an order is refused, a confirmation is missing or unexpected, or there is no progress for 45 seconds.
-pub async fn soak(binary: &Path, orders: usize, kills: usize, progress: fn(&str)) -> Soaked {
-    let free = ([127, 0, 0, 1], 0).into();
-    let supplier = ::supplier::start(free, free).expect("free ports");
-    let environment = ProcessEnvironment::new(binary)
-        .await
-        .set("supplier.url", &format!("http://{}", supplier.address))
-        .set("rate_limit.burst", "1000000")
-        .set("rate_limit.per_second", "1000000");
-    assert!(
-        environment.run(&["migrate"]).status.success(),
-        "migrations must succeed"
-    );
+/// When a process does not start, or the database cannot be read.
+pub async fn soak(
+    environment: &ProcessEnvironment,
+    flows: usize,
+    kills: usize,
+    progress: fn(&str),
+) -> Result<Soaked, Failure> {
+    if !environment.run(&["migrate"]).status.success() {
+        return Err("the migrations failed".into());
+    }
     let api = environment.serve();
     api.wait_for_probe("/readyz", 200).await;
-    let client =
-        Client::new(&api.public, environment.token("alice"), Settings::default()).expect("an address");
+    let caller = Caller::connect(api.public.clone(), environment.token(SUBJECT)).await?;
+    let mut database = environment.database.connect().await;
 
+    let per_request = jobs_per_request(&caller, &mut database).await?;
+    if per_request.values().all(BTreeMap::is_empty) {
+        return Err(
+            "no flow of flows.toml enqueues a job, so there is nothing that a worker could lose".into(),
+        );
+    }
+    let first = jobs(&mut database).await;
     let began = Instant::now();
-    let placing = tokio::spawn(async move {
-        let placed = stream::iter(0..orders)
-            .map(|number| place(&client, number))
-            .buffer_unordered(IN_FLIGHT);
-        placed.collect::<BTreeSet<Uuid>>().await
+    let running = tokio::spawn(async move {
+        let order = rotation(caller.flows()).into_iter().cycle().take(flows);
+        let outcomes = Mutex::new(Vec::new());
+        let record = |outcome| outcomes.lock().expect("not poisoned").push(outcome);
+        stream::iter(order)
+            .for_each_concurrent(IN_FLIGHT, |flow| caller.run(&caller.flows()[flow], record))
+            .await;
+        outcomes.into_inner().expect("not poisoned")
     });
     let mut worker = environment.work();
     for kill in 1..=kills {
-        wait_for_confirmations(&supplier, kill * orders / (kills + 1)).await;
+        // Every flow that enqueues anything enqueues at least one job.
+        let wanted = i64::try_from(kill * flows / (kills + 1) / 2)?;
+        wait_for(&mut database, |jobs| jobs.succeeded >= wanted).await?;
         worker.signal("KILL");
         worker.wait();
+        let succeeded = total(&jobs(&mut database).await).succeeded;
         progress(&format!(
-            "kill {kill} of {kills}: {} confirmed so far",
-            confirmed_keys(&supplier).len()
+            "kill {kill} of {kills}: {succeeded} jobs have succeeded"
         ));
         worker = environment.work();
     }
-    assert_eq!(placing.await.expect("no panic").len(), orders, "orders placed");
-    wait_for_confirmations(&supplier, orders).await;
-    let mut connection = environment.database.connect().await;
-    let mut recorded = BTreeSet::new();
-    let waiting = Instant::now();
-    // The last confirmations may have arrived without being recorded: they are sent again, and recognised.
-    while recorded.len() < orders {
-        assert!(
-            waiting.elapsed() < STUCK_AFTER,
-            "stuck at {} of {orders} recorded confirmations",
-            recorded.len()
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let runs = sqlx::query_scalar::<_, Uuid>(RUNS)
-            .fetch_all(&mut connection)
-            .await;
-        recorded = runs.expect("the runs").iter().map(Uuid::to_string).collect();
-    }
+    let outcomes = running.await?;
+    wait_for(&mut database, |jobs| {
+        jobs.succeeded + jobs.failed == jobs.enqueued
+    })
+    .await?;
     let took = began.elapsed();
-    assert_eq!(
-        confirmed_keys(&supplier),
-        recorded,
-        "accepted and recorded confirmations must be the same"
-    );
-    let accepted = supplier.received().notifications;
-    Soaked {
-        confirmations: accepted.len(),
-        recognised: accepted.values().filter(|count| **count > 1).count(),
-        starts: environment.database.count(STARTS).await,
+    let found = jobs(&mut database).await;
+    let expected = expected(&outcomes, &per_request, &first)?;
+    for (kind, expected) in &expected {
+        let Jobs {
+            enqueued,
+            succeeded,
+            failed,
+            ..
+        } = found.get(kind).copied().unwrap_or_default();
+        if (enqueued, succeeded, failed) != (*expected, *expected, 0) {
+            return Err(format!(
+                "{kind}: {expected} were enqueued; {enqueued} exist, {succeeded} succeeded, {failed} failed"
+            )
+            .into());
+        }
+    }
+    Ok(Soaked {
+        attempts: total(&found).attempts,
+        succeeded: expected,
         took,
-    }
+    })
 }
 
-/// Places an order, and repeats it with the same key while the problem is retryable.
-async fn place(client: &Client, number: usize) -> Uuid {
-    let (key, began) = (Key::from(format!("soak-{number}")), Instant::now());
-    loop {
-        match client.create_order(&key, &order()).await {
-            Ok(order) => return order.id,
-            Err(error) => {
-                let retryable = error.problem().is_some_and(|problem| problem.retryable);
-                assert!(retryable && began.elapsed() < STUCK_AFTER, "{error}");
+/// The jobs that a successful call of each operation enqueues, by operation and kind: every flow runs once, without a
+/// worker.
+async fn jobs_per_request(
+    caller: &Caller,
+    database: &mut PgConnection,
+) -> Result<BTreeMap<String, BTreeMap<String, i64>>, Failure> {
+    let mut per_request = BTreeMap::new();
+    for flow in caller.flows() {
+        let mut known = testkit::Known::default();
+        for operation in flow.steps.iter().filter_map(|id| caller.contract().find(id)) {
+            let before = jobs(database).await;
+            let outcome = caller.call(operation, &mut known, None).await;
+            let outcome = outcome.ok_or_else(|| format!("{}: an id is missing", operation.name))?;
+            if !outcome.is_ok() {
+                return Err(format!("{} got {}", operation.name, outcome.result).into());
             }
+            let mut enqueued: BTreeMap<String, i64> = BTreeMap::new();
+            for (kind, now) in jobs(database).await {
+                let more = now.enqueued - before.get(&kind).copied().unwrap_or_default().enqueued;
+                if more > 0 {
+                    enqueued.insert(kind, more);
+                }
+            }
+            per_request.insert(operation.name.clone(), enqueued);
         }
     }
+    Ok(per_request)
 }
 
-fn confirmed_keys(supplier: &Supplier) -> BTreeSet<String> {
-    supplier.received().notifications.into_keys().collect()
-}
-
-/// Waits until the supplier has accepted `wanted` confirmations.
-async fn wait_for_confirmations(supplier: &Supplier, wanted: usize) {
-    let (mut last, mut progressed) = (0, Instant::now());
-    while last < wanted {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let now = confirmed_keys(supplier).len();
-        if now > last {
-            (last, progressed) = (now, Instant::now());
+/// The number of jobs that must exist, by kind: those from before and those of the successful requests.
+fn expected(
+    outcomes: &[Outcome],
+    per_request: &BTreeMap<String, BTreeMap<String, i64>>,
+    first: &BTreeMap<String, Jobs>,
+) -> Result<BTreeMap<String, i64>, Failure> {
+    let mut expected: BTreeMap<String, i64> = first
+        .iter()
+        .map(|(kind, jobs)| (kind.clone(), jobs.enqueued))
+        .collect();
+    for outcome in outcomes {
+        let enqueued = &per_request[&*outcome.operation];
+        if outcome.is_unknown && !enqueued.is_empty() {
+            let Outcome {
+                operation, result, ..
+            } = outcome;
+            return Err(format!("{operation} got {result}, and may have taken effect").into());
         }
-        assert!(
-            progressed.elapsed() < STUCK_AFTER,
-            "stuck at {last} of {wanted} confirmations"
-        );
+        // A refused request enqueues nothing.
+        for (kind, count) in enqueued.iter().filter(|_| outcome.is_ok()) {
+            *expected.entry(kind.clone()).or_default() += count;
+        }
     }
+    Ok(expected)
 }
 
-fn order() -> NewOrder {
-    NewOrder {
-        customer_email: "ada@example.com".to_owned(),
-        currency: "EUR".to_owned(),
-        items: vec![Item {
-            sku: "ABC-1234".to_owned(),
-            quantity: 2,
-            unit_price_cents: 1_999,
-        }],
-        note: None,
+async fn jobs(database: &mut PgConnection) -> BTreeMap<String, Jobs> {
+    let rows = sqlx::query_as::<_, (String, i64, i64, i64, i64)>(JOBS)
+        .bind(SUBJECT)
+        .fetch_all(database)
+        .await
+        .expect("the jobs");
+    let rows = rows
+        .into_iter()
+        .map(|(kind, enqueued, succeeded, failed, attempts)| {
+            let jobs = Jobs {
+                enqueued,
+                succeeded,
+                failed,
+                attempts,
+            };
+            (kind, jobs)
+        });
+    rows.collect()
+}
+
+fn total(jobs: &BTreeMap<String, Jobs>) -> Jobs {
+    jobs.values().fold(Jobs::default(), |sum, jobs| Jobs {
+        enqueued: sum.enqueued + jobs.enqueued,
+        succeeded: sum.succeeded + jobs.succeeded,
+        failed: sum.failed + jobs.failed,
+        attempts: sum.attempts + jobs.attempts,
+    })
+}
+
+/// Waits until all jobs together are as `wanted`; an error if no further job succeeds for 45 seconds.
+async fn wait_for(database: &mut PgConnection, wanted: impl Fn(&Jobs) -> bool) -> Result<(), Failure> {
+    let (mut last, mut progressed) = (-1, Instant::now());
+    loop {
+        let now = total(&jobs(database).await);
+        if wanted(&now) {
+            return Ok(());
+        }
+        if now.succeeded > last {
+            (last, progressed) = (now.succeeded, Instant::now());
+        }
+        if progressed.elapsed() > STUCK_AFTER {
+            return Err(format!("no progress for {STUCK_AFTER:?}: {now:?}").into());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

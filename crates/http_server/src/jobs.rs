@@ -20,10 +20,13 @@ pub struct Job {
     /// The id of the job.
     id: Uuid,
     /// The kind of work that the job does.
+    #[schema(example = "send_invoice")]
     kind: String,
     /// `queued`, `running`, `succeeded`, `failed` (a retry cannot help) or `dead` (out of attempts).
+    #[schema(example = "running")]
     status: String,
     /// Number of attempts started so far.
+    #[schema(example = 1)]
     attempts: i32,
     /// When the job was enqueued.
     created_at: DateTime<Utc>,
@@ -59,7 +62,7 @@ pub enum GetJobRefusal {
 }
 
 /// Returns the state of a job.
-#[operation(GET "/v1/jobs/{id}", authenticated)]
+#[operation(GET "/v1/jobs/{id}", authenticated, tag = "service")]
 pub(crate) async fn get_job(
     caller: Caller,
     id: Path<Uuid>,

@@ -32,7 +32,7 @@ pub use connections::{ForwardedHeader, TrustedProxies};
 pub use macros::{Refusal, operation};
 pub use metrics::HttpMetrics;
 pub use operations::{
-    Accepted, Argument, Arguments, Cached, Conditional, Content, Created, Description, Endpoint, Json,
+    Accepted, Argument, Arguments, Cached, Conditional, Content, Created, Description, Endpoint, Json, Link,
     Located, MediaType, NoContent, Operation, Operations, Recorded, Success,
 };
 pub use outcome::Refusal;

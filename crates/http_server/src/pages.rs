@@ -8,7 +8,7 @@ use outcome::{ProblemType, common};
 use serde::Serialize;
 use utoipa::{
     ToSchema,
-    openapi::{RefOr, ResponseBuilder, Schema},
+    openapi::{Content, RefOr, ResponseBuilder, Schema},
 };
 
 use crate::{
@@ -34,6 +34,7 @@ pub(crate) enum PageRefusal {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Info {
     /// The name of the service.
+    #[schema(example = "billing")]
     pub service: String,
     /// The version of the service.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +79,10 @@ impl Success for HtmlOrJson {
     fn describe(description: &mut Description) {
         description.response(
             200,
-            ResponseBuilder::new().description("HTML or JSON, depending on `Accept`"),
+            ResponseBuilder::new()
+                .description("HTML or JSON, depending on `Accept`")
+                .content("application/json", Content::default())
+                .content("text/html", Content::default()),
         );
     }
 }
@@ -94,7 +98,8 @@ impl Success for OpenApiJson {
     }
 
     fn describe(description: &mut Description) {
-        description.response(200, ResponseBuilder::new().description("OpenAPI 3.1"));
+        let response = ResponseBuilder::new().description("OpenAPI 3.1");
+        description.response(200, response.content("application/json", Content::default()));
     }
 }
 
@@ -118,7 +123,7 @@ impl PathParameter for ProblemCode {
 }
 
 /// Lists all problem types.
-#[operation(GET "/problems", public)]
+#[operation(GET "/problems", public, links(show_problem.code = "/0/code"))]
 pub(crate) async fn list_problems(html: WantsHtml, shared: Shared) -> Result<HtmlOrJson, Infallible> {
     let rows: Vec<&ProblemType> = shared.catalogue.iter().collect();
     if !html.0 {

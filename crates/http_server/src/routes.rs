@@ -169,6 +169,8 @@ mod tests {
             tag: "tag",
             summary: "summary",
             description: "",
+            links: &[],
+            examples: &[],
         }
     }
 

@@ -92,10 +92,11 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// The `OpenAPI` document: the service's own operations, the pages that every service has, and all problems.
-    pub fn document(&self) -> OpenApi {
+    /// The `OpenAPI` document of the service `name`: its own operations, the pages that every service has, and all
+    /// problems.
+    pub fn document(&self, name: &str) -> OpenApi {
         let mut document = self.operations().document();
-        document.info = Info::new("API", self.version);
+        document.info = Info::new(name, self.version);
         let bearer = SecurityScheme::Http(
             HttpBuilder::new()
                 .scheme(HttpAuthScheme::Bearer)

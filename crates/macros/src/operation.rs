@@ -5,7 +5,9 @@ use quote::{quote, quote_spanned};
 use syn::{
     Attribute, Error, Ident, ItemFn, LitStr, Path, Result, Token,
     ext::IdentExt,
+    parenthesized,
     parse::{Parse, ParseStream},
+    punctuated::Punctuated,
     spanned::Spanned,
 };
 
@@ -20,12 +22,63 @@ enum Access {
     Scope(Path),
 }
 
-/// The arguments of the attribute: `POST "/v1/invoices", scope = InvoicesWrite, tag = "invoices"`.
+/// Where another operation finds a parameter in the response: `get_invoice.id = "/id"`.
+struct Link {
+    operation: Ident,
+    parameter: Ident,
+    pointer: LitStr,
+}
+
+impl Parse for Link {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let operation = input.call(Ident::parse_any)?;
+        input.parse::<Token![.]>()?;
+        let parameter = input.call(Ident::parse_any)?;
+        input.parse::<Token![=]>()?;
+        let pointer: LitStr = input.parse()?;
+        if !pointer.value().starts_with('/') {
+            return Err(Error::new_spanned(pointer, "a JSON pointer starts with `/`"));
+        }
+        Ok(Self {
+            operation,
+            parameter,
+            pointer,
+        })
+    }
+}
+
+/// An example of a path parameter: `code = "SPRING"`.
+struct Example {
+    parameter: Ident,
+    value: LitStr,
+}
+
+impl Parse for Example {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let parameter = input.call(Ident::parse_any)?;
+        input.parse::<Token![=]>()?;
+        let value = input.parse()?;
+        Ok(Self { parameter, value })
+    }
+}
+
+/// Reads `(…, …)`.
+fn list<T: Parse>(input: ParseStream<'_>) -> Result<Vec<T>> {
+    let items;
+    parenthesized!(items in input);
+    Ok(Punctuated::<T, Token![,]>::parse_terminated(&items)?
+        .into_iter()
+        .collect())
+}
+
+/// The arguments of the attribute: `POST "/v1/invoices", scope = InvoicesWrite, links(get_invoice.id = "/id")`.
 pub(crate) struct Arguments {
     method: Ident,
     path: LitStr,
     access: Access,
     tag: String,
+    links: Vec<Link>,
+    examples: Vec<Example>,
 }
 
 impl Parse for Arguments {
@@ -37,7 +90,7 @@ impl Parse for Arguments {
         }
         let path: LitStr = input.parse()?;
         check_path(&path)?;
-        let (mut access, mut tag) = (None, None);
+        let (mut access, mut tag, mut links, mut examples) = (None, None, None, None);
         while input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
             let key: Ident = input.parse()?;
             let is_new = match key.to_string().as_str() {
@@ -51,13 +104,16 @@ impl Parse for Arguments {
                     input.parse::<Token![=]>()?;
                     tag.replace(input.parse::<LitStr>()?.value()).is_none()
                 }
+                "links" => links.replace(list(input)?).is_none(),
+                "example" => examples.replace(list(input)?).is_none(),
                 _ => {
-                    let expected = "expected `scope`, `authenticated`, `public` or `tag`";
+                    let expected = "expected `scope`, `authenticated`, `public`, `tag`, `links` or `example`";
                     return Err(Error::new_spanned(key, expected));
                 }
             };
             if !is_new {
-                let message = "an operation has one of `scope`, `authenticated` and `public`, and one `tag`";
+                let message =
+                    "an operation has one of `scope`, `authenticated` and `public`, and one of each other";
                 return Err(Error::new_spanned(key, message));
             }
         }
@@ -66,11 +122,20 @@ impl Parse for Arguments {
                 "an operation needs `scope = TheScope`, `authenticated` (any valid token) or `public`";
             return Err(Error::new_spanned(path, message));
         };
+        let examples: Vec<Example> = examples.unwrap_or_default();
+        for Example { parameter, .. } in &examples {
+            if !path.value().contains(&format!("{{{}}}", parameter.unraw())) {
+                let message = format!("the path has no parameter `{{{parameter}}}`");
+                return Err(Error::new_spanned(parameter, message));
+            }
+        }
         Ok(Self {
             tag: tag.unwrap_or_else(|| tag_of(&path.value())),
             method,
             path,
             access,
+            links: links.unwrap_or_default(),
+            examples,
         })
     }
 }
@@ -116,6 +181,8 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
         path,
         access,
         tag,
+        links,
+        examples,
     } = arguments;
     if function.sig.asyncness.is_none() {
         return Err(Error::new_spanned(
@@ -139,6 +206,18 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
         Access::Authenticated => quote!(::http_server::Access::Authenticated),
         Access::Scope(scope) => quote_spanned!(scope.span()=> ::http_server::Access::scope::<#scope>()),
     };
+    let links = links.iter().map(|link| {
+        let (operation, parameter) = (
+            link.operation.unraw().to_string(),
+            link.parameter.unraw().to_string(),
+        );
+        let pointer = &link.pointer;
+        quote!(::http_server::Link { operation: #operation, parameter: #parameter, pointer: #pointer })
+    });
+    let examples = examples.iter().map(|Example { parameter, value }| {
+        let parameter = parameter.unraw().to_string();
+        quote!((#parameter, #value))
+    });
     let endpoint = quote! {
         const {
             ::http_server::Endpoint {
@@ -149,6 +228,8 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
                 tag: #tag,
                 summary: #summary,
                 description: #description,
+                links: &[#( #links ),*],
+                examples: &[#( #examples ),*],
             }
         }
     };

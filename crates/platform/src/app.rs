@@ -188,7 +188,7 @@ fn shared(platform: &Platform, definition: &ServiceDefinition) -> anyhow::Result
         traces: settings.telemetry.clone(),
         info: platform.info.clone(),
         catalogue: definition.catalogue,
-        openapi: serde_json::to_string(&contract.document())?,
+        openapi: serde_json::to_string(&contract.document(&settings.service.name))?,
         operations: contract.operations(),
         lifecycle: platform.lifecycle.clone(),
         metrics: platform.http_metrics.clone(),

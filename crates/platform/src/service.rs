@@ -124,6 +124,12 @@ impl<C: settings::Settings + AsRef<Settings>, S> Service<C, S> {
         ))
     }
 
+    /// The name of the service in its own defaults.
+    pub fn name(&self) -> String {
+        let defaults = self.load_from([]).settings;
+        defaults.as_ref().service.name.clone()
+    }
+
     /// Adds the errors that depend on whether the service uses Redis.
     fn checked(&self, mut loaded: Loaded<C>) -> Loaded<C> {
         let (mut errors, settings) = (Errors::default(), loaded.settings.as_ref());

@@ -28,7 +28,11 @@ pub use app_builder::TestAppBuilder;
 pub use collector::{
     CALLER, Collector, CollectorBehavior, attribute, hex, is_error, new_trace, spans, wait_for_spans,
 };
-pub use contract::{assert_catalogue, assert_contract, assert_scopes, declared_codes};
+pub(crate) use contract::assert_headers;
+pub use contract::{
+    Contract, Criticality, Flow, Known, Operation, assert_catalogue, assert_contract, assert_examples,
+    assert_scopes, declared_codes, document, flows,
+};
 pub use database::{Lock, TestDatabase};
 pub use logs::{log_lines, log_lines_of};
 pub use opentelemetry_proto::tonic::trace::v1::Span;

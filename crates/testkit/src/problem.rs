@@ -4,7 +4,7 @@ use outcome::Catalogue;
 use reqwest::{Method, Response, header::HeaderMap};
 use serde_json::Value;
 
-use crate::{UnderTest, declared_codes};
+use crate::{UnderTest, assert_headers, declared_codes, document};
 
 /// Words that would reveal internals of the service.
 const FORBIDDEN: [&str; 12] = [
@@ -38,14 +38,17 @@ pub async fn assert_problem<U: UnderTest>(
     let body = response.text().await.expect("the response is complete");
     let body = assert_problem_parts(definition.catalogue, (status, &headers, &body), code);
 
-    let document: Value =
-        serde_json::to_value(definition.contract().document()).expect("the document serializes");
+    let document = document::<U>();
     let without_operation = document["x-problems"].as_array().expect("x-problems is a list");
     let declared = declared_codes(&document, template, method.as_str(), status);
     assert!(
         without_operation.iter().any(|known| known == code) || declared.iter().any(|known| known == code),
         "{method} {template} does not declare {code}; it declares {declared:?}"
     );
+    if !declared.is_empty() {
+        let operation = &document["paths"][template][method.as_str().to_lowercase()];
+        assert_headers(&document, &operation["responses"][status.to_string()], &headers);
+    }
     body
 }
 

@@ -7,7 +7,6 @@ use std::{
 
 use super::{
     Failure,
-    load::EVERYTHING,
     release::Release,
     scenario_run::{DEADLINE, ScenarioRun},
     scenarios::failed,
@@ -23,7 +22,7 @@ pub(super) async fn no_traffic(run: &mut ScenarioRun<'_>) -> Result<(), Failure>
     run.rollback(&stable)?;
     let mut release = Release::begin(&good, DEADLINE, false)?;
     release.steps_done(2).await?;
-    run.load(EVERYTHING).await?;
+    run.load().await?;
     run.ends_with(&mut release, 0).await?;
     run.at_most_failed(0);
     run.serves(&good)

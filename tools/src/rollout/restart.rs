@@ -13,8 +13,10 @@ use super::{
 pub(super) async fn rolling_restart(run: &mut ScenarioRun<'_>) -> Result<(), Failure> {
     const TRACED: u64 = 5;
     // Each caller has its own connections, so that every pod serves some.
-    let callers = (0..20).map(|_| Ok(run.caller()?.traced(TRACED)));
-    let callers = callers.collect::<Result<Vec<_>, Failure>>()?;
+    let mut callers = Vec::new();
+    for _ in 0..20 {
+        callers.push(run.caller().await?.traced(TRACED));
+    }
     run.load_of(callers).await?;
     let began = Instant::now();
     let at = now()?;

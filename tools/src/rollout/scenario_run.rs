@@ -8,7 +8,7 @@ use std::{
 use super::{
     Failure,
     cluster::{Cluster, OVERLAY, release},
-    load::{Call, Caller, EVERYTHING, Load, Outcome, tally},
+    load::{Caller, Load, Outcome, tally},
     release::Release,
     scenarios::Scenario,
 };
@@ -130,7 +130,7 @@ impl ScenarioRun<'_> {
         self.stable = self.cluster.image("")?;
         self.good = self.cluster.image("RELEASE=2")?;
         self.deploy()?;
-        self.load(EVERYTHING).await?;
+        self.load().await?;
         // Prometheus needs this long to have rates of the stable pods.
         tokio::time::sleep(Duration::from_secs(10)).await;
         let before = self.outcomes();
@@ -157,7 +157,7 @@ impl ScenarioRun<'_> {
     }
 
     /// Creates a caller of the service, with a new token.
-    pub(super) fn caller(&self) -> Result<Caller, Failure> {
+    pub(super) async fn caller(&self) -> Result<Caller, Failure> {
         let token = self.cluster.kubectl(&[
             "exec",
             "deploy/worker",
@@ -167,12 +167,12 @@ impl ScenarioRun<'_> {
             "--subject",
             "drill",
         ])?;
-        Caller::new(self.cluster.url.clone(), token)
+        Caller::connect(self.cluster.url.clone(), token).await
     }
 
-    /// Starts a load of `calls`, in place of the one before.
-    pub(super) async fn load(&mut self, calls: &'static [Call]) -> Result<(), Failure> {
-        let caller = self.caller()?.without_keep_alive()?.calling(calls);
+    /// Starts a load of all flows, in place of the one before.
+    pub(super) async fn load(&mut self) -> Result<(), Failure> {
+        let caller = self.caller().await?.without_keep_alive()?;
         self.load_of(vec![caller]).await
     }
 
@@ -181,7 +181,8 @@ impl ScenarioRun<'_> {
         self.stop_load();
         let period = Duration::from_secs(1) / PER_SECOND * u32::try_from(callers.len())?;
         for caller in callers {
-            self.load.push(Load::start(caller.with_an_order().await?, period));
+            caller.prepare().await?;
+            self.load.push(Load::start(caller, period));
         }
         Ok(())
     }

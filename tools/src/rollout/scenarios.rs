@@ -11,11 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use testkit::{Criticality, Flow};
+
 use super::{
     Failure,
     cluster::QUOTA,
     environment_faults::{no_traffic, postgres_unavailable, prometheus_unavailable},
-    load::{Call, Outcome},
+    load::Outcome,
     network::network,
     release::Release,
     restart::rolling_restart,
@@ -68,17 +70,20 @@ scenarios! {
 /// The scenario that runs only by name: not every cluster enforces NetworkPolicies.
 pub(super) const ON_DEMAND: &str = "network";
 
-/// Calls of which one in 40 is a quote.
-const FEW_QUOTES: &[Call] = &{
-    let mut calls = [Call::List; 40];
-    calls[0] = Call::Quote;
-    let mut other = 1;
-    while other < 40 {
-        calls[other] = [Call::Order, Call::List, Call::Read][other % 3];
-        other += 1;
-    }
-    calls
-};
+/// Flows in which one request in 40 is a quote.
+fn few_quotes() -> Vec<Flow> {
+    let flow = |steps: &[&str], weight| Flow {
+        name: steps.join(", "),
+        steps: steps.iter().map(|step| (*step).to_owned()).collect(),
+        weight,
+        criticality: Criticality::Normal,
+    };
+    vec![
+        flow(&["create_quote"], 1),
+        flow(&["create_order", "get_order", "list_orders"], 13),
+    ]
+}
+
 /// The deadline of a release whose pods cannot start.
 const SHORT_DEADLINE: Duration = Duration::from_mins(1);
 
@@ -172,7 +177,8 @@ async fn route_8_percent(run: &mut ScenarioRun<'_>) -> Result<(), Failure> {
 }
 
 async fn small_route_dead(run: &mut ScenarioRun<'_>) -> Result<(), Failure> {
-    run.load(FEW_QUOTES).await?;
+    let caller = run.caller().await?.without_keep_alive()?.running(few_quotes());
+    run.load_of(vec![caller]).await?;
     tokio::time::sleep(Duration::from_secs(20)).await;
     rolled_back(run, r#"{"kind":"panic","route":"/v1/quotes"}"#, failed)
         .await

@@ -6,7 +6,7 @@ use std::{
     sync::{LazyLock, Mutex},
 };
 
-use super::{Failure, load::Caller};
+use crate::{Failure, load::Caller};
 
 /// Runs `docker compose` and returns its standard output; an error contains its standard error.
 pub(super) fn compose(arguments: &[&str]) -> Result<String, Failure> {
@@ -41,6 +41,6 @@ fn token(subject: &str) -> Result<String, Failure> {
 }
 
 /// Creates a caller of the running service that acts as `subject`.
-pub(super) fn caller_of(subject: &str) -> Result<Caller, Failure> {
-    Caller::new(address("api", 8080)?, token(subject)?)
+pub(crate) async fn caller_of(subject: &str) -> Result<Caller, Failure> {
+    Caller::connect(address("api", 8080)?, token(subject)?).await
 }

@@ -6,9 +6,9 @@ use super::{
     EVERY, Failure,
     compose::{address, caller_of},
     drills::Drill,
-    load::{Load, Outcome, tally},
     watch::{link, spans, until},
 };
+use crate::load::{Load, Outcome, tally};
 
 /// Time under load before the fault, so that every volume floor is reached.
 const WARM_UP: Duration = Duration::from_secs(20);
@@ -91,9 +91,8 @@ pub(super) async fn run(drills: &[Drill]) -> Result<(), Failure> {
 
 async fn one(drill: &Drill) -> Result<Row, Failure> {
     let mut failures = Vec::new();
-    let caller = caller_of(&format!("drill-{}", drill.name))?
-        .with_an_order()
-        .await?;
+    let caller = caller_of(&format!("drill-{}", drill.name)).await?;
+    caller.prepare().await?;
     let load = Load::start(caller, EVERY);
     if until(false, RESOLVES_WITHIN, || drill.alert.fires())
         .await?
@@ -165,7 +164,7 @@ fn judge(drill: &Drill, seen: &[Outcome], failures: &mut Vec<String>) {
     for (operation, result) in drill.expected {
         if !seen
             .iter()
-            .any(|outcome| outcome.operation == *operation && outcome.result == *result)
+            .any(|outcome| *outcome.operation == **operation && outcome.result == *result)
         {
             failures.push(format!("no caller of {operation} saw {result}"));
         }

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::{
     Failure,
+    alert::Alert,
     compose::{address, compose},
-    watch::Alert,
 };
 
 /// An action that injects or removes a fault.

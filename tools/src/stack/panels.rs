@@ -7,9 +7,9 @@ use testkit::queries::dashboard_queries;
 use super::{
     EVERY, Failure,
     compose::{address, caller_of},
-    load::Load,
     watch::{query, until},
 };
+use crate::load::Load;
 
 /// The longest range of a panel's query, plus some scrapes.
 const FILLED_WITHIN: Duration = Duration::from_secs(150);
@@ -22,7 +22,9 @@ pub(super) async fn run() -> Result<(), Failure> {
         .into_iter()
         .filter(|query| query.is_panel)
         .collect();
-    let _load = Load::start(caller_of("panels")?.with_an_order().await?, EVERY);
+    let caller = caller_of("panels").await?;
+    caller.prepare().await?;
+    let _load = Load::start(caller, EVERY);
     let mut empty = Vec::new();
     for panel in &panels {
         let has_data = async || Ok(query(&panel.text).await? > 0);

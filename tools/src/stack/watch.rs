@@ -1,4 +1,4 @@
-//! Queries to Prometheus, Alertmanager and Jaeger.
+//! Queries to Prometheus and Jaeger.
 
 #![expect(
     clippy::disallowed_methods,
@@ -14,7 +14,8 @@ use super::{Failure, compose::address};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-async fn get(url: &str) -> Result<Value, Failure> {
+/// The JSON at `url`.
+pub(super) async fn get(url: &str) -> Result<Value, Failure> {
     let response = Client::new()
         .get(url)
         .timeout(Duration::from_secs(5))
@@ -29,42 +30,6 @@ pub(super) async fn query(promql: &str) -> Result<usize, Failure> {
     let response = Client::new().get(url).query(&[("query", promql)]).send().await?;
     let body: Value = response.json().await?;
     Ok(body["data"]["result"].as_array().map_or(0, Vec::len))
-}
-
-/// An alert, by its name and one label; an empty label name matches any labels.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Alert {
-    /// The value of the label `alertname`.
-    pub name: &'static str,
-    /// Name and value of another label.
-    pub label: (&'static str, &'static str),
-}
-
-impl Alert {
-    fn matches(&self, labels: &Value) -> bool {
-        let (name, value) = self.label;
-        labels["alertname"] == self.name && (name.is_empty() || labels[name] == value)
-    }
-
-    /// Whether the alert is firing in Prometheus.
-    pub(super) async fn fires(&self) -> Result<bool, Failure> {
-        let body = get(&format!("{}/api/v1/alerts", address("prometheus", 9090)?)).await?;
-        let alerts = body["data"]["alerts"].as_array().cloned().unwrap_or_default();
-        Ok(alerts
-            .iter()
-            .any(|alert| alert["state"] == "firing" && self.matches(&alert["labels"])))
-    }
-
-    /// Whether the alert is active in Alertmanager.
-    pub(super) async fn is_in_alertmanager(&self) -> Result<bool, Failure> {
-        let body = get(&format!(
-            "{}/api/v2/alerts?active=true",
-            address("alertmanager", 9093)?
-        ))
-        .await?;
-        let alerts = body.as_array().cloned().unwrap_or_default();
-        Ok(alerts.iter().any(|alert| self.matches(&alert["labels"])))
-    }
 }
 
 /// Polls `check` until it returns `wanted`; returns the time that took, or `None` after `limit`.
@@ -97,6 +62,6 @@ pub(super) async fn spans(trace_id: &str) -> Result<Vec<Value>, Failure> {
 }
 
 /// The address of a trace in Jaeger's user interface.
-pub(super) fn link(trace_id: &str) -> Result<String, Failure> {
+pub(crate) fn link(trace_id: &str) -> Result<String, Failure> {
     Ok(format!("{}/trace/{trace_id}", address("jaeger", 16686)?))
 }

@@ -10,7 +10,7 @@ use database::idempotency::{IdempotentRequest, Target};
 use macros::Refusal;
 use outcome::{FieldError, Location, Refusal as _, common};
 use serde::Serialize;
-use utoipa::openapi::Required;
+use utoipa::openapi::{Object, Required, Type};
 
 use crate::{
     RequestExt,
@@ -81,7 +81,12 @@ impl Argument for IdempotencyKey {
     fn describe(description: &mut Description) {
         let meaning =
             "1 to 255 visible ASCII characters: one key per intended effect, repeated on each retry";
-        description.header("Idempotency-Key", Required::True, meaning);
+        let schema = Object::builder()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(255))
+            .pattern(Some("^[!-~]+$"));
+        description.header("Idempotency-Key", Required::True, meaning, schema.build());
         description.refusals(&KeyRefusal::problem_types());
     }
 }

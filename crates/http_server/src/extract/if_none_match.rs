@@ -10,7 +10,7 @@ use actix_web::{
     dev::Payload,
     http::header::{self, EntityTag, Header as _},
 };
-use utoipa::openapi::Required;
+use utoipa::{PartialSchema, openapi::Required};
 
 use crate::operations::{Argument, Description, sealed_argument as sealed};
 
@@ -44,6 +44,6 @@ impl sealed::Argument for IfNoneMatch {}
 impl Argument for IfNoneMatch {
     fn describe(description: &mut Description) {
         let meaning = "The `ETag` of the version that the client already has";
-        description.header("If-None-Match", Required::False, meaning);
+        description.header("If-None-Match", Required::False, meaning, String::schema());
     }
 }

@@ -1,10 +1,13 @@
 //! The description of an operation in the `OpenAPI` document, from its arguments and its result.
 
+use std::collections::BTreeMap;
+
 use outcome::ProblemType;
 use utoipa::{
-    PartialSchema, ToSchema,
+    ToSchema,
     openapi::{
         Content, Header, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
+        link::Link as OpenApiLink,
         path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
         request_body::RequestBodyBuilder,
         security::SecurityRequirement,
@@ -25,6 +28,13 @@ pub struct Description {
     problems: Vec<&'static ProblemType>,
     schemas: Vec<(String, RefOr<Schema>)>,
     responses: Vec<(u16, Response)>,
+}
+
+/// A described operation, and the components that it refers to, by name.
+pub(super) struct Described {
+    pub(super) operation: Operation,
+    pub(super) schemas: Vec<(String, RefOr<Schema>)>,
+    pub(super) problems: Vec<(String, Response)>,
 }
 
 impl std::fmt::Debug for Description {
@@ -75,14 +85,20 @@ impl Description {
         assert!(access != Access::Public, "{id} takes a `Caller`, but is public");
     }
 
-    /// Adds a header, a string, to the parameters of the operation.
-    pub(crate) fn header(&mut self, name: &str, required: Required, meaning: &str) {
+    /// Adds a header with this schema to the parameters of the operation.
+    pub(crate) fn header(
+        &mut self,
+        name: &str,
+        required: Required,
+        meaning: &str,
+        schema: impl Into<RefOr<Schema>>,
+    ) {
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
             .required(required)
             .description(Some(meaning))
-            .schema(Some(String::schema()));
+            .schema(Some(schema));
         self.parameter(parameter.build());
     }
 
@@ -140,27 +156,49 @@ impl Description {
         Content::builder().schema(Some::<RefOr<Schema>>(schema)).build()
     }
 
-    /// The operation, and the schemas that it refers to.
+    /// The operation, and what it refers to.
     ///
     /// # Panics
     /// When the handler takes more or fewer values than the path has parameters.
-    pub(super) fn finish(mut self) -> (Operation, Vec<(String, RefOr<Schema>)>) {
+    pub(super) fn finish(mut self) -> Described {
         let mut operation = self.operation;
         self.parameters
             .splice(..0, path_parameters(&self.endpoint, self.path_values));
         if !self.parameters.is_empty() {
             operation = operation.parameters(Some(self.parameters));
         }
-        for (status, response) in self.responses {
+        for (status, mut response) in self.responses {
+            openapi::add_headers(&mut response);
+            if response.content.contains_key(JSON) {
+                response.links = links(&self.endpoint);
+            }
             operation = operation.response(status.to_string(), response);
         }
-        for (status, response) in openapi::responses(&self.problems) {
-            operation = operation.response(status, response);
+        let mut problems = Vec::new();
+        for (status, name, response) in openapi::responses(&self.problems) {
+            operation = operation.response(status.to_string(), Ref::from_response_name(&name));
+            problems.push((name, response));
         }
-        (operation.build(), self.schemas)
+        Described {
+            operation: operation.build(),
+            schemas: self.schemas,
+            problems,
+        }
     }
 }
 
+fn links(endpoint: &Endpoint) -> BTreeMap<String, RefOr<OpenApiLink>> {
+    let mut links = BTreeMap::<String, OpenApiLink>::new();
+    for link in endpoint.links {
+        let known = links.entry(link.operation.to_owned());
+        let known = known.or_insert_with(|| OpenApiLink::builder().operation_id(link.operation).build());
+        let place = format!("$response.body#{}", link.pointer);
+        known.parameters.insert(link.parameter.to_owned(), place.into());
+    }
+    links.into_iter().map(|(id, link)| (id, RefOr::T(link))).collect()
+}
+
+/// The parameters of the path, with the names from the template.
 fn path_parameters(endpoint: &Endpoint, values: Vec<PathValue>) -> Vec<Parameter> {
     let segments = endpoint.path.split('{').skip(1);
     let names: Vec<&str> = segments.filter_map(|rest| rest.split('}').next()).collect();
@@ -172,7 +210,11 @@ fn path_parameters(endpoint: &Endpoint, values: Vec<PathValue>) -> Vec<Parameter
         endpoint.path,
         names.len()
     );
-    let parameters = names.into_iter().zip(values).map(|(name, value)| {
+    let parameters = names.into_iter().zip(values).map(|(name, mut value)| {
+        let example = endpoint.examples.iter().find(|(parameter, _)| *parameter == name);
+        if let (Some((_, example)), RefOr::T(Schema::Object(schema))) = (example, &mut value.schema) {
+            schema.example = Some((*example).into());
+        }
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
         parameter
             .required(Required::True)

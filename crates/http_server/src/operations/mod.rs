@@ -18,7 +18,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use actix_web::{Handler, guard, http::Method, web};
 use auth::Access;
 use outcome::Refusal;
-use utoipa::openapi::{OpenApi, OpenApiBuilder, Paths, RefOr, Schema};
+use utoipa::openapi::{OpenApi, OpenApiBuilder, Paths, RefOr, Response, Schema};
 
 use self::adapter::Adapter;
 use crate::{
@@ -49,6 +49,21 @@ pub struct Endpoint {
     pub summary: &'static str,
     /// The rest of the doc comment; may be empty.
     pub description: &'static str,
+    /// Where other operations find their parameters in the response.
+    pub links: &'static [Link],
+    /// Examples of path parameters that no other operation returns, as name and value.
+    pub examples: &'static [(&'static str, &'static str)],
+}
+
+/// Where another operation finds a parameter in the body of a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The id of the other operation.
+    pub operation: &'static str,
+    /// The name of its parameter.
+    pub parameter: &'static str,
+    /// The place of the value in the body, as a JSON pointer.
+    pub pointer: &'static str,
 }
 
 impl Endpoint {
@@ -109,6 +124,7 @@ pub struct Operations {
     register: Vec<Register>,
     paths: Paths,
     schemas: BTreeMap<String, RefOr<Schema>>,
+    problems: BTreeMap<String, Response>,
 }
 
 impl std::fmt::Debug for Operations {
@@ -144,11 +160,12 @@ impl Operations {
         Args::describe(&mut description);
         S::describe(&mut description);
         description.refusals(&R::problem_types());
-        let (operation, schemas) = description.finish();
+        let described = description.finish();
+        self.problems.extend(described.problems);
         let method = openapi::method_of(endpoint.method);
         self.paths
-            .add_path_operation(endpoint.path, vec![method], operation);
-        for (name, schema) in schemas {
+            .add_path_operation(endpoint.path, vec![method], described.operation);
+        for (name, schema) in described.schemas {
             let known = self.schemas.entry(name).or_insert_with_key(|_| schema.clone());
             assert!(
                 *known == schema,
@@ -186,6 +203,9 @@ impl Operations {
         let mut document = OpenApiBuilder::new().paths(self.paths.clone()).build();
         let components = document.components.get_or_insert_default();
         components.schemas.extend(self.schemas.clone());
+        let problems = self.problems.iter();
+        let problems = problems.map(|(name, response)| (name.clone(), RefOr::T(response.clone())));
+        components.responses.extend(problems);
         document
     }
 

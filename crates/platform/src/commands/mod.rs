@@ -150,7 +150,7 @@ where
         }
         Command::Problems { rust: true, .. } => print(catalogue_as_rust(definition.catalogue).trim_end()),
         Command::Problems { .. } => print(catalogue_as_markdown(definition.catalogue).trim_end()),
-        Command::Openapi => print(&definition.contract().document().to_pretty_json()?),
+        Command::Openapi => print(&definition.contract().document(&service.name()).to_pretty_json()?),
         Command::Configuration { schema: true } => {
             print(&serde_json::to_string_pretty(&settings::json_schema::<C>())?)
         }

@@ -3,8 +3,8 @@
 use reqwest::Method;
 use serde_json::Value;
 use testkit::{
-    assert_contract, assert_scopes, declared_codes,
-    notes::{CATALOGUE, NOTES, SERVICE},
+    assert_contract, assert_scopes, declared_codes, document,
+    notes::{CATALOGUE, NOTES, Notes},
 };
 
 use crate::{TestApp, assert_problem};
@@ -12,7 +12,7 @@ use crate::{TestApp, assert_problem};
 const NOTE: &str = "/v1/test/notes/{id}";
 
 fn contract() -> Value {
-    serde_json::to_value(SERVICE.definition().contract().document()).expect("the contract serializes")
+    document::<Notes>()
 }
 
 #[test]

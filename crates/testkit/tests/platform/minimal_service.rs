@@ -58,7 +58,7 @@ async fn a_service_without_redis_and_jobs_responds_and_shuts_down() {
     let dependencies: Value = dependencies.json().await.expect("JSON");
     let names: Vec<&String> = dependencies.as_object().expect("an object").keys().collect();
     assert_eq!(names, ["postgres"]);
-    let contract = serde_json::to_value(SERVICE.definition().contract().document()).expect("JSON");
+    let contract = testkit::document::<Plain>();
     assert!(contract["paths"].get("/v1/jobs/{id}").is_none());
     app.app.shutdown().await;
 }

@@ -50,8 +50,10 @@ pub(super) struct QuoteItem {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Quote {
     /// The total price of all items, in cents.
+    #[schema(example = 3998)]
     total_cents: i64,
     /// The currency (ISO 4217).
+    #[schema(example = "EUR")]
     currency: String,
     /// The time until which the price is valid.
     valid_until: DateTime<Utc>,

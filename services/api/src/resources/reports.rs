@@ -56,6 +56,7 @@ pub(super) struct Queued {
     /// The id of the job; `GET /v1/jobs/{id}` returns its status.
     job_id: Uuid,
     /// Always `queued`.
+    #[schema(example = "queued")]
     status: &'static str,
 }
 
@@ -73,7 +74,7 @@ pub(super) enum CreateReportRefusal {
 /// Requests a report.
 ///
 /// A job builds the report; `GET /v1/jobs/{id}` returns its status and, once it has succeeded, the report.
-#[operation(POST "/v1/reports", scope = OrdersRead)]
+#[operation(POST "/v1/reports", scope = OrdersRead, links(get_job.id = "/job_id"))]
 pub(super) async fn create_report(
     caller: Caller,
     request: Body<CreateReport>,

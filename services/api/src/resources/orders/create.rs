@@ -77,7 +77,7 @@ pub(super) enum CreateOrderRefusal {
 /// Places an order.
 ///
 /// A repeated request with the same idempotency key returns the first response and places no other order.
-#[operation(POST "/v1/orders", scope = OrdersWrite)]
+#[operation(POST "/v1/orders", scope = OrdersWrite, links(get_order.id = "/id", cancel_order.id = "/id"))]
 pub(super) async fn create_order(
     caller: Caller,
     key: IdempotencyKey,

@@ -47,14 +47,18 @@ pub(crate) struct Order {
     /// The id of the order. Ids sort by time of creation.
     pub id: Uuid,
     /// Always `pending`: requests for a cancelled order return 410.
+    #[schema(example = "pending")]
     pub status: String,
     /// The e-mail address for the confirmation.
+    #[schema(example = "ada@example.com")]
     pub customer_email: String,
     /// The currency (ISO 4217).
+    #[schema(example = "EUR")]
     pub currency: String,
     /// The ordered items.
     pub items: Vec<Item>,
     /// The total price of all items, in cents.
+    #[schema(example = 3998)]
     pub total_cents: i64,
     /// A note from the customer.
     pub note: Option<String>,

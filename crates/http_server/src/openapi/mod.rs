@@ -1,4 +1,9 @@
-//! Problem responses in the `OpenAPI` document: one per operation and status, with the possible codes in its schema.
+//! The parts of the `OpenAPI` document that follow from the platform: problem responses, headers and examples.
+
+mod examples;
+mod headers;
+
+pub(crate) use headers::add_headers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +23,9 @@ use super::{
     load_shedding::LoadSheddingRefusal, refused::PROBLEM_JSON,
 };
 
-/// The problem responses, by status, of an operation that can be refused with these problem types.
-pub(crate) fn responses(types: &[&'static ProblemType]) -> BTreeMap<String, RefOr<Response>> {
+/// The problem responses of an operation that can be refused with these problem types, each with its status, its name
+/// among the components of the document, and the possible codes in its schema.
+pub(crate) fn responses(types: &[&'static ProblemType]) -> Vec<(u16, String, Response)> {
     let mut by_status: BTreeMap<u16, BTreeMap<&str, &'static ProblemType>> = BTreeMap::new();
     for row in types {
         by_status
@@ -30,8 +36,9 @@ pub(crate) fn responses(types: &[&'static ProblemType]) -> BTreeMap<String, RefO
     by_status
         .into_iter()
         .map(|(status, rows)| {
+            let name = format!("{status}.{}", rows.keys().copied().collect::<Vec<_>>().join("."));
             let rows: Vec<_> = rows.into_values().collect();
-            (status.to_string(), RefOr::T(response(&rows)))
+            (status, name, response(&rows))
         })
         .collect()
 }
@@ -56,10 +63,12 @@ fn response(rows: &[&'static ProblemType]) -> Response {
         content = content.examples_from_iter([(row.code, example)]);
     }
     let titles: Vec<&str> = rows.iter().map(|row| row.title).collect();
-    ResponseBuilder::new()
+    let mut response = ResponseBuilder::new()
         .description(titles.join("; "))
         .content(PROBLEM_JSON, content.build())
-        .build()
+        .build();
+    headers::add_problem_headers(&mut response, rows);
+    response
 }
 
 fn example(row: &'static ProblemType) -> Value {
@@ -70,8 +79,11 @@ fn example(row: &'static ProblemType) -> Value {
     ))
 }
 
-/// Adds the schema of problems to the document, and the problems that belong to no operation.
+/// Adds the schema of problems to the document, the problems that belong to no operation, the shared headers and the
+/// examples.
 pub(super) fn complete(document: &mut OpenApi) {
+    headers::define(document);
+    examples::add(document);
     let components = document.components.get_or_insert_default();
     components.schemas.insert("Problem".into(), problem_schema());
     let fallback: BTreeSet<&str> = RoutingRefusal::problem_types()

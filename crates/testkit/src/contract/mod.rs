@@ -1,9 +1,19 @@
-//! Assertions on `OpenAPI` contracts and problem catalogues.
+//! The contract of a service: assertions on it and on its catalogue, its examples, and the flows through it.
+
+mod flows;
+mod operations;
+
+pub use flows::{Criticality, Flow, flows};
+pub use operations::{Contract, Known, Operation};
 
 use outcome::Catalogue;
-use reqwest::Method;
+use reqwest::{
+    Method,
+    header::{HeaderMap, HeaderName},
+};
 use serde_json::Value;
 
+use self::operations::{codes, resolved};
 use crate::{TestApp, UnderTest, assert_problem};
 
 /// Asserts that every problem in a contract is in the catalogue with the same status; returns the number of problems.
@@ -15,6 +25,7 @@ pub fn assert_contract(contract: &Value, catalogue: Catalogue) -> usize {
     for (path, item) in contract["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("methods") {
             for (status, response) in operation["responses"].as_object().expect("responses") {
+                let response = resolved(contract, response);
                 let Some(content) = response["content"].get("application/problem+json") else {
                     continue;
                 };
@@ -71,8 +82,7 @@ pub fn assert_catalogue(catalogue: Catalogue) {
 /// # Panics
 /// When an operation responds otherwise.
 pub async fn assert_scopes<U: UnderTest>(app: &TestApp<U>) -> usize {
-    let contract = U::service().definition().contract().document();
-    let contract = serde_json::to_value(contract).expect("the contract serializes");
+    let contract = document::<U>();
     let mut checked = 0;
     for (template, item) in contract["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("methods") {
@@ -105,13 +115,80 @@ pub async fn assert_scopes<U: UnderTest>(app: &TestApp<U>) -> usize {
     checked
 }
 
+/// Sends the example of every operation, after the operations that return its ids, and asserts that each gets its
+/// success, with the headers that its response declares; returns the number of operations.
+///
+/// # Panics
+/// When an operation has no complete example, or does not get its success.
+pub async fn assert_examples<U: UnderTest>(app: &TestApp<U>) -> usize {
+    let document = document::<U>();
+    let contract = Contract::parse(&document).unwrap_or_else(|errors| panic!("{errors}"));
+    for operation in contract.operations() {
+        let mut known = Known::default();
+        for step in contract.path_to(operation) {
+            let Some(request) = step.request(&app.client, &app.url, &known) else {
+                // `GET /v1/jobs/{id}` of a service that returns no job.
+                assert!(step.of_platform, "{}: no earlier response has its ids", step.name);
+                break;
+            };
+            let response = request
+                .bearer_auth(app.token("examples", &app.scopes))
+                .send()
+                .await;
+            let response = response.expect("a response");
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            let body = response.text().await.expect("a complete body");
+            assert_eq!(status, step.success, "{}: {body}", step.name);
+            let declared = &document["paths"][&step.template][step.method.as_str().to_lowercase()];
+            assert_headers(&document, &declared["responses"][status.to_string()], &headers);
+            step.learn(&serde_json::from_str(&body).unwrap_or_default(), &mut known);
+        }
+    }
+    contract.operations().len()
+}
+
+/// Headers that any response can have, whatever it says.
+const OF_HTTP: [&str; 11] = [
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-security-policy",
+    "content-type",
+    "date",
+    "transfer-encoding",
+    "vary",
+    "x-content-type-options",
+];
+
+/// Asserts that the response declares each of these headers.
+///
+/// # Panics
+/// When it does not.
+pub(crate) fn assert_headers(document: &Value, response: &Value, headers: &HeaderMap) {
+    let declared = resolved(document, response)["headers"].as_object();
+    for name in headers.keys().map(HeaderName::as_str) {
+        let is_declared = |declared: &String| declared.eq_ignore_ascii_case(name);
+        assert!(
+            OF_HTTP.contains(&name) || declared.is_some_and(|declared| declared.keys().any(is_declared)),
+            "the contract does not declare the header {name} of {response}"
+        );
+    }
+}
+
+/// The `OpenAPI` document of the service under test.
+///
+/// # Panics
+/// When it does not serialize.
+pub fn document<U: UnderTest>() -> Value {
+    let document = U::service().definition().contract().document("test");
+    serde_json::to_value(document).expect("the document serializes")
+}
+
 /// The problem codes that the contract declares for an operation and a status.
 pub fn declared_codes(contract: &Value, template: &str, method: &str, status: u16) -> Vec<String> {
     let method = method.to_lowercase();
-    let examples = &contract["paths"][template][method]["responses"][status.to_string()]["content"]["application/problem+json"]
-        ["examples"];
-    examples
-        .as_object()
-        .map(|examples| examples.keys().cloned().collect())
-        .unwrap_or_default()
+    let response = &contract["paths"][template][method]["responses"][status.to_string()];
+    codes(resolved(contract, response))
 }

@@ -1,0 +1,29 @@
+//! `tools contract-test`: Schemathesis against a process of the service.
+
+use std::{path::Path, process::Command};
+
+use crate::{Failure, environment::Environment};
+
+/// Runs Schemathesis, as `schemathesis.toml` configures it, on a new process of the service. An error if it found
+/// anything.
+pub(crate) async fn run(binary: &Path, seed: Option<&str>) -> Result<(), Failure> {
+    let environment = Environment::new(binary).await;
+    let processes = environment.processes();
+    if !processes.run(&["migrate"]).status.success() {
+        return Err("the migrations failed".into());
+    }
+    let api = processes.serve();
+    api.wait_for_probe("/readyz", 200).await;
+    let authorization = format!("Authorization: Bearer {}", processes.token("contract-test"));
+    let mut command = Command::new("schemathesis");
+    command.args(["run", &format!("{}/openapi.json", api.public)]);
+    command.args(["--header", &authorization]);
+    command.args(seed.map(|seed| ["--seed", seed]).into_iter().flatten());
+    let status = tokio::task::spawn_blocking(move || command.status()).await?;
+    let status = status.map_err(|error| format!("schemathesis does not start: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err("the service does not keep its contract; see above".into())
+    }
+}

@@ -1,0 +1,36 @@
+//! A process of the service with everything that it calls.
+
+use std::path::Path;
+
+use ::supplier::Supplier; // sample
+use testkit::ProcessEnvironment;
+
+/// The environment of the service's processes. What they call runs until this value is dropped.
+pub(crate) struct Environment {
+    processes: ProcessEnvironment,
+    _supplier: Supplier, // sample
+}
+
+impl Environment {
+    /// An environment with an empty database, and without quotas.
+    pub(crate) async fn new(binary: &Path) -> Self {
+        let processes = ProcessEnvironment::new(binary)
+            .await
+            .set("rate_limit.burst", "1000000")
+            .set("rate_limit.per_second", "1000000");
+        // sample: begin
+        let free = ([127, 0, 0, 1], 0).into();
+        let supplier = ::supplier::start(free, free).expect("free ports");
+        let processes = processes.set("supplier.url", &format!("http://{}", supplier.address));
+        // sample: end
+        Self {
+            processes,
+            _supplier: supplier, // sample
+        }
+    }
+
+    /// The processes of the service.
+    pub(crate) fn processes(&self) -> &ProcessEnvironment {
+        &self.processes
+    }
+}

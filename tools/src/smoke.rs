@@ -1,0 +1,109 @@
+//! `tools smoke`: sends the example of every operation, and the requests that each service refuses.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use testkit::{Known, Operation};
+
+use crate::{Failure, load::Caller, target::Target};
+
+/// The options of `tools smoke`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Sends every request and prints its result and trace. An error lists the unexpected results.
+pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
+    let subject = format!("smoke-{}", uuid::Uuid::new_v4().simple());
+    let caller = args.target.caller(&subject).await?;
+    let mut wrong = Vec::new();
+    let mut show = |what: &str, expected: &str, (result, trace_id): (String, String)| {
+        println!("{result:<26} {what:<44} {}", args.target.trace(&trace_id));
+        if result != expected {
+            wrong.push(format!("{what}: {result} instead of {expected}"));
+        }
+    };
+    for operation in caller.contract().operations() {
+        match example(&caller, operation).await {
+            Some(result) => show(&operation.name, &operation.success.to_string(), result),
+            None => println!(
+                "{:<26} {}",
+                "not called",
+                format_args!("{} (no response contains its ids)", operation.name)
+            ),
+        }
+    }
+    let operations = || caller.contract().operations().iter();
+    let client = caller.client();
+    if let Some(operation) = operations().find(|operation| operation.needs_token) {
+        let result = send(operation.with_placeholders(client, caller.base())).await?;
+        show("a request without a token", "401 unauthenticated", result);
+    }
+    if let Some(operation) = operations().find(|operation| operation.body.is_some()) {
+        let request = operation.with_placeholders(client, caller.base());
+        let result = send(caller.authenticated(request).json(&json!("not an object"))).await?;
+        show("a body of the wrong type", "400 invalid-request", result);
+    }
+    let nowhere = client.request(Method::GET, format!("{}/nowhere", caller.base()));
+    show(
+        "a path without an operation",
+        "404 route-not-found",
+        send(nowhere).await?,
+    );
+    show(
+        "more requests than the quota allows",
+        "429 quota-exceeded",
+        over_the_quota(&caller).await?,
+    );
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(wrong.join("\n       ").into())
+    }
+}
+
+/// Calls the operation after those that return its ids, in a sampled trace; `None` if an id is missing.
+async fn example(caller: &Caller, operation: &Operation) -> Option<(String, String)> {
+    let mut known = Known::default();
+    let mut last = None;
+    for step in caller.contract().path_to(operation) {
+        let (trace_id, traceparent) = testkit::new_trace(true);
+        let outcome = caller
+            .call(step, &mut known, Some((trace_id.clone(), traceparent)))
+            .await?;
+        last = Some((outcome.result, trace_id));
+    }
+    last
+}
+
+/// Sends a request in a sampled trace; returns the status with the problem code, and the trace id.
+async fn send(request: RequestBuilder) -> Result<(String, String), Failure> {
+    let (trace_id, traceparent) = testkit::new_trace(true);
+    let response = request.header("traceparent", traceparent).send().await?;
+    let status = response.status().as_u16();
+    let body: Value = response.json().await.unwrap_or_default();
+    let result = match body["code"].as_str() {
+        Some(code) => format!("{status} {code}"),
+        None => status.to_string(),
+    };
+    Ok((result, trace_id))
+}
+
+/// Sends more concurrent requests than the quota of one subject allows; returns the first that was refused.
+async fn over_the_quota(caller: &Caller) -> Result<(String, String), Failure> {
+    let mut last = (String::new(), String::new());
+    for _ in 0..5 {
+        let requests = (0..300).map(|_| {
+            let request = caller.client().get(format!("{}/info", caller.base()));
+            send(caller.authenticated(request))
+        });
+        for response in futures_util::future::join_all(requests).await {
+            last = response?;
+            if last.0.starts_with("429") {
+                return Ok(last);
+            }
+        }
+    }
+    Ok(last)
+}
