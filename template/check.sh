@@ -89,10 +89,13 @@ the_commands_of_both_readmes_work() {
   done 3< <(commands_of README.md)
 }
 
-it_serves() {
-  find . -path ./.dev -prune -o -path ./.git -prune -o -print | sort >"$WORK/before"
-  APP__HTTP__PORT=$(free_port 18080) APP__HTTP__MANAGEMENT_PORT=$(free_port 18180) make run >"$WORK/run.log" 2>&1 &
-  local run=$! tries=0 served
+# Starts `make run` on free ports as the process $run, and waits until it serves.
+start_run() {
+  local tries=0
+  APP__HTTP__PORT=$(free_port 18080) APP__HTTP__MANAGEMENT_PORT=$(free_port 18180)
+  export APP__HTTP__PORT APP__HTTP__MANAGEMENT_PORT
+  make run >"$WORK/run.log" 2>&1 &
+  run=$!
   until grep -q 'Ctrl-C stops everything' "$WORK/run.log"; do
     tries=$((tries + 1))
     if [ $tries -gt 3000 ] || ! kill -0 $run 2>/dev/null; then
@@ -101,6 +104,12 @@ it_serves() {
     fi
     sleep 0.1
   done
+}
+
+it_serves() {
+  local run served
+  find . -path ./.dev -prune -o -path ./.git -prune -o -print | sort >"$WORK/before"
+  start_run
   # The first printed request, as a reader would copy it.
   served=$(bash -c "$(sed -n '/^export TOKEN/p; /^# 201/,/^curl/p' "$WORK/run.log")" 2>/dev/null)
   kill -TERM $run
@@ -134,6 +143,36 @@ the_recipes_work() {
   if git grep --untracked -nE '(//|#|<!--) sample(: begin|: end| -->)?$' -- ':!docs/recipes' >&2; then die "the lines above still have a sample mark"; fi
   make generate
   make check
+  (the_tools_know_every_operation)
+}
+
+# Smoke and load print a row for each operation of a project that they were not written for. Runs in a subshell, whose
+# exit ends what it started.
+the_tools_know_every_operation() {
+  local port tool operation
+  port=$(free_port 18092)
+  python3 -c '
+import http.server, sys
+class Partner(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{\"redeemed\":true}")
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Partner).serve_forever()' "$port" 2>"$WORK/partner.log" &
+  partner=$!
+  trap 'kill -TERM $partner ${run:-} 2>/dev/null || true' EXIT
+  export APP__PARTNER__URL=http://127.0.0.1:$port
+  start_run
+  URL=http://127.0.0.1:$APP__HTTP__PORT TOKEN=$("$CARGO_TARGET_DIR/debug/api" token --subject check)
+  export URL TOKEN
+  make smoke >"$WORK/smoke" && DURATION=5 make load >"$WORK/load" || die "smoke or load failed: $(cat "$WORK/smoke" "$WORK/load")"
+  kill -TERM "$run"
+  wait "$run" || true
+  for tool in smoke load; do
+    while IFS= read -r operation; do
+      grep -qF " $operation " "$WORK/$tool" || die "make $tool prints no row for $operation"
+    done < <(jq -r '.paths | to_entries[] | .key as $path | .value | keys[] | ascii_upcase + " " + $path' openapi.json)
+  done
 }
 
 (generated_under_the_own_name_is_the_same)
