@@ -1,7 +1,7 @@
 # Every command of the project; `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint deny check-generated check-contract generate bench-quick check-telemetry up down smoke load check-dashboards soak check-rules check-manifests image deploy release rollback abort promote release-status test-compat clean
+.PHONY: help run test check format lint deny check-generated check-contract fuzz generate bench-quick bench-hostile check-telemetry up down smoke load check-dashboards soak drill-proxy check-rules check-manifests image deploy release rollback abort promote release-status test-compat clean
 .PHONY: drill drill-all drill-rollout remove-sample # sample
 
 # The folder of all builds; CARGO_TARGET_DIR overrides it.
@@ -49,12 +49,19 @@ check-contract: ## Send requests derived from the contract and check the respons
 	  cargo build --quiet --locked -p api && dev/with-services test cargo run --quiet --locked -p tools -- contract-test $(TARGET)/debug/api; \
 	else echo "check-contract: skipped, Schemathesis is not installed (pip install schemathesis==4.32.5)"; fi
 
+fuzz: ## Run the property tests of all parsers with many more inputs (CASES=5000)
+	@PROPTEST_CASES=$(or $(CASES),5000) dev/with-services test cargo test --quiet --workspace --locked -- any_
+
 generate: ## Write the generated files: query types, OpenAPI contract, pages, job payloads, client codes
 	@dev/with-services test dev/generate
 
 bench-quick: ## Measure the release build: round trips per request, idle memory, start-up time
 	@cargo build --release --locked -p api
 	@dev/with-services test cargo run --quiet --locked -p tools -- bench $(TARGET)/release/api
+
+bench-hostile: ## Measure what 1,000 hostile connections cost the other clients of the release build
+	@cargo build --release --locked -p api
+	@dev/with-services test cargo run --quiet --locked -p tools -- bench-hostile $(TARGET)/release/api
 
 check-telemetry: ## Check rules, dashboards and runbooks against a real scrape; test the alerts, if promtool is installed
 	@dev/with-services test cargo test --quiet --workspace --locked -- telemetry::
@@ -74,6 +81,10 @@ load: ## Run the flows of flows.toml on the stack; print a row per operation (DU
 
 check-dashboards: ## Run the query of every dashboard panel on the stack; each must return data
 	@dev/stack check-dashboards
+
+drill-proxy: ## Send 2,000 requests through nginx on connections that are about to be closed; none may fail (about 6 minutes)
+	@cargo build --quiet --locked -p api
+	@dev/with-services test cargo run --quiet --locked -p tools -- proxy-idle-reuse $(TARGET)/debug/api
 
 # sample: begin
 drill: ## Inject a fault under load; verify the alert, the trace and recovery: make drill FAULT=postgres-down

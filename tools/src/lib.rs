@@ -4,6 +4,7 @@ mod bench;
 mod contract_test;
 mod environment;
 mod load;
+mod proxy_idle_reuse;
 mod rollout; // sample
 mod smoke;
 pub mod soak;
@@ -35,6 +36,11 @@ enum Tool {
         /// Path of the service's binary, built with `--release`.
         binary: PathBuf,
     },
+    /// Print what 1,000 hostile connections cost the other clients; needs Postgres and Redis.
+    BenchHostile {
+        /// Path of the service's binary, built with `--release`.
+        binary: PathBuf,
+    },
     /// Run Schemathesis on a process of the service; needs Postgres and Redis.
     ContractTest {
         /// Path of the service's binary.
@@ -58,6 +64,11 @@ enum Tool {
         #[arg(long, env = "KILLS", default_value_t = 20)]
         kills: usize,
     },
+    /// Send 2,000 requests through nginx, which reuses idle connections to the service when they are about to be closed.
+    ProxyIdleReuse {
+        /// Path of the service's binary.
+        binary: PathBuf,
+    },
     /// Check the compose stack from outside, and run drills on it.
     #[command(subcommand)]
     Stack(stack::Command),
@@ -74,6 +85,7 @@ pub async fn main() -> ExitCode {
             bench::print(&binary).await;
             Ok(())
         }
+        Tool::BenchHostile { binary } => bench::hostile::print(&binary).await,
         Tool::ContractTest { binary, seed } => contract_test::run(&binary, seed.as_deref()).await,
         Tool::Smoke(args) => smoke::run(&args).await,
         Tool::Load(args) => load::run(&args).await,
@@ -84,6 +96,7 @@ pub async fn main() -> ExitCode {
             let soaked = soak::soak(environment.processes(), flows, kills, progress).await;
             soaked.map(|soaked| println!("{soaked}"))
         }
+        Tool::ProxyIdleReuse { binary } => proxy_idle_reuse::run(&binary).await,
         Tool::Stack(command) => stack::run(&command).await,
         Tool::DrillRollout(args) => rollout::run(&args).await, // sample
     };

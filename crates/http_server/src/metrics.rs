@@ -46,6 +46,8 @@ struct Exemplar {
 
 /// The class of a 504 whose deadline the client chose too short: no failure of the service.
 const CLIENT_DEADLINE: &str = "client_deadline";
+/// The class of a request whose client gave up waiting: a failure without a response.
+const ABANDONED: &str = "abandoned";
 
 type Seconds = HistogramWithExemplars<Exemplar>;
 
@@ -96,7 +98,7 @@ impl HttpMetrics {
             );
             registry.register(
                 "http_server_responses",
-                "Responses by operation and status class",
+                "Responses by operation and status class, and requests whose client gave up",
                 metrics.responses.clone(),
             );
             registry.register(
@@ -135,7 +137,7 @@ impl HttpMetrics {
 
     /// Creates the counters of an operation at 0: `rate()` misses the first increment of a counter that starts above 0.
     pub fn announce(&self, method: &str, route: &str) {
-        for code_class in ["2xx", "3xx", "4xx", "5xx", CLIENT_DEADLINE] {
+        for code_class in ["2xx", "3xx", "4xx", "5xx", CLIENT_DEADLINE, ABANDONED] {
             let _ = self.responses.get_or_create(&ClassLabels {
                 http_request_method: method.to_owned(),
                 http_route: route.to_owned(),
@@ -189,13 +191,7 @@ impl HttpMetrics {
             400..500 => "4xx",
             _ => "5xx",
         };
-        self.responses
-            .get_or_create(&ClassLabels {
-                http_request_method: method.to_owned(),
-                http_route: route.to_owned(),
-                code_class,
-            })
-            .inc();
+        self.count_response(method, route, code_class);
         if let Some(problem) = problem {
             self.problems
                 .get_or_create(&ProblemLabels {
@@ -207,12 +203,25 @@ impl HttpMetrics {
         }
     }
 
-    /// Counts a request whose client disconnected before the response.
-    pub fn abandoned(&self, method: &str, route: &str) {
+    /// Counts a request whose client disconnected before the response, as a failure if it had waited too long.
+    pub fn abandoned(&self, method: &str, route: &str, given_up: bool) {
+        if given_up {
+            self.count_response(method, route, ABANDONED);
+        }
         self.abandoned
             .get_or_create(&OperationLabels {
                 http_request_method: method.to_owned(),
                 http_route: route.to_owned(),
+            })
+            .inc();
+    }
+
+    fn count_response(&self, method: &str, route: &str, code_class: &'static str) {
+        self.responses
+            .get_or_create(&ClassLabels {
+                http_request_method: method.to_owned(),
+                http_route: route.to_owned(),
+                code_class,
             })
             .inc();
     }

@@ -146,7 +146,8 @@ struct Abandoned<'r> {
 
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
-        self.shared.metrics.abandoned(self.method, self.route);
+        let given_up = self.context.service_time() >= self.shared.settings.abandoned_threshold;
+        self.shared.metrics.abandoned(self.method, self.route, given_up);
         let reason = if self.shared.lifecycle.phase() > Phase::Serving {
             "client disconnected, or the drain timeout passed"
         } else {

@@ -41,6 +41,10 @@ pub struct Settings {
     /// below the timeout with which other services call this one.
     #[setting(default = Duration::from_millis(500), min = MILLISECOND)]
     pub short_deadline: Duration,
+    /// A request whose client disconnects after the service has worked on it for this long has failed: the client gave up.
+    /// It counts in the error budget, as `abandoned`. A client that disconnects earlier has changed its mind.
+    #[setting(default = Duration::from_secs(1), min = MILLISECOND)]
+    pub abandoned_threshold: Duration,
     /// Longest time limit that a client can set with `X-Request-Timeout-Ms`. Longer values are lowered to it.
     #[setting(default = Duration::from_secs(10))]
     pub max_deadline: Duration,

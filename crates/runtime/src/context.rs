@@ -26,6 +26,7 @@ struct Inner {
     trace_id: String,
     span: Span,
     started: Instant,
+    time_limit: Duration,
     deadline: Mutex<Deadline>,
     deadline_moved: Notify,
     set_by_client: bool,
@@ -69,6 +70,7 @@ impl RequestContext {
             trace_id,
             span,
             started: Instant::now(),
+            time_limit: duration,
             deadline: Mutex::new(Deadline::after(duration)),
             deadline_moved: Notify::new(),
             set_by_client,
@@ -121,6 +123,11 @@ impl RequestContext {
         let body = body.await;
         self.set_deadline(Deadline::after(time_left));
         body
+    }
+
+    /// How long the service has worked on the request, without the time in which its body arrived.
+    pub fn service_time(&self) -> Duration {
+        self.0.time_limit.saturating_sub(self.deadline().remaining())
     }
 
     /// Whether the client's own short deadline has passed or is about to.

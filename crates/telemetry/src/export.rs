@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::Context;
+use opentelemetry::{
+    Context, TraceFlags,
+    trace::{SpanContext, Status},
+};
 use opentelemetry_otlp::{
     ExporterBuildError, Protocol, RetryPolicy, SpanExporter as Otlp, WithExportConfig, WithHttpConfig,
 };
@@ -72,11 +75,14 @@ impl SpanProcessor for BoundedProcessor {
     }
 
     fn on_end(&self, span: SpanData) {
-        if self.queued.fetch_add(1, Ordering::AcqRel) >= self.limit {
+        // A quarter of the queue is for what went wrong, so that many sampled traces do not displace it.
+        let chosen_by_chance = span.span_context.is_sampled() && span.status == Status::Unset;
+        let limit = self.limit - if chosen_by_chance { self.limit / 4 } else { 0 };
+        if self.queued.fetch_add(1, Ordering::AcqRel) >= limit {
             self.queued.fetch_sub(1, Ordering::AcqRel);
             dropped("queue", 1);
         } else {
-            self.inner.on_end(span);
+            self.inner.on_end(with_sampled_flag(span));
         }
     }
 
@@ -131,5 +137,63 @@ impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.inner.set_resource(resource);
+    }
+}
+
+/// Marks a span as sampled, as every exported span must be.
+fn with_sampled_flag(mut span: SpanData) -> SpanData {
+    let context = &span.span_context;
+    span.span_context = SpanContext::new(
+        context.trace_id(),
+        context.span_id(),
+        TraceFlags::SAMPLED,
+        context.is_remote(),
+        context.trace_state().clone(),
+    );
+    span
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{Span as _, Tracer, TracerProvider};
+    use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+
+    use super::*;
+
+    /// A collector that never responds.
+    #[derive(Debug)]
+    struct Hanging;
+
+    impl SpanExporter for Hanging {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            std::future::pending().await
+        }
+    }
+
+    #[test]
+    fn a_quarter_of_the_queue_is_for_failures() {
+        let queued = Arc::<AtomicUsize>::default();
+        let processor = BoundedProcessor {
+            inner: BatchSpanProcessor::builder(Hanging).build(),
+            queued: queued.clone(),
+            limit: 8,
+        };
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(Sampler::AlwaysOn)
+            .with_span_processor(processor)
+            .build();
+        let tracer = provider.tracer("test");
+        let send = |status: Status| {
+            for _ in 0..20 {
+                let mut span = tracer.start("span");
+                span.set_status(status.clone());
+                span.end();
+            }
+            queued.load(Ordering::Acquire)
+        };
+        assert_eq!(send(Status::Unset), 6);
+        assert_eq!(send(Status::error("")), 8);
+        // Shutting down would wait for the collector.
+        std::mem::forget(provider);
     }
 }

@@ -1,6 +1,6 @@
 //! Tail sampling: keeps every trace that failed or was slow, even if head sampling did not choose it. Unsampled spans
 //! are buffered per trace until the local root ends, the span whose parent is remote or absent. Then all of them are
-//! exported, or none.
+//! exported, or none. The next processor tells the two kinds apart by the sampled flag.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -10,8 +10,8 @@ use std::{
 
 use opentelemetry::trace::Span as _;
 use opentelemetry::{
-    Context, SpanId, TraceFlags, TraceId,
-    trace::{SpanContext, Status, TraceContextExt},
+    Context, SpanId, TraceId,
+    trace::{Status, TraceContextExt},
 };
 use opentelemetry_sdk::{
     Resource,
@@ -64,6 +64,12 @@ impl Traces {
             && let Some(oldest) = self.sampled_in_order.pop_front()
         {
             self.sampled.remove(&oldest);
+        }
+    }
+
+    fn forget_sampled(&mut self, trace: TraceId) {
+        if self.sampled.remove(&trace) {
+            self.sampled_in_order.retain(|known| *known != trace);
         }
     }
 }
@@ -143,7 +149,15 @@ impl<P: SpanProcessor> SpanProcessor for TailSampler<P> {
         self.next.on_start(span, context);
         let (own, parent) = (span.span_context(), context.span().span_context().clone());
         if !own.is_sampled() && (!parent.is_valid() || parent.is_remote()) {
-            self.traces().open.entry(own.trace_id()).or_default().roots += 1;
+            let trace = own.trace_id();
+            let mut traces = self.traces();
+            let open = traces.open.entry(trace).or_default();
+            open.roots += 1;
+            // A caller that reuses the id of a trace that has ended gets a new decision: one failure must not keep
+            // everything that follows.
+            if open.roots == 1 {
+                traces.forget_sampled(trace);
+            }
         }
     }
 
@@ -155,10 +169,9 @@ impl<P: SpanProcessor> SpanProcessor for TailSampler<P> {
         } else {
             self.child_ended(span)
         };
-        released
-            .into_iter()
-            .map(with_sampled_flag)
-            .for_each(|span| self.next.on_end(span));
+        for span in released {
+            self.next.on_end(span);
+        }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -172,17 +185,4 @@ impl<P: SpanProcessor> SpanProcessor for TailSampler<P> {
     fn set_resource(&mut self, resource: &Resource) {
         self.next.set_resource(resource);
     }
-}
-
-/// Marks a span as sampled, as every exported span must be.
-fn with_sampled_flag(mut span: SpanData) -> SpanData {
-    let context = &span.span_context;
-    span.span_context = SpanContext::new(
-        context.trace_id(),
-        context.span_id(),
-        TraceFlags::SAMPLED,
-        context.is_remote(),
-        context.trace_state().clone(),
-    );
-    span
 }

@@ -36,10 +36,6 @@ impl SpanProcessor for CollectedSpans {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        assert!(
-            span.span_context.is_sampled(),
-            "exported spans are marked as sampled"
-        );
         self.0.lock().expect("no panic").push(span);
     }
 
@@ -142,13 +138,11 @@ fn two_requests_of_one_trace_are_decided_separately() {
         ["second"],
         "the spans of the first were discarded"
     );
+    // Otherwise, a caller that reuses an id once fails keeps every trace after it.
     let third = start("third");
     child(&tracer, "of the third", &third);
-    assert!(
-        exported.names().contains(&"of the third".to_owned()),
-        "the trace is sampled"
-    );
     third.span().end();
+    assert_eq!(exported.names(), ["second"], "the third is decided anew");
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use testkit::{Collector, CollectorBehavior, ProcessEnvironment};
 
-use super::reads::{Reader, median, unlimited};
+use super::{
+    median,
+    reads::{Reader, unlimited},
+};
 
 const ROUNDS: usize = 7;
 

@@ -12,7 +12,10 @@ use serde_json::json;
 use testkit::ProcessEnvironment;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::reads::{Reader, median, unlimited};
+use super::{
+    median,
+    reads::{Reader, unlimited},
+};
 
 /// Pairs of rounds, with a healthy and with a hanging supplier; alternating them spreads noise over both.
 const ROUNDS: usize = 7;

@@ -2,6 +2,7 @@
 //! fail a build.
 
 mod collectors; // sample
+pub(crate) mod hostile;
 mod isolation; // sample
 mod orders; // sample
 mod reads; // sample
@@ -47,6 +48,12 @@ pub(crate) async fn print(binary: &Path) {
     let environment = isolation::print(environment).await; // sample
     let environment = collectors::print(environment).await; // sample
     orders::print(environment).await; // sample
+}
+
+/// The median of `values`.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 fn megabytes(kib: u64) -> f64 {

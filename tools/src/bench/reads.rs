@@ -52,9 +52,3 @@ pub(super) fn unlimited(environment: ProcessEnvironment) -> ProcessEnvironment {
         .set("rate_limit.burst", "1000000")
         .set("rate_limit.per_second", "1000000")
 }
-
-/// The median of `values`.
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}

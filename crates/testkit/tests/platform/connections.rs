@@ -109,6 +109,28 @@ async fn a_request_ends_when_its_client_closes_the_connection() {
     assert_eq!(app.metric(abandoned).await, 1.0);
 }
 
+/// A client that waited and gave up got no response: that is a failure, also of the release that caused it. One that
+/// leaves at once has changed its mind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_client_gave_up_waiting_has_failed() {
+    let app = TestApp::build()
+        .set("http.abandoned_threshold", "200ms")
+        .start()
+        .await;
+    let class = "http_server_responses_total{http_request_method=\"GET\",http_route=\"/v1/test/endless\",code_class=\"abandoned\"}";
+    for (waits, failed) in [(Duration::ZERO, 0.0), (Duration::from_millis(250), 1.0)] {
+        let mut connection = RawConnection::open(app.address).await;
+        connection
+            .send("GET /v1/test/endless HTTP/1.1\r\nhost: test\r\n\r\n")
+            .await;
+        app.wait_for_in_flight(1).await;
+        tokio::time::sleep(waits).await;
+        connection.close().await;
+        app.wait_for_in_flight(0).await;
+        assert_eq!(app.metric(class).await, failed, "after {waits:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_its_client_cuts_off_is_abandoned_and_not_malformed() {
     let app = TestApp::start().await;

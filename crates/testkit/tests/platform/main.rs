@@ -13,6 +13,7 @@ mod contract;
 mod cors;
 mod drain;
 mod fault_injection;
+mod headers;
 mod idempotency;
 mod identity_provider;
 mod jobs;
