@@ -50,7 +50,7 @@ check-contract: ## Send requests derived from the contract and check the respons
 	else echo "check-contract: skipped, Schemathesis is not installed (pip install schemathesis==4.32.5)"; fi
 
 fuzz: ## Run the property tests of all parsers with many more inputs (CASES=5000)
-	@PROPTEST_CASES=$(or $(CASES),5000) dev/with-services test cargo test --quiet --workspace --locked -- any_
+	@PROPTEST_CASES=$(or $(CASES),5000) dev/with-services test cargo test --quiet --workspace --locked -- ::any_
 
 generate: ## Write the generated files: query types, OpenAPI contract, pages, job payloads, client codes
 	@dev/with-services test dev/generate
@@ -82,7 +82,7 @@ load: ## Run the flows of flows.toml on the stack; print a row per operation (DU
 check-dashboards: ## Run the query of every dashboard panel on the stack; each must return data
 	@dev/stack check-dashboards
 
-drill-proxy: ## Send 2,000 requests through nginx on connections that are about to be closed; none may fail (about 6 minutes)
+drill-proxy: ## Send 2,000 requests through nginx after idle times near every limit; none may fail (about 5 minutes)
 	@cargo build --quiet --locked -p api
 	@dev/with-services test cargo run --quiet --locked -p tools -- proxy-idle-reuse $(TARGET)/debug/api
 

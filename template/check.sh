@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Generates projects from the last commit and checks that they build, pass their own checks and serve.
 #
-#   template/check.sh      needs the tools of `make check` and `make new`; takes about as long as three `make check`
+#   template/check.sh      needs the tools of `make check` and `make new`, jq and python3; takes about as long as three `make check`
 set -euo pipefail
 [ $# -eq 0 ] || {
   sed -n '2,4s/^# \{0,1\}//p' "$0" >&2
@@ -165,13 +165,15 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Partner).serve_forever()
   start_run
   URL=http://127.0.0.1:$APP__HTTP__PORT TOKEN=$("$CARGO_TARGET_DIR/debug/api" token --subject check)
   export URL TOKEN
-  make smoke >"$WORK/smoke" && DURATION=5 make load >"$WORK/load" || die "smoke or load failed: $(cat "$WORK/smoke" "$WORK/load")"
+  make smoke >"$WORK/smoke" || die "make smoke failed: $(cat "$WORK/smoke")"
+  DURATION=5 make load >"$WORK/load" || die "make load failed: $(cat "$WORK/load")"
   kill -TERM "$run"
   wait "$run" || true
+  jq -r '.paths | to_entries[] | .key as $path | .value | keys[] | ascii_upcase + " " + $path' openapi.json >"$WORK/operations"
   for tool in smoke load; do
     while IFS= read -r operation; do
       grep -qF " $operation " "$WORK/$tool" || die "make $tool prints no row for $operation"
-    done < <(jq -r '.paths | to_entries[] | .key as $path | .value | keys[] | ascii_upcase + " " + $path' openapi.json)
+    done <"$WORK/operations"
   done
 }
 

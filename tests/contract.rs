@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use api::problems::CATALOGUE;
-use testkit::{Contract, assert_contract, assert_examples, assert_scopes, document, flows};
+use testkit::{Contract, assert_contract, assert_examples, assert_flows, assert_scopes, document, flows};
 
 use crate::{Api, TestApp};
 
@@ -37,5 +37,6 @@ async fn the_example_of_every_operation_gets_its_success() {
 fn every_operation_of_the_service_is_in_a_flow() {
     let contract = Contract::parse(&document::<Api>()).unwrap_or_else(|errors| panic!("{errors}"));
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows.toml");
-    flows(&file, &contract).unwrap_or_else(|errors| panic!("{errors}"));
+    let flows = flows(&file).unwrap_or_else(|error| panic!("{error}"));
+    assert_flows(&flows, &contract);
 }

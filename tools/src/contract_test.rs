@@ -8,13 +8,11 @@ use crate::{Failure, environment::Environment};
 /// anything.
 pub(crate) async fn run(binary: &Path, seed: Option<&str>) -> Result<(), Failure> {
     let environment = Environment::new(binary).await;
-    let processes = environment.processes();
-    if !processes.run(&["migrate"]).status.success() {
-        return Err("the migrations failed".into());
-    }
-    let api = processes.serve();
-    api.wait_for_probe("/readyz", 200).await;
-    let authorization = format!("Authorization: Bearer {}", processes.token("contract-test"));
+    let api = environment.serve().await?;
+    let authorization = format!(
+        "Authorization: Bearer {}",
+        environment.processes().token("contract-test")
+    );
     let mut command = Command::new("schemathesis");
     command.args(["run", &format!("{}/openapi.json", api.public)]);
     command.args(["--header", &authorization]);

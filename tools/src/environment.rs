@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use ::supplier::Supplier; // sample
-use testkit::ProcessEnvironment;
+use testkit::{ProcessEnvironment, Server};
+
+use crate::Failure;
 
 /// The environment of the service's processes. What they call runs until this value is dropped.
 pub(crate) struct Environment {
@@ -30,6 +32,16 @@ impl Environment {
             processes,
             _supplier: supplier, // sample
         }
+    }
+
+    /// Migrates the database and starts a process that serves the API.
+    pub(crate) async fn serve(&self) -> Result<Server, Failure> {
+        if !self.processes.run(&["migrate"]).status.success() {
+            return Err("the migrations failed".into());
+        }
+        let server = self.processes.serve();
+        server.wait_for_probe("/readyz", 200).await;
+        Ok(server)
     }
 
     /// The processes of the service.

@@ -64,7 +64,7 @@ enum Tool {
         #[arg(long, env = "KILLS", default_value_t = 20)]
         kills: usize,
     },
-    /// Send 2,000 requests through nginx, which reuses idle connections to the service when they are about to be closed.
+    /// Send 2,000 requests through nginx after idle times near every limit; needs Postgres, Redis and nginx.
     ProxyIdleReuse {
         /// Path of the service's binary.
         binary: PathBuf,

@@ -1,6 +1,7 @@
-//! The drill `proxy-idle-reuse`: requests through nginx, which reuses its connections to the service after they have
-//! been idle for about as long as somebody closes them. A connection that the service closes while nginx uses it is a
-//! 502 that no log of the service shows.
+//! The drill `proxy-idle-reuse`: requests through nginx on connections to the service that have been idle for about as
+//! long as one of the two keeps them: 5 s, the time limit for a head; 60 s, after which nginx closes them; 75 s, after
+//! which the service does. A connection that the service closes while nginx uses it is a 502 that no log of the service
+//! shows.
 
 use std::{
     fs,
@@ -18,8 +19,8 @@ use crate::{Failure, environment::Environment};
 /// `http.ingress_idle_timeout`, after which nginx closes an idle connection.
 const PROXY_IDLE: &str = "60s";
 /// For each cluster of idle times: its middle in seconds, the requests on each connection, and the connections.
-const CLUSTERS: [(u64, usize, usize); 3] = [(5, 40, 20), (60, 5, 120), (75, 4, 150)];
-/// Idle times differ from the middle of their cluster by at most this.
+const CLUSTERS: [(u32, usize, usize); 3] = [(5, 40, 20), (60, 5, 120), (75, 4, 150)];
+/// Idle times differ from the middle of their cluster by at most this, a second.
 const SPREAD: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -41,12 +42,7 @@ impl Drop for Proxy {
 /// Starts the service and nginx, sends the requests and prints the failures per cluster. An error if there are any.
 pub(crate) async fn run(binary: &Path) -> Result<(), Failure> {
     let environment = Environment::new(binary).await;
-    let processes = environment.processes();
-    if !processes.run(&["migrate"]).status.success() {
-        return Err("the migrations failed".into());
-    }
-    let service = processes.serve();
-    service.wait_for_probe("/readyz", 200).await;
+    let service = environment.serve().await?;
     let proxy = proxy(service.public.trim_start_matches("http://"))?;
     let began = Instant::now();
     let mut ports = proxy.ports.as_slice();
@@ -76,7 +72,7 @@ pub(crate) async fn run(binary: &Path) -> Result<(), Failure> {
 }
 
 /// Sends the requests of a cluster: on each connection one after the other, each after an idle time of its own.
-async fn requests(middle: u64, rounds: usize, ports: &[u16]) -> Result<Vec<String>, Failure> {
+async fn requests(middle: u32, rounds: usize, ports: &[u16]) -> Result<Vec<String>, Failure> {
     // Its own connections to nginx must not be part of the result.
     let client = Client::builder()
         .timeout(TIMEOUT)
@@ -91,7 +87,7 @@ async fn requests(middle: u64, rounds: usize, ports: &[u16]) -> Result<Vec<Strin
                     // Evenly spread over the cluster, in another order each round.
                     let place = u32::try_from((index * 7 + round * 13) % ports.len()).unwrap_or_default();
                     let offset = SPREAD * 2 * place / u32::try_from(ports.len()).unwrap_or(1);
-                    tokio::time::sleep(Duration::from_secs(middle) - SPREAD + offset).await;
+                    tokio::time::sleep(SPREAD * (middle - 1) + offset).await;
                 }
                 let request = request.try_clone().expect("it has no body");
                 results.push(match request.send().await {

@@ -24,9 +24,14 @@ impl Target {
         }
     }
 
+    /// Whether the service is that of the compose stack, which belongs to this machine alone.
+    pub(crate) fn is_the_stack(&self) -> bool {
+        self.url.is_none()
+    }
+
     /// The address of a trace in the stack's Jaeger; the id alone elsewhere, or if Jaeger is left out.
     pub(crate) fn trace(&self, trace_id: &str) -> String {
-        let link = self.url.is_none().then(|| stack::link(trace_id).ok()).flatten();
+        let link = self.is_the_stack().then(|| stack::link(trace_id).ok()).flatten();
         link.unwrap_or_else(|| trace_id.to_owned())
     }
 }

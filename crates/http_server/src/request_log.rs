@@ -148,6 +148,10 @@ impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
         let given_up = self.context.service_time() >= self.shared.settings.abandoned_threshold;
         self.shared.metrics.abandoned(self.method, self.route, given_up);
+        if given_up {
+            // Its trace is kept, as those of the other failures.
+            telemetry::failed(&self.context.span(), "abandoned");
+        }
         let reason = if self.shared.lifecycle.phase() > Phase::Serving {
             "client disconnected, or the drain timeout passed"
         } else {
@@ -155,6 +159,7 @@ impl Drop for Abandoned<'_> {
         };
         tracing::info!(
             reason,
+            given_up,
             method = self.method,
             route = self.route,
             subject = self.context.subject(),

@@ -42,7 +42,8 @@ pub struct Settings {
     #[setting(default = Duration::from_millis(500), min = MILLISECOND)]
     pub short_deadline: Duration,
     /// A request whose client disconnects after the service has worked on it for this long has failed: the client gave up.
-    /// It counts in the error budget, as `abandoned`. A client that disconnects earlier has changed its mind.
+    /// It counts in the error budget, as `abandoned`. A client that disconnects earlier has changed its mind. Above
+    /// `http.deadline`, no request counts.
     #[setting(default = Duration::from_secs(1), min = MILLISECOND)]
     pub abandoned_threshold: Duration,
     /// Longest time limit that a client can set with `X-Request-Timeout-Ms`. Longer values are lowered to it.

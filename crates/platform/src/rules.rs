@@ -115,7 +115,7 @@ pub(crate) fn calls(settings: &Settings, name: &str, attempt_timeout: Duration) 
          backoff, which takes {inner}"
     );
     Ok(format!(
-        "{name}: deadline {outer} >= {} attempts with Redis and backoff {inner}",
+        "deadline {outer} >= {} attempts with Redis and backoff {inner}",
         settings.retry.max_attempts
     ))
 }

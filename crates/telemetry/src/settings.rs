@@ -55,7 +55,8 @@ pub struct Settings {
     /// `telemetry_dropped_total`.
     #[setting(default = Duration::from_secs(3), min = Duration::from_millis(1))]
     pub export_timeout: Duration,
-    /// Maximum finished spans that wait for export; further spans are dropped and counted in `telemetry_dropped_total`.
+    /// Maximum finished spans that wait for export; further spans are dropped and counted in `telemetry_dropped_total`. A
+    /// quarter is reserved for failures and for traces kept for a reason.
     #[setting(default = 2_048, min = 1)]
     pub queue_size: usize,
 }

@@ -1,6 +1,6 @@
 //! Tail sampling: keeps every trace that failed or was slow, even if head sampling did not choose it. Unsampled spans
 //! are buffered per trace until the local root ends, the span whose parent is remote or absent. Then all of them are
-//! exported, or none. The next processor tells the two kinds apart by the sampled flag.
+//! exported, or none. The sampled flag stays as it was: the next processor sees which spans were kept for a reason.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},

@@ -142,7 +142,11 @@ fn two_requests_of_one_trace_are_decided_separately() {
     let third = start("third");
     child(&tracer, "of the third", &third);
     third.span().end();
-    assert_eq!(exported.names(), ["second"], "the third is decided anew");
+    assert_eq!(
+        exported.names(),
+        ["second"],
+        "the third has a decision of its own"
+    );
 }
 
 #[test]

@@ -120,7 +120,7 @@ mod tests {
         }
 
         #[test]
-        fn a_valid_context_is_read_and_an_untrusted_flag_is_not_believed(
+        fn any_valid_context_is_read_and_an_untrusted_flag_is_not_believed(
             trace in 1_u128.., span in 1_u64.., flags: u8
         ) {
             let text = format!("00-{trace:032x}-{span:016x}-{flags:02x}");

@@ -31,7 +31,7 @@ pub use collector::{
 pub(crate) use contract::assert_headers;
 pub use contract::{
     Contract, Criticality, Flow, Known, Operation, assert_catalogue, assert_contract, assert_examples,
-    assert_scopes, declared_codes, document, flows,
+    assert_flows, assert_scopes, declared_codes, document, flows,
 };
 pub use database::{Lock, TestDatabase};
 pub use logs::{log_lines, log_lines_of};

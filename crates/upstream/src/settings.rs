@@ -62,7 +62,11 @@ impl Settings {
         if self.header().is_err() {
             errors.add("token_header", "is not the name of a header, such as X-Api-Key");
         }
-        if self.token.is_some() && self.credential().is_none() {
+        if self
+            .token
+            .as_ref()
+            .is_some_and(|token| HeaderValue::try_from(token.expose_secret()).is_err())
+        {
             errors.add("token", "contains a character that a header cannot carry");
         }
     }

@@ -35,31 +35,38 @@ const PEERS: [(&str, bool); 7] = [
     ("G", true),
     // Not HTTP.
     ("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}\r\n\r\n", true),
-    // A body that never arrives.
-    (
-        "POST /info HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{",
-        true,
-    ),
+    // A body that never arrives, with a valid token.
+    (UPLOAD, true),
     // A second head that never ends.
     ("GET /info HTTP/1.1\r\nhost: x\r\n\r\nG", true),
     // An idle connection.
     ("GET /info HTTP/1.1\r\nhost: x\r\n\r\n", true),
     // Large responses that are not read.
-    (
-        "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\nGET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n",
-        false,
-    ),
+    ("GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n", false),
 ];
+/// How often a peer that does not read asks: the responses exceed the buffers of both kernels.
+const UNREAD_RESPONSES: usize = 64;
+/// How long such a peer keeps its connection.
+const UNREAD_FOR: Duration = Duration::from_secs(20);
+/// Stands for the head of an upload and the first byte of its body.
+const UPLOAD: &str = "upload";
 
 /// Measures the load and prints the ratios.
 pub(crate) async fn print(binary: &Path) -> Result<(), Failure> {
     let environment = Environment::new(binary).await;
-    environment.processes().run(&["migrate"]);
-    let server = environment.processes().serve();
-    server.wait_for_probe("/readyz", 200).await;
-    let caller = Caller::connect(server.public.clone(), environment.processes().token("hostile")).await?;
+    let server = environment.serve().await?;
+    let token = environment.processes().token("hostile");
+    let caller = Caller::connect(server.public.clone(), token.clone()).await?;
     let caller = caller.with_pages();
-    caller.prepare().await?;
+    let mut operations = caller.contract().operations().iter();
+    let upload = operations.find(|operation| operation.body.is_some() && !operation.template.contains('{'));
+    let upload = upload.map_or_else(String::new, |operation| {
+        format!(
+            "{} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nidempotency-key: hostile\r\n\
+             content-type: application/json\r\ncontent-length: 1000\r\n\r\n{{",
+            operation.name
+        )
+    });
     // A warm-up, after which the memory no longer grows by itself.
     round(&caller).await;
 
@@ -67,7 +74,7 @@ pub(crate) async fn print(binary: &Path) -> Result<(), Failure> {
     let (mut requests, mut failed) = (0, Vec::new());
     for _ in 0..ROUNDS {
         let (quiet, quiet_kib) = (round(&caller).await, server.resident_kib());
-        let hostile = hostile(&server)?;
+        let hostile = hostile(&server, &upload)?;
         tokio::time::sleep(SETTLE).await;
         let (disturbed, disturbed_kib) = (round(&caller).await, server.resident_kib());
         drop(hostile);
@@ -103,15 +110,16 @@ async fn round(caller: &Caller) -> Vec<Outcome> {
 }
 
 /// Opens the hostile connections, which return when they are closed, until the result is dropped.
-fn hostile(server: &Server) -> Result<JoinSet<()>, Failure> {
+fn hostile(server: &Server, upload: &str) -> Result<JoinSet<()>, Failure> {
     let address: SocketAddr = server.public.trim_start_matches("http://").parse()?;
     let mut peers = JoinSet::new();
     for index in 0..CONNECTIONS {
         let (sends, reads) = PEERS[index % PEERS.len()];
+        let sends = if sends == UPLOAD { upload } else { sends }.to_owned();
         peers.spawn(async move {
             loop {
                 // A refused or reset connection is what such a peer deserves.
-                let _ = attack(address, sends, reads).await;
+                let _ = attack(address, &sends, reads).await;
                 tokio::time::sleep(RETURNS_AFTER).await;
             }
         });
@@ -121,10 +129,14 @@ fn hostile(server: &Server) -> Result<JoinSet<()>, Failure> {
 
 async fn attack(address: SocketAddr, sends: &str, reads: bool) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(sends.as_bytes()).await?;
     if !reads {
-        return std::future::pending().await;
+        let requests = sends.repeat(UNREAD_RESPONSES);
+        let written = stream.write_all(requests.as_bytes());
+        let _ = tokio::time::timeout(UNREAD_FOR, written).await;
+        tokio::time::sleep(UNREAD_FOR).await;
+        return Ok(());
     }
+    stream.write_all(sends.as_bytes()).await?;
     let mut buffer = [0; 4096];
     while stream.read(&mut buffer).await? > 0 {}
     Ok(())

@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -30,8 +30,6 @@ pub(crate) struct Caller {
     /// `Some(n)`: one request in `n` has a sampled trace.
     traced: Option<u64>,
     sent: Arc<AtomicU64>,
-    /// Ids for flows whose own steps do not return them.
-    known: Arc<Mutex<Known>>,
 }
 
 impl Caller {
@@ -44,7 +42,7 @@ impl Caller {
         let document: Value = document.error_for_status()?.json().await?;
         let contract = Contract::parse(&document)?;
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../flows.toml");
-        let flows = flows(&file, &contract)?.into();
+        let flows = flows(&file)?.into();
         Ok(Self {
             client,
             base,
@@ -53,7 +51,6 @@ impl Caller {
             flows,
             traced: None,
             sent: Arc::default(),
-            known: Arc::default(),
         })
     }
 
@@ -126,31 +123,10 @@ impl Caller {
         &self.flows
     }
 
-    /// Calls what returns the ids that flows need but their own steps do not return.
-    pub(crate) async fn prepare(&self) -> Result<(), Failure> {
-        for flow in self.flows.iter() {
-            let Some(first) = flow.steps.first().and_then(|id| self.contract.find(id)) else {
-                continue;
-            };
-            let mut known = Known::default();
-            let path = self.contract.path_to(first);
-            for step in &path[..path.len() - 1] {
-                let outcome = self.call(step, &mut known, None).await;
-                match outcome {
-                    Some(outcome) if outcome.is_ok() => {}
-                    Some(outcome) => return Err(format!("{} got {}", step.name, outcome.result).into()),
-                    None => return Err(format!("{}: no response contains its ids", step.name).into()),
-                }
-            }
-            self.known.lock().expect("not poisoned").merge(known);
-        }
-        Ok(())
-    }
-
     /// Runs the steps of a flow in order and hands each outcome to `record`. A step whose ids are missing, because an
     /// earlier one failed, is left out.
     pub(crate) async fn run(&self, flow: &Flow, record: impl Fn(Outcome)) {
-        let mut known = self.known.lock().expect("not poisoned").clone();
+        let mut known = Known::default();
         for operation in flow.steps.iter().filter_map(|id| self.contract.find(id)) {
             let turn = self.sent.fetch_add(1, Ordering::Relaxed);
             let is_traced = self.traced.is_some_and(|every| turn.is_multiple_of(every));
@@ -178,11 +154,9 @@ impl Caller {
         }
         let sampled = trace.map(|(trace_id, _)| trace_id);
         let sent = Instant::now();
-        let (result, is_unknown, trace_id) = match request.send().await {
+        let (result, is_unknown, trace_id) = match response(request).await {
             Err(_) => ("lost".to_owned(), true, sampled),
-            Ok(response) => {
-                let status = response.status().as_u16();
-                let body: Value = response.json().await.unwrap_or_default();
+            Ok((status, body)) => {
                 if let Some(code) = body["code"].as_str().filter(|_| status >= 400) {
                     let trace_id = body["trace_id"].as_str().map(str::to_owned);
                     (format!("{status} {code}"), body["outcome"] == "unknown", trace_id)
@@ -201,4 +175,13 @@ impl Caller {
             trace_id,
         })
     }
+}
+
+/// Sends a request; returns the status and the body, which is null if it is not JSON. An error if the response is
+/// incomplete.
+pub(crate) async fn response(request: RequestBuilder) -> Result<(u16, Value), reqwest::Error> {
+    let response = request.send().await?;
+    let status = response.status().as_u16();
+    let body = response.bytes().await?;
+    Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
 }

@@ -31,7 +31,6 @@ const LAST_RESPONSES: Duration = Duration::from_secs(9);
 pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
     let caller = args.target.caller("load").await?;
     let caller = caller.with_pages().traced(TRACED);
-    caller.prepare().await?;
     let began = Instant::now();
     let load = Load::start(caller.clone(), Duration::from_secs(1) / args.rate);
     let end = began + Duration::from_secs(args.duration);

@@ -8,7 +8,7 @@
 mod caller;
 mod command;
 
-pub(crate) use caller::Caller;
+pub(crate) use caller::{Caller, response};
 pub(crate) use command::{Args, run};
 
 use std::{

@@ -17,7 +17,7 @@ pub(super) async fn rolling_restart(run: &mut ScenarioRun<'_>) -> Result<(), Fai
     for _ in 0..20 {
         callers.push(run.caller().await?.traced(TRACED));
     }
-    run.load_of(callers).await?;
+    run.load_of(callers)?;
     let began = Instant::now();
     let at = now()?;
     let restart = format!(r#"{{"spec":{{"restartAt":"{at}"}}}}"#);

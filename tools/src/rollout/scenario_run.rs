@@ -173,15 +173,14 @@ impl ScenarioRun<'_> {
     /// Starts a load of all flows, in place of the one before.
     pub(super) async fn load(&mut self) -> Result<(), Failure> {
         let caller = self.caller().await?.without_keep_alive()?;
-        self.load_of(vec![caller]).await
+        self.load_of(vec![caller])
     }
 
     /// Starts a load shared by `callers`, in place of the one before.
-    pub(super) async fn load_of(&mut self, callers: Vec<Caller>) -> Result<(), Failure> {
+    pub(super) fn load_of(&mut self, callers: Vec<Caller>) -> Result<(), Failure> {
         self.stop_load();
         let period = Duration::from_secs(1) / PER_SECOND * u32::try_from(callers.len())?;
         for caller in callers {
-            caller.prepare().await?;
             self.load.push(Load::start(caller, period));
         }
         Ok(())

@@ -178,7 +178,7 @@ async fn route_8_percent(run: &mut ScenarioRun<'_>) -> Result<(), Failure> {
 
 async fn small_route_dead(run: &mut ScenarioRun<'_>) -> Result<(), Failure> {
     let caller = run.caller().await?.without_keep_alive()?.running(few_quotes());
-    run.load_of(vec![caller]).await?;
+    run.load_of(vec![caller])?;
     tokio::time::sleep(Duration::from_secs(20)).await;
     rolled_back(run, r#"{"kind":"panic","route":"/v1/quotes"}"#, failed)
         .await

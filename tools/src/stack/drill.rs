@@ -92,7 +92,6 @@ pub(super) async fn run(drills: &[Drill]) -> Result<(), Failure> {
 async fn one(drill: &Drill) -> Result<Row, Failure> {
     let mut failures = Vec::new();
     let caller = caller_of(&format!("drill-{}", drill.name)).await?;
-    caller.prepare().await?;
     let load = Load::start(caller, EVERY);
     if until(false, RESOLVES_WITHIN, || drill.alert.fires())
         .await?

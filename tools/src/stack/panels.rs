@@ -22,9 +22,7 @@ pub(super) async fn run() -> Result<(), Failure> {
         .into_iter()
         .filter(|query| query.is_panel)
         .collect();
-    let caller = caller_of("panels").await?;
-    caller.prepare().await?;
-    let _load = Load::start(caller, EVERY);
+    let _load = Load::start(caller_of("panels").await?.with_pages(), EVERY);
     let mut empty = Vec::new();
     for panel in &panels {
         let has_data = async || Ok(query(&panel.text).await? > 0);

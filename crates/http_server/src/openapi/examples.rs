@@ -60,6 +60,7 @@ fn example_of(schema: &RefOr<Schema>, schemas: &Schemas, depth: usize) -> Option
             let name = reference.ref_location.rsplit('/').next()?;
             inner(schemas.get(name)?)
         }
+        RefOr::T(schema) if own_example(schema).is_some() => own_example(schema).cloned(),
         RefOr::T(Schema::Object(object)) => of_object(object, inner),
         RefOr::T(Schema::Array(array)) => match &array.items {
             ArrayItems::RefOrSchema(item) => Some(json!([inner(item)?])),
@@ -89,14 +90,25 @@ fn example_of(schema: &RefOr<Schema>, schemas: &Schemas, depth: usize) -> Option
     }
 }
 
+/// The example that the type or the field declares itself.
+fn own_example(schema: &Schema) -> Option<&Value> {
+    match schema {
+        Schema::Object(object) => object.example.as_ref(),
+        Schema::Array(array) => array.example.as_ref(),
+        Schema::AllOf(all) => all.example.as_ref(),
+        Schema::OneOf(one) => one.example.as_ref(),
+        Schema::AnyOf(any) => any.example.as_ref(),
+        _ => None,
+    }
+}
+
 fn is_null(schema: &RefOr<Schema>) -> bool {
     matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::new(Type::Null))
 }
 
 fn of_object(object: &Object, inner: impl Fn(&RefOr<Schema>) -> Option<Value>) -> Option<Value> {
-    let first_choice = || object.enum_values.as_ref()?.first().cloned();
-    if let Some(example) = object.example.clone().or_else(first_choice) {
-        return Some(example);
+    if let Some(choices) = &object.enum_values {
+        return choices.first().cloned();
     }
     if object.properties.is_empty() {
         return standard_example(object);

@@ -30,12 +30,6 @@ pub(super) async fn run<C: AsRef<Settings>, S>(
 
     let definition = service.definition();
     let platform = Platform::new(settings, definition)?;
-    // The state has the clients of other services, whose settings are checked when it is built.
-    (service.state)(&loaded.settings, &platform)?;
-    for upstream in platform.upstreams() {
-        let verified = rules::calls(settings, upstream.name(), upstream.attempt_timeout())?;
-        println!("ok     {verified}");
-    }
     let mut errors = 0;
     let mut report = |name: &str, result: Result<String, String>| match result {
         Ok(message) => println!("ok     {name}: {message}"),
@@ -44,6 +38,14 @@ pub(super) async fn run<C: AsRef<Settings>, S>(
             println!("error  {name}: {message}");
         }
     };
+    // The state has the clients of other services, whose settings are checked when it is built.
+    if let Err(error) = (service.state)(&loaded.settings, &platform) {
+        report("state", Err(format!("{error:#}")));
+    }
+    for upstream in platform.upstreams() {
+        let verified = rules::calls(settings, upstream.name(), upstream.attempt_timeout());
+        report(upstream.name(), verified.map_err(|error| error.to_string()));
+    }
     let server = platform.checks.server(CHECK_TIMEOUT).await;
     let is_reachable = server.is_ok();
     // The message of the server itself: a wrong password is not an unreachable server.

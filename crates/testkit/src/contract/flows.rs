@@ -38,44 +38,55 @@ struct Document {
     flow: Vec<Flow>,
 }
 
-/// Reads the flows of `file` and checks them against the contract.
+/// Reads the flows of `file`.
 ///
 /// # Errors
-/// Everything that is wrong with them, one per line: a step that is not an operation, or whose ids no earlier step
-/// returns; a weight of 0; an operation of the service in no flow.
-pub fn flows(file: &Path, contract: &Contract) -> Result<Vec<Flow>, String> {
+/// When the file cannot be read, is not valid, or has a flow without steps or weight.
+pub fn flows(file: &Path) -> Result<Vec<Flow>, String> {
     let source = File::from(file).format(FileFormat::Toml);
     let document = Config::builder().add_source(source).build();
     let document = document.and_then(Config::try_deserialize::<Document>);
     let flows = document
         .map_err(|error| format!("{}: {error}", file.display()))?
         .flow;
-    let mut errors = Vec::new();
-    for Flow {
-        name, steps, weight, ..
-    } in &flows
+    match flows
+        .iter()
+        .find(|flow| flow.weight == 0 || flow.steps.is_empty())
     {
-        if *weight == 0 || steps.is_empty() {
-            errors.push(format!("{name}: a flow needs steps and a weight of at least 1"));
-        }
+        Some(flow) => Err(format!(
+            "{}: {} needs steps and a weight of at least 1",
+            file.display(),
+            flow.name
+        )),
+        None => Ok(flows),
+    }
+}
+
+/// Asserts that every step is an operation whose ids earlier steps return, and that every operation of the service is in
+/// a flow.
+///
+/// # Panics
+/// When one of these does not hold.
+pub fn assert_flows(flows: &[Flow], contract: &Contract) {
+    for Flow { name, steps, .. } in flows {
         for (index, step) in steps.iter().enumerate() {
-            let Some(operation) = contract.find(step) else {
-                errors.push(format!("{name}: no operation has the id {step}"));
-                continue;
-            };
+            let operation = contract.find(step);
+            let operation = operation.unwrap_or_else(|| panic!("{name}: no operation has the id {step}"));
             let missing = operation
                 .sources()
                 .find(|source| !steps[..index].contains(source));
-            errors.extend(missing.map(|source| format!("{name}: {step} needs {source} before it")));
+            assert!(missing.is_none(), "{name}: {step} needs {missing:?} before it");
         }
     }
-    let in_a_flow = |id: &String| flows.iter().any(|flow| flow.steps.contains(id));
-    let forgotten = contract.operations().iter();
-    let forgotten = forgotten.filter(|operation| !operation.of_platform && !in_a_flow(&operation.id));
-    errors.extend(forgotten.map(|operation| format!("{} is in no flow", operation.id)));
-    if errors.is_empty() {
-        Ok(flows)
-    } else {
-        Err(format!("{}:\n{}", file.display(), errors.join("\n")))
+    for operation in contract
+        .operations()
+        .iter()
+        .filter(|operation| !operation.of_platform)
+    {
+        let id = &operation.id;
+        assert!(
+            flows.iter().any(|flow| flow.steps.contains(id)),
+            "{id} is in no flow of flows.toml"
+        );
     }
 }

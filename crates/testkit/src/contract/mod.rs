@@ -3,7 +3,7 @@
 mod flows;
 mod operations;
 
-pub use flows::{Criticality, Flow, flows};
+pub use flows::{Criticality, Flow, assert_flows, flows};
 pub use operations::{Contract, Known, Operation};
 
 use outcome::Catalogue;
@@ -116,7 +116,7 @@ pub async fn assert_scopes<U: UnderTest>(app: &TestApp<U>) -> usize {
 }
 
 /// Sends the example of every operation, after the operations that return its ids, and asserts that each gets its
-/// success, with the headers that its response declares; returns the number of operations.
+/// success, with exactly the headers that its response declares; returns the number of operations.
 ///
 /// # Panics
 /// When an operation has no complete example, or does not get its success.
@@ -140,12 +140,27 @@ pub async fn assert_examples<U: UnderTest>(app: &TestApp<U>) -> usize {
             let body = response.text().await.expect("a complete body");
             assert_eq!(status, step.success, "{}: {body}", step.name);
             let declared = &document["paths"][&step.template][step.method.as_str().to_lowercase()];
-            assert_headers(&document, &declared["responses"][status.to_string()], &headers);
+            let declared = &declared["responses"][status.to_string()];
+            assert_headers(&document, declared, &headers);
+            for name in declared["headers"]
+                .as_object()
+                .into_iter()
+                .flat_map(|all| all.keys())
+            {
+                assert!(
+                    CONDITIONAL.contains(&name.as_str()) || headers.contains_key(name),
+                    "{}: no {name}",
+                    step.name
+                );
+            }
             step.learn(&serde_json::from_str(&body).unwrap_or_default(), &mut known);
         }
     }
     contract.operations().len()
 }
+
+/// Declared headers that depend on the state.
+const CONDITIONAL: [&str; 2] = ["Age", "Idempotency-Replayed"];
 
 /// Headers that any response can have, whatever it says.
 const OF_HTTP: [&str; 11] = [

@@ -65,13 +65,6 @@ struct Link {
 #[derive(Clone, Debug, Default)]
 pub struct Known(BTreeMap<(String, String), String>);
 
-impl Known {
-    /// Adds the values of `other`.
-    pub fn merge(&mut self, other: Self) {
-        self.0.extend(other.0);
-    }
-}
-
 impl Contract {
     /// Reads the operations of a document.
     ///
@@ -104,11 +97,15 @@ impl Contract {
         for operation in operations.iter().filter(|operation| !operation.of_platform) {
             let missing = operation.parameters.iter();
             let missing = missing.filter(|known| known.sources.is_empty() && known.example.is_none());
-            errors.extend(missing.map(|parameter| {
+            errors.extend(missing.map(|Parameter { name, place, .. }| {
+                let example = match place {
+                    Place::Path => format!("`example({name} = …)` in its `#[operation]`"),
+                    Place::Query | Place::Header => "`#[param(example = …)]`".to_owned(),
+                };
                 format!(
-                    "{}: the parameter `{}` needs `example({0} = …)` in its `#[operation]`, or `links({}.{0} = …)` in \
-                     that of the operation that returns it",
-                    operation.name, parameter.name, operation.id
+                    "{}: the parameter `{name}` needs {example}, or `links({}.{name} = …)` in the `#[operation]` that \
+                     returns it",
+                    operation.name, operation.id
                 )
             }));
         }
@@ -265,7 +262,12 @@ fn parameter(definition: &Value) -> Option<Parameter> {
         _ => Place::Header,
     };
     let name = definition["name"].as_str()?.to_owned();
-    let example = match &definition["schema"]["example"] {
+    let examples = [&definition["example"], &definition["schema"]["example"]];
+    let example = match examples
+        .into_iter()
+        .find(|example| !example.is_null())
+        .unwrap_or(&Value::Null)
+    {
         Value::String(text) => Some(text.clone()),
         Value::Null if name.eq_ignore_ascii_case("idempotency-key") => Some(String::new()),
         Value::Null => None,

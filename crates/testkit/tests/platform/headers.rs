@@ -35,6 +35,13 @@ const HEADERS: [&str; 12] = [
     "x-request-timeout-ms",
 ];
 
+/// Headers, the text of a query, and the operation.
+type Case = (
+    Vec<(&'static str, HeaderValue)>,
+    Vec<char>,
+    (Method, &'static str),
+);
+
 /// Bytes that a header can carry, and those that its parsers look for.
 fn value() -> impl Strategy<Value = HeaderValue> {
     let meaningful = prop::sample::select(b"0123456789abcdef-_,;=\"* ./:W".to_vec());
@@ -45,7 +52,13 @@ fn value() -> impl Strategy<Value = HeaderValue> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_headers_and_query_end_in_a_designed_outcome() {
-    let app = TestApp::start().await;
+    let app = TestApp::build()
+        .set("rate_limit.per_second", "1000000")
+        .set("rate_limit.burst", "1000000")
+        .set("rate_limit.anonymous_per_second", "1000000")
+        .set("rate_limit.anonymous_burst", "1000000")
+        .start()
+        .await;
     let document = document::<Notes>();
     let without_operation = document["x-problems"].as_array().expect("a list").clone();
     let strategy = (
@@ -68,11 +81,6 @@ async fn any_headers_and_query_end_in_a_designed_outcome() {
         failure_persistence: None,
         ..Config::default()
     };
-    type Case = (
-        Vec<(&'static str, HeaderValue)>,
-        Vec<char>,
-        (Method, &'static str),
-    );
     let outcome = |(headers, query, (method, route)): Case| {
         let query: String = query.into_iter().collect();
         let mut request = app.request(method.clone(), route).query(&[("limit", query)]);
