@@ -9,7 +9,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -24,6 +27,8 @@ use crate::{
 
 const SUBJECT: &str = "soak";
 const IN_FLIGHT: usize = 16;
+/// The pause before a refused flow is repeated.
+const REFUSED_PAUSE: Duration = Duration::from_millis(200);
 /// Longer than a lease: if no job succeeds for this long, something is lost.
 const STUCK_AFTER: Duration = Duration::from_secs(45);
 const JOBS: &str = "SELECT kind, count(*), count(*) FILTER (WHERE status = 'succeeded'), \
@@ -99,9 +104,8 @@ pub async fn soak(
     let running = tokio::spawn(async move {
         let order = rotation(caller.flows()).into_iter().cycle().take(flows);
         let outcomes = Mutex::new(Vec::new());
-        let record = |outcome| outcomes.lock().expect("not poisoned").push(outcome);
         stream::iter(order)
-            .for_each_concurrent(IN_FLIGHT, |flow| caller.run(&caller.flows()[flow], record))
+            .for_each_concurrent(IN_FLIGHT, |flow| run_until_done(&caller, flow, &outcomes))
             .await;
         outcomes.into_inner().expect("not poisoned")
     });
@@ -176,16 +180,31 @@ async fn jobs_per_request(
     Ok(per_request)
 }
 
-/// The number of jobs that this many flows enqueue if none of their requests fails. Some may fail under load, so a tenth
-/// is left out.
+/// Runs a flow, again and again while one of its requests is refused, as a client would.
+async fn run_until_done(caller: &Caller, flow: usize, outcomes: &Mutex<Vec<Outcome>>) {
+    let began = Instant::now();
+    while began.elapsed() < STUCK_AFTER {
+        let refused = AtomicBool::new(false);
+        let record = |outcome: Outcome| {
+            refused.fetch_or(!outcome.is_ok(), Ordering::Relaxed);
+            outcomes.lock().expect("not poisoned").push(outcome);
+        };
+        caller.run(&caller.flows()[flow], record).await;
+        if !refused.into_inner() {
+            return;
+        }
+        tokio::time::sleep(REFUSED_PAUSE).await;
+    }
+}
+
+/// The number of jobs that this many flows enqueue.
 fn planned(caller: &Caller, flows: usize, per_request: &BTreeMap<String, BTreeMap<String, i64>>) -> i64 {
     let order = rotation(caller.flows()).into_iter().cycle().take(flows);
     let operations = order.flat_map(|flow| &caller.flows()[flow].steps);
     let operations = operations.filter_map(|id| caller.contract().find(id));
-    let jobs: i64 = operations
+    operations
         .flat_map(|operation| per_request[&operation.name].values())
-        .sum();
-    jobs * 9 / 10
+        .sum()
 }
 
 /// The number of jobs that must exist, by kind: those from before and those of the successful requests.

@@ -1,9 +1,9 @@
 //! The contract of the notes service, including what the layers in front of an operation add to it.
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{
-    assert_contract, assert_scopes, declared_codes, document,
+    Contract, assert_contract, assert_scopes, declared_codes, document,
     notes::{CATALOGUE, NOTES, Notes},
 };
 
@@ -103,5 +103,57 @@ async fn streams_and_path_parameters_are_in_the_contract() {
         let refused = app.get(&format!("/v1/test/numbers/{path}")).await;
         let problem = assert_problem(refused, NUMBERS, Method::GET, "invalid-path").await;
         assert_eq!(problem["errors"][0]["parameter"], invalid, "{path}");
+    }
+}
+
+/// Whatever keeps an example from being sent is an error that says where to add what.
+#[test]
+fn a_contract_without_examples_says_what_is_missing() {
+    let operation = |id: &str, more: Value| {
+        let mut operation = json!({ "operationId": id, "tags": ["things"], "responses": { "200": {} } });
+        let more = more.as_object().expect("an object").clone();
+        operation.as_object_mut().expect("an object").extend(more);
+        operation
+    };
+    let id = json!({ "name": "id", "in": "path", "required": true, "schema": {} });
+    let body =
+        |example: Value| json!({ "content": { "application/json": { "schema": {}, "example": example } } });
+    let link = json!({ "x": { "operationId": "get_thing", "parameters": { "id": "$response.body#/id" } } });
+    let created = json!({ "201": { "links": link } });
+    let contract = |parameters: Value, example: Value, responses: &Value| {
+        Contract::parse(&json!({ "paths": {
+            "/things": { "post": operation("create_thing", json!({ "requestBody": body(example), "responses": responses })) },
+            "/things/{id}": { "get": operation("get_thing", json!({ "parameters": parameters })) },
+        } }))
+    };
+    let complete = contract(json!([id]), json!({}), &created).expect("complete");
+    let get = complete.find("get_thing").expect("an operation");
+    let path: Vec<&str> = complete
+        .path_to(get)
+        .iter()
+        .map(|step| step.id.as_str())
+        .collect();
+    assert_eq!(path, ["create_thing", "get_thing"]);
+
+    for (result, expected) in [
+        (
+            contract(json!([id]), Value::Null, &created),
+            "POST /things: the request body has no example",
+        ),
+        (
+            contract(json!([]), json!({}), &created),
+            "create_thing links to get_thing.id, which does not exist",
+        ),
+        (
+            contract(json!([id]), json!({}), &json!({ "201": {} })),
+            "GET /things/{id}: the parameter `id` needs `example(id = …)`",
+        ),
+        (
+            contract(json!([id]), json!({}), &json!({ "400": {} })),
+            "POST /things: no response is a success",
+        ),
+    ] {
+        let errors = result.expect_err(expected);
+        assert!(errors.contains(expected), "{errors}");
     }
 }
