@@ -94,7 +94,6 @@ fn ranges_and_rules_between_keys_are_checked_in_one_run() {
         "redis.url",
         "shutdown.grace_period",
         "http.deadline",
-        "http.deadline",
     ];
     assert_eq!(invalid_keys(&variables), expected);
 }

@@ -106,8 +106,9 @@ async fn settings_of_an_upstream_service_that_cannot_work_are_errors() {
     let environment = environment.set("partner.attempt_timeout", "2s");
     for command in ["serve", "check"] {
         let output = environment.run(&[command]);
-        let message = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success(), "{message}");
+        // `serve` stops with the error; `check` lists all errors.
+        let message = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(!output.status.success(), "{command}: {message}");
         assert!(
             message.contains("too short for redis.timeout + retry.max_attempts × partner.attempt_timeout"),
             "{message}"
