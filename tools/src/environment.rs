@@ -21,8 +21,7 @@ impl Environment {
             .set("rate_limit.burst", "1000000")
             .set("rate_limit.per_second", "1000000")
             .set("rate_limit.anonymous_burst", "1000000")
-            .set("rate_limit.anonymous_per_second", "1000000")
-            .set("rate_limit.max_share", "1");
+            .set("rate_limit.anonymous_per_second", "1000000");
         // sample: begin
         let free = ([127, 0, 0, 1], 0).into();
         let supplier = ::supplier::start(free, free).expect("free ports");

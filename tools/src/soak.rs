@@ -73,7 +73,7 @@ struct Jobs {
 /// while it runs their jobs. `progress` is called after each kill.
 ///
 /// # Errors
-/// When a flow fails, when no flow enqueues a job, when a job fails, or when the jobs are not exactly those that the
+/// When a flow is refused for 45 seconds, when no flow enqueues a job, when a job fails, or when the jobs are not exactly those that the
 /// successful requests enqueued.
 ///
 /// # Panics
@@ -129,6 +129,9 @@ pub async fn soak(
     let took = began.elapsed();
     let found = jobs(&mut database).await;
     let expected = expected(&outcomes, &per_request, &first)?;
+    if expected.values().sum::<i64>() < planned {
+        return Err(format!("a flow was refused for {STUCK_AFTER:?}").into());
+    }
     for kind in found.keys().chain(expected.keys()) {
         let expected = expected.get(kind).unwrap_or(&0);
         let Jobs {

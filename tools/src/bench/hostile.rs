@@ -55,8 +55,9 @@ const UPLOAD: &str = "upload";
 pub(crate) async fn print(binary: &Path) -> Result<(), Failure> {
     let environment = Environment::new(binary).await;
     let server = environment.serve().await?;
+    // One hostile client has a valid token of its own.
     let token = environment.processes().token("hostile");
-    let caller = Caller::connect(server.public.clone(), token.clone()).await?;
+    let caller = Caller::connect(server.public.clone(), environment.processes().token("load")).await?;
     let caller = caller.with_pages();
     let mut operations = caller.contract().operations().iter();
     let upload = operations.find(|operation| operation.body.is_some() && !operation.template.contains('{'));
