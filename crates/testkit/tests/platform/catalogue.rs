@@ -120,7 +120,13 @@ async fn trigger(code: &str) {
             assert_problem_parts(response.status, &response.headers, &response.body, code);
         }
         "idempotency-in-progress" => {
-            let app = TestApp::start().await;
+            // The first write must still wait for the lock when the second has been refused.
+            let app = TestApp::build()
+                .set("retry.max_attempts", "1")
+                .set("database.lock_timeout", "2s")
+                .set("database.statement_timeout", "2100ms")
+                .start()
+                .await;
             let lock = app.database.lock_notes().await;
             let first = tokio::spawn(app.write_request("same", &sample_note()).send());
             app.database.wait_for_lock_waiter().await;
