@@ -49,7 +49,7 @@ check-contract: ## Send requests derived from the contract and check the respons
 	  cargo build --quiet --locked -p api && dev/with-services test cargo run --quiet --locked -p tools -- contract-test $(TARGET)/debug/api; \
 	else echo "check-contract: skipped, Schemathesis is not installed (pip install schemathesis==4.32.5)"; fi
 
-fuzz: ## Run the property tests of all parsers with many more inputs (CASES=5000)
+fuzz: ## Run the property tests, whose names begin with any_, with many more inputs (CASES=5000)
 	@PROPTEST_CASES=$(or $(CASES),5000) dev/with-services test cargo test --quiet --workspace --locked -- ::any_
 
 generate: ## Write the generated files: query types, OpenAPI contract, pages, job payloads, client codes

@@ -22,6 +22,6 @@ pub(crate) async fn run(binary: &Path, seed: Option<&str>) -> Result<(), Failure
     if status.success() {
         Ok(())
     } else {
-        Err("the service does not keep its contract; see above".into())
+        Err("the service violates its contract; see above".into())
     }
 }

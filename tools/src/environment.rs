@@ -33,6 +33,12 @@ impl Environment {
         }
     }
 
+    /// Sets a configuration key, such as `http.keep_alive`.
+    pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
+        self.processes = self.processes.set(key, value);
+        self
+    }
+
     /// Migrates the database and starts a process that serves the API.
     pub(crate) async fn serve(&self) -> Result<Server, Failure> {
         if !self.processes.run(&["migrate"]).status.success() {

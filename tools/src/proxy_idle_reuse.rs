@@ -18,6 +18,8 @@ use crate::{Failure, environment::Environment};
 
 /// `http.ingress_idle_timeout`, after which nginx closes an idle connection.
 const PROXY_IDLE: &str = "60s";
+/// `http.keep_alive`, after which the service closes it.
+const SERVICE_IDLE: &str = "75s";
 /// For each cluster of idle times: its middle in seconds, the requests on each connection, and the connections.
 const CLUSTERS: [(u32, usize, usize); 3] = [(5, 40, 20), (60, 5, 120), (75, 4, 150)];
 /// Idle times differ from the middle of their cluster by at most this, a second.
@@ -41,7 +43,10 @@ impl Drop for Proxy {
 
 /// Starts the service and nginx, sends the requests and prints the failures per cluster. An error if there are any.
 pub(crate) async fn run(binary: &Path) -> Result<(), Failure> {
-    let environment = Environment::new(binary).await;
+    let environment = Environment::new(binary)
+        .await
+        .set("http.ingress_idle_timeout", PROXY_IDLE)
+        .set("http.keep_alive", SERVICE_IDLE);
     let service = environment.serve().await?;
     let proxy = proxy(service.public.trim_start_matches("http://"))?;
     let began = Instant::now();

@@ -30,7 +30,18 @@ pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
     };
     for operation in caller.contract().operations() {
         match example(&caller, operation).await {
-            Some(result) => show(&operation.name, &operation.success.to_string(), result),
+            Some(result) => {
+                let successes = operation.successes.iter().map(u16::to_string).collect::<Vec<_>>();
+                let expected = successes
+                    .iter()
+                    .find(|status| **status == result.0)
+                    .or(successes.first());
+                show(
+                    &operation.name,
+                    expected.map_or("a success", String::as_str),
+                    result,
+                );
+            }
             None => println!(
                 "{:<26} {} (no response contains its ids)",
                 "not called", operation.name

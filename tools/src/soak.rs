@@ -9,14 +9,11 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, stream};
+use futures_util::{TryStreamExt, stream};
 use sqlx::PgConnection;
 use testkit::ProcessEnvironment;
 
@@ -104,10 +101,10 @@ pub async fn soak(
     let running = tokio::spawn(async move {
         let order = rotation(caller.flows()).into_iter().cycle().take(flows);
         let outcomes = Mutex::new(Vec::new());
-        stream::iter(order)
-            .for_each_concurrent(IN_FLIGHT, |flow| run_until_done(&caller, flow, &outcomes))
-            .await;
-        outcomes.into_inner().expect("not poisoned")
+        stream::iter(order.map(Ok))
+            .try_for_each_concurrent(IN_FLIGHT, |flow| run_until_done(&caller, flow, &outcomes))
+            .await?;
+        Ok::<_, Failure>(outcomes.into_inner().expect("not poisoned"))
     });
     let mut worker = environment.work();
     for kill in 1..=kills {
@@ -121,7 +118,7 @@ pub async fn soak(
         ));
         worker = environment.work();
     }
-    let outcomes = running.await?;
+    let outcomes = running.await??;
     wait_for(&mut database, |jobs| {
         jobs.succeeded + jobs.failed == jobs.enqueued
     })
@@ -129,9 +126,6 @@ pub async fn soak(
     let took = began.elapsed();
     let found = jobs(&mut database).await;
     let expected = expected(&outcomes, &per_request, &first)?;
-    if expected.values().sum::<i64>() < planned {
-        return Err(format!("a flow was refused for {STUCK_AFTER:?}").into());
-    }
     for kind in found.keys().chain(expected.keys()) {
         let expected = expected.get(kind).unwrap_or(&0);
         let Jobs {
@@ -184,19 +178,23 @@ async fn jobs_per_request(
 }
 
 /// Runs a flow, again and again while one of its requests is refused, as a client would.
-async fn run_until_done(caller: &Caller, flow: usize, outcomes: &Mutex<Vec<Outcome>>) {
+async fn run_until_done(caller: &Caller, flow: usize, outcomes: &Mutex<Vec<Outcome>>) -> Result<(), Failure> {
     let began = Instant::now();
-    while began.elapsed() < STUCK_AFTER {
-        let refused = AtomicBool::new(false);
+    loop {
+        let refused = Mutex::new(None);
         let record = |outcome: Outcome| {
-            refused.fetch_or(!outcome.is_ok(), Ordering::Relaxed);
+            if !outcome.is_ok() {
+                *refused.lock().expect("not poisoned") =
+                    Some(format!("{} got {}", outcome.operation, outcome.result));
+            }
             outcomes.lock().expect("not poisoned").push(outcome);
         };
         caller.run(&caller.flows()[flow], record).await;
-        if !refused.into_inner() {
-            return;
+        match refused.into_inner().expect("not poisoned") {
+            None => return Ok(()),
+            Some(result) if began.elapsed() > STUCK_AFTER => return Err(result.into()),
+            Some(_) => tokio::time::sleep(REFUSED_PAUSE).await,
         }
-        tokio::time::sleep(REFUSED_PAUSE).await;
     }
 }
 

@@ -31,6 +31,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest document that is read, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
+
 /// The keys of one provider.
 pub(crate) struct Jwks {
     loaded: watch::Receiver<Loaded>,

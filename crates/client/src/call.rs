@@ -100,6 +100,9 @@ pub(crate) async fn make<T: DeserializeOwned, C: ProblemCode>(
             },
             took: began.elapsed(),
             waited,
+            outcome_unknown: result
+                .as_ref()
+                .is_err_and(|failed| failed.failure.outcome_unknown()),
         };
         let mut attempts = attempts.lock().unwrap_or_else(PoisonError::into_inner);
         if result.is_err() {
@@ -197,12 +200,15 @@ async fn send<T: DeserializeOwned, C: ProblemCode>(
     let (status, retry_after, age) = (response.status(), retry_after(&response), age(&response));
     let body = response.bytes().await.map_err(lost)?;
     if status.is_success() {
-        let invalid = |error: serde_json::Error| Failure::Invalid(error.to_string());
+        // The parser's message has the line and the column, not the text.
+        let malformed = |error: serde_json::Error| Failure::Invalid(error.to_string());
         let json = match &body[..] {
             [] => Value::Null,
-            json => serde_json::from_slice(json).map_err(invalid)?,
+            json => serde_json::from_slice(json).map_err(malformed)?,
         };
-        let value = T::deserialize(&json).map_err(invalid)?;
+        // Only the path: the error's own message could quote the response.
+        let value = serde_path_to_error::deserialize(&json)
+            .map_err(|error| Failure::Invalid(format!("an unexpected shape at `{}`", error.path())))?;
         return Ok(Fresh { value, json, age });
     }
     let failure = match serde_json::from_slice(&body) {

@@ -64,10 +64,16 @@ pub struct Problem<C> {
 
 /// What a service knows about the effect of a write that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(from = "String")]
 pub enum Outcome {
-    /// The write may have taken effect.
+    /// The write may have taken effect. So is read whatever a later version of the service says.
     Unknown,
+}
+
+impl From<String> for Outcome {
+    fn from(_: String) -> Self {
+        Self::Unknown
+    }
 }
 
 /// One error in the request.
@@ -94,6 +100,8 @@ pub struct Attempt {
     pub took: Duration,
     /// The wait before the attempt.
     pub waited: Duration,
+    /// Whether the attempt may have taken effect although it failed.
+    pub outcome_unknown: bool,
 }
 
 impl<C: ProblemCode> Error<C> {
@@ -105,14 +113,10 @@ impl<C: ProblemCode> Error<C> {
         }
     }
 
-    /// Whether the call may have taken effect. A write with an idempotency key can find out with the same key.
+    /// Whether the call may have taken effect in one of its attempts. A write with an idempotency key can find out with the
+    /// same key; a new key could make it take effect twice.
     pub fn outcome_unknown(&self) -> bool {
-        match &self.failure {
-            Failure::Problem(problem) => problem.outcome == Some(Outcome::Unknown),
-            Failure::Transport(_) | Failure::TimedOut | Failure::Invalid(_) => true,
-            Failure::Status(status) => *status >= 500,
-            Failure::NoToken(_) => false,
-        }
+        self.attempts.iter().any(|attempt| attempt.outcome_unknown)
     }
 
     /// A sentence to show to an end user.
@@ -123,6 +127,18 @@ impl<C: ProblemCode> Error<C> {
                 "This is not available right now. Please try again shortly."
             }
             Failure::Invalid(_) => "Something went wrong on our side. Our team has been notified.",
+        }
+    }
+}
+
+impl<C> Failure<C> {
+    /// Whether an attempt that failed in this way may have taken effect.
+    pub(crate) fn outcome_unknown(&self) -> bool {
+        match self {
+            Self::Problem(problem) => problem.outcome == Some(Outcome::Unknown),
+            Self::Transport(_) | Self::TimedOut | Self::Invalid(_) => true,
+            Self::Status(status) => *status >= 500,
+            Self::NoToken(_) => false,
         }
     }
 }

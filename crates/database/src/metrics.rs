@@ -25,7 +25,8 @@ struct SqlstateLabels {
     sqlstate: String,
 }
 
-/// Metrics of Postgres connections and errors. All pools of a process share one group.
+/// Metrics of pools of connections, of Postgres and of Redis, and of errors of Postgres. All pools of a process share one
+/// group.
 #[derive(Clone, Debug)]
 pub struct PoolMetrics {
     connections: Family<StateLabels, Gauge>,
@@ -50,17 +51,17 @@ impl PoolMetrics {
         all.register(|registry| {
             registry.register(
                 "db_client_connection_count",
-                "Open Postgres connections by pool and state",
+                "Open connections by pool and state",
                 metrics.connections.clone(),
             );
             registry.register(
                 "db_client_connection_max",
-                "Maximum open Postgres connections by pool",
+                "Maximum open connections by pool",
                 metrics.max.clone(),
             );
             registry.register(
                 "db_client_connection_pending_requests",
-                "Requests waiting for a Postgres connection by pool",
+                "Requests waiting for a connection by pool",
                 metrics.pending.clone(),
             );
             registry.register_with_unit(

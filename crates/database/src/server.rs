@@ -1,9 +1,9 @@
 //! Questions about the server itself.
 
-use std::{marker::PhantomData, time::Duration};
+use std::time::Duration;
 
 use resilience::Deadline;
-use sqlx::{FromRow, postgres::PgRow};
+use sqlx::FromRow;
 
 use crate::{Database, DatabaseError, Transaction, TransactionError, UnitOfWork, transaction::AfterCommit};
 
@@ -16,19 +16,36 @@ pub struct ServerInfo {
     pub tls: Option<String>,
 }
 
-/// A query with one row.
-struct Question<T> {
-    query: &'static str,
-    answer: PhantomData<fn() -> T>,
-}
+/// Checks that the server responds.
+struct Ping;
 
-impl<T: for<'row> FromRow<'row, PgRow> + Send + Unpin + 'static> UnitOfWork for Question<T> {
-    const NAME: &'static str = "question";
-    type Output = T;
+impl UnitOfWork for Ping {
+    const NAME: &'static str = "ping";
+    type Output = ();
     type Refusal = DatabaseError;
 
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<T, TransactionError<DatabaseError>> {
-        Ok(sqlx::query_as(self.query).fetch_one(&mut **transaction).await?)
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<DatabaseError>> {
+        let one = sqlx::query_scalar::<_, i32>("/* ping */ SELECT 1");
+        one.fetch_one(&mut **transaction).await?;
+        Ok(())
+    }
+}
+
+/// Asks for the version of the server and the encryption of the connection.
+struct DescribeServer;
+
+impl UnitOfWork for DescribeServer {
+    const NAME: &'static str = "describe_server";
+    type Output = ServerInfo;
+    type Refusal = DatabaseError;
+
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<ServerInfo, TransactionError<DatabaseError>> {
+        let query = "/* describe_server */ SELECT current_setting('server_version') AS version, \
+                     (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl) AS tls";
+        Ok(sqlx::query_as(query).fetch_one(&mut **transaction).await?)
     }
 }
 
@@ -38,7 +55,7 @@ impl Database {
     /// # Errors
     /// The reason why it does not.
     pub async fn ping(&self, limit: Duration) -> Result<(), DatabaseError> {
-        self.ask::<(i32,)>("/* ping */ SELECT 1", limit).await.map(drop)
+        self.read_within(&Ping, limit).await
     }
 
     /// The version of the server, and whether the connection to it is encrypted.
@@ -46,18 +63,16 @@ impl Database {
     /// # Errors
     /// The reason why the server does not respond within `limit`.
     pub async fn server(&self, limit: Duration) -> Result<ServerInfo, DatabaseError> {
-        let query = "SELECT current_setting('server_version') AS version, \
-                     (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl) AS tls";
-        self.ask(query, limit).await
+        self.read_within(&DescribeServer, limit).await
     }
 
-    async fn ask<T>(&self, query: &'static str, limit: Duration) -> Result<T, DatabaseError>
-    where
-        T: for<'row> FromRow<'row, PgRow> + Send + Unpin + 'static,
-    {
-        let (answer, after) = (PhantomData, AfterCommit::default());
-        let question = Question { query, answer };
-        let asked = self.read_once(&question, &after, Deadline::after(limit));
-        asked.await.map_err(TransactionError::into_refusal)
+    async fn read_within<U: UnitOfWork<Refusal = DatabaseError>>(
+        &self,
+        work: &U,
+        limit: Duration,
+    ) -> Result<U::Output, DatabaseError> {
+        let after = AfterCommit::default();
+        let result = self.read_once(work, &after, Deadline::after(limit)).await;
+        result.map_err(TransactionError::into_refusal)
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn time_limit(headers: &HeaderMap, settings: &Settings) -> TimeLimit 
     let duration = requested.unwrap_or(settings.deadline);
     TimeLimit {
         duration,
-        set_by_client: duration < settings.deadline.min(settings.short_deadline),
+        is_short: duration < settings.deadline.min(settings.short_deadline),
     }
 }
 

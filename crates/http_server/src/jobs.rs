@@ -62,7 +62,7 @@ pub enum GetJobRefusal {
 }
 
 /// Returns the state of a job.
-#[operation(GET "/v1/jobs/{id}", authenticated, tag = "service")]
+#[operation(GET "/v1/jobs/{id}", authenticated)]
 pub(crate) async fn get_job(
     caller: Caller,
     id: Path<Uuid>,

@@ -47,7 +47,7 @@ struct Exemplar {
 /// The class of a 504 whose deadline the client chose too short: no failure of the service.
 const CLIENT_DEADLINE: &str = "client_deadline";
 /// The class of a request whose client gave up waiting: a failure without a response.
-const ABANDONED: &str = "abandoned";
+const CLIENT_GAVE_UP: &str = "client_gave_up";
 
 type Seconds = HistogramWithExemplars<Exemplar>;
 
@@ -137,7 +137,7 @@ impl HttpMetrics {
 
     /// Creates the counters of an operation at 0: `rate()` misses the first increment of a counter that starts above 0.
     pub fn announce(&self, method: &str, route: &str) {
-        for code_class in ["2xx", "3xx", "4xx", "5xx", CLIENT_DEADLINE, ABANDONED] {
+        for code_class in ["2xx", "3xx", "4xx", "5xx", CLIENT_DEADLINE, CLIENT_GAVE_UP] {
             let _ = self.responses.get_or_create(&ClassLabels {
                 http_request_method: method.to_owned(),
                 http_route: route.to_owned(),
@@ -203,10 +203,10 @@ impl HttpMetrics {
         }
     }
 
-    /// Counts a request whose client disconnected before the response, as a failure if it had waited too long.
-    pub fn abandoned(&self, method: &str, route: &str, given_up: bool) {
-        if given_up {
-            self.count_response(method, route, ABANDONED);
+    /// Counts a request whose client disconnected before the response, as a failure if the client gave up waiting.
+    pub fn abandoned(&self, method: &str, route: &str, gave_up: bool) {
+        if gave_up {
+            self.count_response(method, route, CLIENT_GAVE_UP);
         }
         self.abandoned
             .get_or_create(&OperationLabels {

@@ -123,7 +123,7 @@ impl PathParameter for ProblemCode {
 }
 
 /// Lists all problem types.
-#[operation(GET "/problems", public, tag = "service", links(show_problem.code = "/0/code"))]
+#[operation(GET "/problems", public, links(show_problem.code = "/0/code"))]
 pub(crate) async fn list_problems(html: WantsHtml, shared: Shared) -> Result<HtmlOrJson, Infallible> {
     let rows: Vec<&ProblemType> = shared.catalogue.iter().collect();
     if !html.0 {
@@ -148,7 +148,7 @@ pub(crate) async fn list_problems(html: WantsHtml, shared: Shared) -> Result<Htm
 }
 
 /// Explains one problem type: what it means and what to do about it.
-#[operation(GET "/problems/{code}", public, tag = "service")]
+#[operation(GET "/problems/{code}", public)]
 pub(crate) async fn show_problem(
     html: WantsHtml,
     code: Path<ProblemCode>,
@@ -192,13 +192,13 @@ fn as_html(text: &str) -> String {
 }
 
 /// Returns the `OpenAPI` document.
-#[operation(GET "/openapi.json", public, tag = "service")]
+#[operation(GET "/openapi.json", public)]
 pub(crate) async fn openapi_json(shared: Shared) -> Result<OpenApiJson, Infallible> {
     Ok(OpenApiJson(shared.openapi.clone()))
 }
 
 /// Returns the name, version, environment and database schema of the running service.
-#[operation(GET "/info", public, tag = "service")]
+#[operation(GET "/info", public)]
 pub(crate) async fn info(shared: Shared) -> Result<Json<Info>, Infallible> {
     let mut info = shared.info.clone();
     if !shared.settings.info_details {

@@ -62,7 +62,7 @@ pub(super) async fn log_request(
         route,
     };
 
-    // One that belongs to an earlier request of this thread.
+    // Discards the backtrace of an earlier panic on this thread.
     let _ = telemetry::take_panic_backtrace();
     let served = AssertUnwindSafe(next.call(request).instrument(context.span()))
         .catch_unwind()
@@ -146,11 +146,15 @@ struct Abandoned<'r> {
 
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
-        let given_up = self.context.service_time() >= self.shared.settings.abandoned_threshold;
-        self.shared.metrics.abandoned(self.method, self.route, given_up);
-        if given_up {
+        let client_gave_up = self
+            .context
+            .client_gave_up(self.shared.settings.give_up_threshold);
+        self.shared
+            .metrics
+            .abandoned(self.method, self.route, client_gave_up);
+        if client_gave_up {
             // Its trace is kept, as those of the other failures.
-            telemetry::failed(&self.context.span(), "abandoned");
+            telemetry::failed(&self.context.span(), "client_gave_up");
         }
         let reason = if self.shared.lifecycle.phase() > Phase::Serving {
             "client disconnected, or the drain timeout passed"
@@ -159,7 +163,7 @@ impl Drop for Abandoned<'_> {
         };
         tracing::info!(
             reason,
-            given_up,
+            client_gave_up,
             method = self.method,
             route = self.route,
             subject = self.context.subject(),

@@ -114,15 +114,17 @@ impl Contract {
     /// Every operation, in the order in which they are matched.
     pub fn operations(&self) -> Operations {
         let mut operations = Operations::default();
-        operations
-            .register::<pages::list_problems>()
-            .register::<pages::show_problem>()
-            .register::<pages::openapi_json>()
-            .register::<pages::info>();
+        operations.of_platform(|operations| {
+            operations
+                .register::<pages::list_problems>()
+                .register::<pages::show_problem>()
+                .register::<pages::openapi_json>()
+                .register::<pages::info>();
+        });
         (self.register)(&mut operations);
         #[cfg(feature = "jobs")]
         if self.jobs {
-            operations.register::<crate::jobs::get_job>();
+            operations.of_platform(|operations| _ = operations.register::<crate::jobs::get_job>());
         }
         operations
     }

@@ -41,11 +41,11 @@ pub struct Settings {
     /// below the timeout with which other services call this one.
     #[setting(default = Duration::from_millis(500), min = MILLISECOND)]
     pub short_deadline: Duration,
-    /// A request whose client disconnects after the service has worked on it for this long has failed: the client gave up.
-    /// It counts in the error budget, as `abandoned`. A client that disconnects earlier has changed its mind. Above
-    /// `http.deadline`, no request counts.
+    /// A request whose client disconnects after the service has worked on it for this long, or at the end of the deadline
+    /// that the client set, has failed: the client gave up waiting. It counts in the error budget, as `client_gave_up`. A
+    /// client that disconnects earlier has changed its mind.
     #[setting(default = Duration::from_secs(1), min = MILLISECOND)]
-    pub abandoned_threshold: Duration,
+    pub give_up_threshold: Duration,
     /// Longest time limit that a client can set with `X-Request-Timeout-Ms`. Longer values are lowered to it.
     #[setting(default = Duration::from_secs(10))]
     pub max_deadline: Duration,
@@ -206,8 +206,9 @@ pub struct RateLimitSettings {
     /// have in a process, 0 to 1; the excess gets 429 `quota-exceeded`. 1 if there is a single client.
     #[setting(default = 0.25, above = 0.0, max = 1.0)]
     pub max_share: f32,
-    /// Average number of requests per second to routes without a token from one IPv4 address or IPv6 /64 network, counted
-    /// in each process; the excess gets 429 `quota-exceeded`. Rejected tokens count, too: the excess is left out of the log.
+    /// Average number of requests per second to public operations from one IPv4 address or IPv6 /64 network, counted in
+    /// each process; the excess gets 429 `quota-exceeded`. Rejected tokens count toward it, but always get 401; those above
+    /// the limit are not logged.
     #[setting(default = 50, min = 1)]
     pub anonymous_per_second: u32,
     /// Number of such requests in a burst from one IPv4 address or IPv6 /64 network, counted in each

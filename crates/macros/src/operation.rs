@@ -112,8 +112,8 @@ impl Parse for Arguments {
                 }
             };
             if !is_new {
-                let message =
-                    "an operation has one of `scope`, `authenticated` and `public`, and one of each other";
+                let message = "an operation has exactly one of `scope`, `authenticated` and `public`, and each other argument \
+                               at most once";
                 return Err(Error::new_spanned(key, message));
             }
         }
@@ -164,19 +164,15 @@ fn check_path(path: &LitStr) -> Result<()> {
     }
 }
 
-/// The default tag, the resource: `invoices` for `/v1/invoices/{id}`. `service` is for what every service has.
+/// The default tag: `invoices` for `/v1/invoices/{id}`, `service` for a path without a version.
 fn tag_of(path: &str) -> String {
     let mut segments = path.split('/').skip(1);
     let version = segments.next().unwrap_or_default();
     let is_version = version
         .strip_prefix('v')
         .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
-    let first = if is_version {
-        segments.next()
-    } else {
-        Some(version)
-    };
-    first.unwrap_or("root").to_owned()
+    let first = segments.next().filter(|_| is_version);
+    first.unwrap_or("service").to_owned()
 }
 
 pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenStream> {

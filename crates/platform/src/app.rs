@@ -83,6 +83,7 @@ impl<S: Send + Sync + 'static> App<S> {
         let platform = Arc::new(Platform::new(settings.as_ref(), &service.definition)?);
         let state = Arc::new((service.state)(settings, &platform)?);
         let settings = settings.as_ref();
+        platform.check_upstreams().0.ensure_none()?;
         let shared = Arc::new(shared(&platform, &service.definition)?);
         shared.announce();
         if let Some(fault) = settings.faults.at_startup.clone() {

@@ -9,6 +9,7 @@ use management::Dependency;
 use reqwest::Url;
 use resilience::Deadline;
 use runtime::Lifecycle;
+use settings::Errors;
 use telemetry::metrics::Metrics;
 use upstream::Upstream;
 
@@ -163,17 +164,9 @@ impl Platform {
 
     /// A client of the service at `base`, with its own circuit breaker and concurrency limit. `name` is also the name
     /// of its section in the configuration. Create one per service and process: each one is listed under
-    /// `/dependencies`.
-    ///
-    /// # Errors
-    /// When all attempts of a call together take longer than the deadline of a request.
-    pub fn upstream(
-        &self,
-        name: &'static str,
-        base: &Url,
-        settings: &upstream::Settings,
-    ) -> anyhow::Result<Upstream> {
-        rules::calls(&self.settings, name, settings.attempt_timeout)?;
+    /// `/dependencies`. Once the state is built, all of them are checked: the attempts of a call must fit into the deadline
+    /// of a request.
+    pub fn upstream(&self, name: &'static str, base: &Url, settings: &upstream::Settings) -> Upstream {
         let upstream = Upstream::new(
             name,
             base.clone(),
@@ -186,7 +179,7 @@ impl Platform {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(upstream.clone());
-        Ok(upstream)
+        upstream
     }
 
     /// Every client of another service created so far.
@@ -195,6 +188,21 @@ impl Platform {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Checks the settings of every client of another service; returns the errors, and what holds if there are none.
+    pub(crate) fn check_upstreams(&self) -> (Errors, Vec<String>) {
+        let mut errors = Errors::default();
+        let verified = self.upstreams().into_iter().map(|upstream| {
+            rules::calls(
+                &self.settings,
+                upstream.name(),
+                upstream.attempt_timeout(),
+                &mut errors,
+            )
+        });
+        let verified = verified.collect();
+        (errors, verified)
     }
 
     /// Every dependency that `/dependencies` reports.

@@ -104,20 +104,23 @@ fn timeouts(settings: &Settings, errors: &mut Errors) {
     );
 }
 
-/// Checks that a request can make all attempts of a call of the upstream service `name`; returns what was verified.
-pub(crate) fn calls(settings: &Settings, name: &str, attempt_timeout: Duration) -> anyhow::Result<String> {
+/// Checks that a request can make all attempts of a call of the upstream service `name`; returns what holds.
+pub(crate) fn calls(
+    settings: &Settings,
+    name: &str,
+    attempt_timeout: Duration,
+    errors: &mut Errors,
+) -> String {
     let calls = redis_time(settings) + settings.retry.longest(attempt_timeout);
     let deadline = settings.http.deadline;
-    let (outer, inner) = (deadline.text(), calls.text());
-    anyhow::ensure!(
-        deadline >= calls,
-        "http.deadline: is {outer}, too short for redis.timeout + retry.max_attempts × {name}.attempt_timeout + \
-         backoff, which takes {inner}"
-    );
-    Ok(format!(
-        "deadline {outer} >= {} attempts with Redis and backoff {inner}",
-        settings.retry.max_attempts
-    ))
+    let what = format!("redis.timeout + retry.max_attempts × {name}.attempt_timeout + backoff");
+    errors.outlasts("http.deadline", (deadline, deadline >= calls), (&what, calls));
+    format!(
+        "{name}: deadline {} >= {} attempts with Redis and backoff {}",
+        deadline.text(),
+        settings.retry.max_attempts,
+        calls.text()
+    )
 }
 
 /// The longest time that a request spends on Redis.

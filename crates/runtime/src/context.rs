@@ -29,7 +29,7 @@ struct Inner {
     time_limit: Duration,
     deadline: Mutex<Deadline>,
     deadline_moved: Notify,
-    set_by_client: bool,
+    is_short: bool,
     quiet: AtomicBool,
     attempts: AtomicU32,
     database_micros: AtomicU64,
@@ -46,14 +46,14 @@ pub struct TimeLimit {
     /// The time.
     pub duration: Duration,
     /// Whether the client chose it, shorter than the service can be expected to need.
-    pub set_by_client: bool,
+    pub is_short: bool,
 }
 
 impl From<Duration> for TimeLimit {
     fn from(duration: Duration) -> Self {
         Self {
             duration,
-            set_by_client: false,
+            is_short: false,
         }
     }
 }
@@ -61,10 +61,7 @@ impl From<Duration> for TimeLimit {
 impl RequestContext {
     /// The context of a request that starts now and may take `limit`.
     pub fn new(request_id: String, trace_id: String, span: Span, limit: impl Into<TimeLimit>) -> Self {
-        let TimeLimit {
-            duration,
-            set_by_client,
-        } = limit.into();
+        let TimeLimit { duration, is_short } = limit.into();
         Self(Arc::new(Inner {
             request_id,
             trace_id,
@@ -73,7 +70,7 @@ impl RequestContext {
             time_limit: duration,
             deadline: Mutex::new(Deadline::after(duration)),
             deadline_moved: Notify::new(),
-            set_by_client,
+            is_short,
             quiet: AtomicBool::new(false),
             attempts: AtomicU32::new(0),
             database_micros: AtomicU64::new(0),
@@ -125,14 +122,18 @@ impl RequestContext {
         body
     }
 
-    /// How long the service has worked on the request, without the time in which its body arrived.
-    pub fn service_time(&self) -> Duration {
-        self.0.time_limit.saturating_sub(self.deadline().remaining())
+    /// Whether a client that disconnects now gave up waiting: the service has worked on the request for `threshold`, or for
+    /// the whole time that the client allowed, unless that was too short. The time in which the body arrived is the
+    /// client's own.
+    pub fn client_gave_up(&self, threshold: Duration) -> bool {
+        let worked = self.0.time_limit.saturating_sub(self.deadline().remaining());
+        // A client stops waiting at its deadline, and some clocks are fast.
+        !self.0.is_short && worked + ABOUT_TO_PASS >= threshold.min(self.0.time_limit)
     }
 
     /// Whether the client's own short deadline has passed or is about to.
     pub fn client_deadline_passed(&self) -> bool {
-        self.0.set_by_client && self.deadline().remaining() <= ABOUT_TO_PASS
+        self.0.is_short && self.deadline().remaining() <= ABOUT_TO_PASS
     }
 
     /// Leaves the request out of the log and of the kept traces, because one like it is recorded already. Metrics count

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::Setting;
+use crate::{Setting, load::ensure_none};
 
 /// One error in a configuration, with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +77,16 @@ impl Errors {
         self.found.extend(others);
     }
 
-    pub(crate) fn into_found(self) -> Vec<ConfigError> {
+    /// Fails if there are errors.
+    ///
+    /// # Errors
+    /// All errors, one per line.
+    pub fn ensure_none(&self) -> anyhow::Result<()> {
+        ensure_none(&self.found)
+    }
+
+    /// The errors found so far.
+    pub fn into_found(self) -> Vec<ConfigError> {
         self.found
     }
 }

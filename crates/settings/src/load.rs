@@ -13,6 +13,21 @@ pub struct Loaded<S> {
     pub errors: Vec<ConfigError>,
 }
 
+/// Fails if there are errors.
+///
+/// # Errors
+/// All errors, one per line.
+pub(crate) fn ensure_none(errors: &[ConfigError]) -> anyhow::Result<()> {
+    let lines: Vec<String> = errors.iter().map(|error| format!("  {error}")).collect();
+    anyhow::ensure!(
+        lines.is_empty(),
+        "the configuration has {} error(s):\n{}",
+        lines.len(),
+        lines.join("\n")
+    );
+    Ok(())
+}
+
 impl<S> Loaded<S> {
     /// Adds the errors of rules, except for keys that already have an error: the rule only saw their default.
     pub fn add(&mut self, rules: Errors) {
@@ -27,15 +42,8 @@ impl<S> Loaded<S> {
     /// # Errors
     /// All errors, one per line.
     pub fn valid(self) -> anyhow::Result<S> {
-        if self.errors.is_empty() {
-            return Ok(self.settings);
-        }
-        let lines: Vec<String> = self.errors.iter().map(|error| format!("  {error}")).collect();
-        anyhow::bail!(
-            "the configuration has {} error(s):\n{}",
-            lines.len(),
-            lines.join("\n")
-        )
+        ensure_none(&self.errors)?;
+        Ok(self.settings)
     }
 }
 

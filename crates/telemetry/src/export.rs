@@ -155,6 +155,8 @@ fn with_sampled_flag(mut span: SpanData) -> SpanData {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use opentelemetry::trace::{Span as _, Tracer, TracerProvider};
     use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 
@@ -168,6 +170,46 @@ mod tests {
         async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
             std::future::pending().await
         }
+    }
+
+    /// A collector that keeps what it gets.
+    #[derive(Clone, Debug, Default)]
+    struct Keeping(Arc<Mutex<Vec<SpanData>>>);
+
+    impl SpanExporter for Keeping {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            self.0.lock().expect("no panic").extend(batch);
+            Ok(())
+        }
+    }
+
+    /// Every exported span must say so, also one that tail sampling kept.
+    #[test]
+    fn a_span_that_was_kept_is_marked_as_sampled() {
+        let exporter = Keeping::default();
+        let processor = BoundedProcessor {
+            inner: BatchSpanProcessor::builder(exporter.clone()).build(),
+            queued: Arc::default(),
+            limit: 8,
+        };
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(Sampler::AlwaysOn)
+            .build();
+        let mut span = provider.tracer("test").start("kept");
+        span.set_status(Status::error(""));
+        let mut kept = span.exported_data().expect("recorded");
+        let context = &kept.span_context;
+        kept.span_context = SpanContext::new(
+            context.trace_id(),
+            context.span_id(),
+            TraceFlags::NOT_SAMPLED,
+            false,
+            context.trace_state().clone(),
+        );
+        processor.on_end(kept);
+        processor.force_flush().expect("exported");
+        let exported = exporter.0.lock().expect("no panic");
+        assert!(exported[0].span_context.is_sampled());
     }
 
     #[test]

@@ -20,7 +20,7 @@ impl Drop for LogWriter {
     fn drop(&mut self) {
         let (done, flushed) = std::sync::mpsc::channel();
         let guard = self.0.take();
-        // The guard itself would wait without limit for a reader that has stalled.
+        // If the queue is full, the guard prints a message, which would wait for the reader that has stalled.
         std::thread::spawn(move || {
             drop(guard);
             let _ = done.send(());
@@ -83,7 +83,9 @@ mod tests {
             metrics.contains(&format!("telemetry_dropped_total{{reason=\"log\"}} {lost}")),
             "{metrics}"
         );
-        drop(resume);
+        let stopping = Instant::now();
         drop(log);
+        assert!(stopping.elapsed() < 2 * LOG_FLUSH, "{:?}", stopping.elapsed());
+        drop(resume);
     }
 }

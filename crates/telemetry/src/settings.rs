@@ -56,7 +56,7 @@ pub struct Settings {
     #[setting(default = Duration::from_secs(3), min = Duration::from_millis(1))]
     pub export_timeout: Duration,
     /// Maximum finished spans that wait for export; further spans are dropped and counted in `telemetry_dropped_total`. A
-    /// quarter is reserved for failures and for traces kept for a reason.
+    /// quarter is reserved for failed spans and for traces that tail sampling kept.
     #[setting(default = 2_048, min = 1)]
     pub queue_size: usize,
 }

@@ -1,7 +1,6 @@
 //! One call of another service.
 
-use std::fmt::Write;
-
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, Url};
 use serde::Serialize;
 use serde_json::Value;
@@ -109,22 +108,19 @@ impl Call {
     }
 }
 
-/// A segment of which nothing but letters, digits and harmless marks is left. The URL standard drops tabs and line breaks,
-/// and removes segments of dots, also encoded ones: such a value would change the path.
+/// Every character but the unreserved ones (RFC 3986, section 2.3).
+const RESERVED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Percent-encodes a segment. A segment of dots is encoded twice, because the URL standard also removes encoded ones.
 fn encoded(segment: &str) -> String {
     if segment == "." || segment == ".." {
         return segment.replace('.', "%252E");
     }
-    let mut encoded = String::with_capacity(segment.len());
-    for byte in segment.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
+    utf8_percent_encode(segment, &RESERVED).to_string()
 }
 
 #[cfg(test)]

@@ -85,6 +85,9 @@ pub fn http_client() -> anyhow::Result<Client> {
 
 impl Upstream {
     /// A client of the service at `base`.
+    ///
+    /// # Panics
+    /// When the credential cannot be sent, which the check of the configuration prevents.
     pub fn new(
         name: &'static str,
         base: Url,
@@ -113,7 +116,7 @@ impl Upstream {
             retry,
             attempt_timeout: settings.attempt_timeout,
             max_response_bytes: settings.max_response_bytes,
-            credential: settings.credential(),
+            credential: settings.credential().expect("checked with the configuration"),
             metrics,
             retries,
         }

@@ -56,36 +56,29 @@ pub struct Settings {
 
 impl Settings {
     fn check(&self, errors: &mut Errors) {
-        if self.token.is_none() && self.token_header.is_some() {
-            errors.add("token_header", "needs `token`, the value of the header");
-        }
-        if self.header().is_err() {
-            errors.add("token_header", "is not the name of a header, such as X-Api-Key");
-        }
-        if self
-            .token
-            .as_ref()
-            .is_some_and(|token| HeaderValue::try_from(token.expose_secret()).is_err())
-        {
-            errors.add("token", "contains a character that a header cannot carry");
+        if let Err((key, message)) = self.credential() {
+            errors.add(key, message);
         }
     }
 
-    fn header(&self) -> Result<HeaderName, reqwest::header::InvalidHeaderName> {
-        self.token_header
-            .as_ref()
-            .map_or(Ok(AUTHORIZATION), |name| name.parse())
-    }
-
-    /// The header that carries the credential; `None` if none is sent.
-    pub(crate) fn credential(&self) -> Option<(HeaderName, HeaderValue)> {
-        let token = self.token.as_ref()?.expose_secret();
-        let value = match self.token_header {
-            Some(_) => HeaderValue::try_from(token),
-            None => HeaderValue::try_from(format!("Bearer {token}")),
+    /// The header that carries the credential, if one is sent; the error is a key and what is wrong with it.
+    pub(crate) fn credential(
+        &self,
+    ) -> Result<Option<(HeaderName, HeaderValue)>, (&'static str, &'static str)> {
+        let Some(token) = &self.token else {
+            return match self.token_header {
+                Some(_) => Err(("token_header", "needs `token`, the value of the header")),
+                None => Ok(None),
+            };
         };
-        let (name, mut value) = (self.header().ok()?, value.ok()?);
+        let (name, prefix) = match &self.token_header {
+            Some(name) => (name.parse(), ""),
+            None => (Ok(AUTHORIZATION), "Bearer "),
+        };
+        let name = name.map_err(|_| ("token_header", "is not the name of a header, such as X-Api-Key"))?;
+        let value = HeaderValue::try_from(format!("{prefix}{}", token.expose_secret()));
+        let mut value = value.map_err(|_| ("token", "contains a character that a header cannot carry"))?;
         value.set_sensitive(true);
-        Some((name, value))
+        Ok(Some((name, value)))
     }
 }

@@ -51,7 +51,7 @@ impl Supplier {
     /// Creates the client, once per process at startup, so that its circuit breaker is in the metrics from the start.
     pub(crate) fn new(settings: &SupplierSettings, platform: &Platform) -> anyhow::Result<Self> {
         Ok(Self {
-            upstream: platform.upstream("supplier", &settings.url, &settings.upstream)?,
+            upstream: platform.upstream("supplier", &settings.url, &settings.upstream),
             deliveries: platform.fallback_cache()?,
         })
     }

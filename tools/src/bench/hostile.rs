@@ -13,7 +13,7 @@ use super::median;
 use crate::{
     Failure,
     environment::Environment,
-    load::{Caller, Load, Outcome},
+    load::{Caller, Load, Outcome, percentile},
 };
 
 const CONNECTIONS: usize = 1_000;
@@ -24,7 +24,7 @@ const ROUND: Duration = Duration::from_secs(12);
 const SETTLE: Duration = Duration::from_secs(3);
 const PERIOD: Duration = Duration::from_millis(8);
 const LAST_RESPONSES: Duration = Duration::from_secs(9);
-/// A hostile peer that the service has turned away is back after this time.
+/// The pause before a peer whose connection was closed reconnects.
 const RETURNS_AFTER: Duration = Duration::from_millis(500);
 
 /// What a peer sends, and whether it reads the response. Then it is silent until the service closes the connection.
@@ -82,8 +82,8 @@ pub(crate) async fn print(binary: &Path) -> Result<(), Failure> {
         tokio::time::sleep(SETTLE).await;
         requests += disturbed.len();
         failed.extend(disturbed.iter().filter(|outcome| !outcome.is_ok()).cloned());
-        p50.push(percentile(&disturbed, 50) / percentile(&quiet, 50));
-        p99.push(percentile(&disturbed, 99) / percentile(&quiet, 99));
+        p50.push(ratio(&disturbed, &quiet, 50));
+        p99.push(ratio(&disturbed, &quiet, 99));
         memory.push((disturbed_kib as f64 - quiet_kib as f64) / 1024.0);
     }
     println!(
@@ -119,7 +119,7 @@ fn hostile(server: &Server, upload: &str) -> Result<JoinSet<()>, Failure> {
         let sends = if sends == UPLOAD { upload } else { sends }.to_owned();
         peers.spawn(async move {
             loop {
-                // A refused or reset connection is what such a peer deserves.
+                // The service may refuse or reset the connection.
                 let _ = attack(address, &sends, reads).await;
                 tokio::time::sleep(RETURNS_AFTER).await;
             }
@@ -143,11 +143,8 @@ async fn attack(address: SocketAddr, sends: &str, reads: bool) -> std::io::Resul
     Ok(())
 }
 
-fn percentile(outcomes: &[Outcome], percent: usize) -> f64 {
-    let mut times: Vec<f64> = outcomes
-        .iter()
-        .map(|outcome| outcome.took.as_secs_f64())
-        .collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() * percent / 100]
+/// How many times as long a percentile is when `disturbed`.
+fn ratio(disturbed: &[Outcome], quiet: &[Outcome], percent: usize) -> f64 {
+    let seconds = |outcomes| percentile(outcomes, percent).unwrap_or_default().as_secs_f64();
+    seconds(disturbed) / seconds(quiet)
 }

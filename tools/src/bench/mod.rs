@@ -1,4 +1,4 @@
-//! `make bench-quick`: round trips per request, memory at rest, startup time. It only prints figures: none of them can
+//! `make bench-quick` and `make bench-hostile`. The first: round trips per request, memory at rest, startup time. It only prints figures: none of them can
 //! fail a build.
 
 mod collectors; // sample

@@ -19,7 +19,7 @@ use crate::Failure;
 /// Longer than the service's own deadline: a request without a response by then is the service's failure.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// A client that acts as one subject and runs flows. Clones share what they know.
+/// A client that acts as one subject and runs flows. Clones share the count of requests.
 #[derive(Clone)]
 pub(crate) struct Caller {
     client: Client,
@@ -71,7 +71,7 @@ impl Caller {
     }
     // sample: end
 
-    /// Runs the operations that every service has, too, as a flow of weight 1.
+    /// Adds the operations that every service has, as a flow of weight 1.
     pub(crate) fn with_pages(mut self) -> Self {
         let in_a_flow = |id: &String| self.flows.iter().any(|flow| flow.steps.contains(id));
         let operations = self.contract.operations().iter();

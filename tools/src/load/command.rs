@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use testkit::{Criticality, Operation};
 
-use super::{Caller, Load, Outcome, tally};
+use super::{Caller, Load, Outcome, percentile, tally};
 use crate::{Failure, target::Target};
 
 /// The options of `tools load`.
@@ -83,10 +83,8 @@ fn criticality(caller: &Caller, operation: &Operation) -> &'static str {
 }
 
 fn row(operation: &Operation, criticality: &str, outcomes: &[Outcome]) -> String {
-    let mut times: Vec<Duration> = outcomes.iter().map(|outcome| outcome.took).collect();
-    times.sort_unstable();
     let percentile = |percent: usize| {
-        let time = times.get((times.len() * percent / 100).min(times.len().saturating_sub(1)));
+        let time = percentile(outcomes, percent);
         time.map_or_else(
             || "–".to_owned(),
             |time| format!("{:.1} ms", time.as_secs_f64() * 1_000.0),
@@ -111,7 +109,11 @@ fn undeclared(operation: &Operation, outcomes: &[Outcome]) -> Vec<String> {
         let declared = operation.problems.iter();
         let mut declared =
             declared.flat_map(|(status, codes)| codes.iter().map(move |code| format!("{status} {code}")));
-        result == operation.success.to_string() || declared.any(|declared| declared == result)
+        operation
+            .successes
+            .iter()
+            .any(|status| status.to_string() == result)
+            || declared.any(|declared| declared == result)
     };
     let results = tally(outcomes).into_iter();
     let other = results.filter(|((_, result), _)| !is_declared(result));

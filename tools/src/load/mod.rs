@@ -112,6 +112,14 @@ pub(crate) fn rotation(flows: &[Flow]) -> Vec<usize> {
     turns.into_iter().map(|(_, index)| index).collect()
 }
 
+/// The time within which this percentage of the requests ended; `None` if there were none.
+pub(crate) fn percentile(outcomes: &[Outcome], percent: usize) -> Option<Duration> {
+    let mut times: Vec<Duration> = outcomes.iter().map(|outcome| outcome.took).collect();
+    times.sort_unstable();
+    let last = times.len().checked_sub(1)?;
+    Some(times[(times.len() * percent / 100).min(last)])
+}
+
 /// Counts each result, by operation.
 pub(crate) fn tally(outcomes: &[Outcome]) -> BTreeMap<(Arc<str>, String), usize> {
     let mut tally = BTreeMap::new();

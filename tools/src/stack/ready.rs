@@ -9,6 +9,7 @@ use super::{
     compose::{address, caller_of},
     watch::{link, spans, until},
 };
+use crate::load::Outcome;
 
 const TRACE_WITHIN: Duration = Duration::from_mins(1);
 
@@ -28,8 +29,8 @@ pub(super) async fn ready() -> Result<(), Failure> {
     let (trace_id, traceparent) = testkit::new_trace(true);
     let trace = Some((trace_id.clone(), traceparent));
     let outcome = caller.call(operation, &mut Known::default(), trace).await;
-    let result = outcome.map_or_else(|| "no id".to_owned(), |outcome| outcome.result);
-    if result != operation.success.to_string() {
+    if !outcome.as_ref().is_some_and(Outcome::is_ok) {
+        let result = outcome.map_or_else(|| "no id".to_owned(), |outcome| outcome.result);
         return Err(format!("{} got {result}; see `docker compose logs api`", operation.name).into());
     }
     let arrived = async || Ok(!spans(&trace_id).await?.is_empty());

@@ -28,6 +28,41 @@ async fn an_error_keeps_the_key_and_says_whether_the_write_may_have_taken_effect
     }
 }
 
+/// The first attempt may have taken effect, whatever the second gets.
+#[tokio::test]
+async fn a_refusal_after_a_lost_response_leaves_the_outcome_unknown() {
+    let server = MockServer::start().await;
+    let hanging = ResponseTemplate::new(201).set_delay(Duration::from_secs(30));
+    Mock::given(any())
+        .respond_with(hanging)
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    Mock::given(any())
+        .respond_with(problem("note-gone", 410, false))
+        .mount(&server)
+        .await;
+    let error = client(&server, settings())
+        .write(Sent::UnderKey(&Key::new()))
+        .await;
+    let error = error.expect_err("refused");
+    assert_eq!(error.attempts.len(), 2, "{error}");
+    assert!(error.outcome_unknown(), "{error}");
+}
+
+/// A response of the wrong shape is described without what it contains.
+#[tokio::test]
+async fn an_invalid_response_is_not_quoted() {
+    let planted = ResponseTemplate::new(201).set_body_json(json!({ "text": ["planted-secret"] }));
+    let server = server_with(planted).await;
+    let error = client(&server, settings())
+        .write(Sent::UnderKey(&Key::new()))
+        .await;
+    let error = error.expect_err("not a note").to_string();
+    assert!(error.contains("unexpected shape at `text`"), "{error}");
+    assert!(!error.contains("planted-secret"), "{error}");
+}
+
 #[tokio::test]
 async fn the_age_that_the_service_reports_is_kept() {
     let server = MockServer::start().await;

@@ -160,7 +160,7 @@ mod tests {
         }
 
         #[test]
-        fn a_value_that_was_written_is_read(quantity: u32, ratio: i32, text: String) {
+        fn any_value_that_was_written_is_read(quantity: u32, ratio: i32, text: String) {
             let line = Line { quantity, ratio: Some(f64::from(ratio)), text: Some(text.replace('\0', "")) };
             prop_assert_eq!(parse::<Line>(json!(line).to_string().as_bytes()).ok(), Some(line));
         }

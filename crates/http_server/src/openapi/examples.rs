@@ -117,10 +117,8 @@ fn of_object(object: &Object, inner: impl Fn(&RefOr<Schema>) -> Option<Value>) -
     for (name, schema) in &object.properties {
         if object.required.contains(name) {
             fields.insert(name.clone(), inner(schema)?);
-        } else if let RefOr::T(Schema::Object(Object {
-            example: Some(example),
-            ..
-        })) = schema
+        } else if let RefOr::T(schema) = schema
+            && let Some(example) = own_example(schema)
         {
             fields.insert(name.clone(), example.clone());
         }

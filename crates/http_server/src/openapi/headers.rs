@@ -8,7 +8,10 @@ use utoipa::{
 
 /// The headers that several responses have, with their meaning.
 const SHARED: [(&str, &str); 6] = [
-    ("X-Request-Id", "The id of the request, its own or a new one"),
+    (
+        "X-Request-Id",
+        "The id of the request: the one that the client sent, or a generated one",
+    ),
     (
         "RateLimit",
         "What remains of the caller's quota, and the seconds until it is restored; absent if the request was refused \

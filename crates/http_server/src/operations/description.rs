@@ -7,6 +7,7 @@ use utoipa::{
     ToSchema,
     openapi::{
         Content, Header, Ref, RefOr, Required, Response, ResponseBuilder, Schema,
+        extensions::ExtensionsBuilder,
         link::Link as OpenApiLink,
         path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
         request_body::RequestBodyBuilder,
@@ -133,6 +134,13 @@ impl Description {
         if let Some((_, response)) = self.responses.last_mut() {
             response.headers.insert(name.to_owned(), RefOr::T(header));
         }
+    }
+
+    /// Marks an operation that every service has, with `x-platform`.
+    pub(super) fn of_platform(&mut self) {
+        let mark = ExtensionsBuilder::new().add("platform", true).build();
+        let operation = std::mem::take(&mut self.operation);
+        self.operation = operation.extensions(Some(mark));
     }
 
     /// Adds problem types that the operation can be refused with.

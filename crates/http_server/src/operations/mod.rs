@@ -125,6 +125,8 @@ pub struct Operations {
     paths: Paths,
     schemas: BTreeMap<String, RefOr<Schema>>,
     problems: BTreeMap<String, Response>,
+    /// Whether those that are being registered are in every service.
+    of_platform: bool,
 }
 
 impl std::fmt::Debug for Operations {
@@ -140,6 +142,13 @@ impl Operations {
     pub fn register<O: Operation>(&mut self) -> &mut Self {
         O::register(self);
         self
+    }
+
+    /// Registers operations that every service has, and marks them as such in the document.
+    pub(crate) fn of_platform(&mut self, register: impl FnOnce(&mut Self)) {
+        self.of_platform = true;
+        register(self);
+        self.of_platform = false;
     }
 
     /// Registers a handler; called by the code that `#[operation]` generates.
@@ -160,6 +169,9 @@ impl Operations {
         Args::describe(&mut description);
         S::describe(&mut description);
         description.refusals(&R::problem_types());
+        if self.of_platform {
+            description.of_platform();
+        }
         let described = description.finish();
         self.problems.extend(described.problems);
         let method = openapi::method_of(endpoint.method);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use database::{SchemaState, ServerInfo};
-use settings::Loaded;
+use settings::{ConfigError, Loaded};
 
 use crate::{Platform, Service, Settings, rules};
 
@@ -14,22 +14,19 @@ pub(super) async fn run<C: AsRef<Settings>, S>(
     loaded: Loaded<C>,
     service: &Service<C, S>,
 ) -> anyhow::Result<()> {
-    for error in &loaded.errors {
-        println!("error  {error}");
-    }
-    let count = loaded.errors.len();
-    anyhow::ensure!(
-        count == 0,
-        "the configuration has {count} error(s); dependencies were not checked"
-    );
+    report_configuration(&loaded.errors)?;
     let settings = loaded.settings.as_ref();
+    let definition = service.definition();
+    let platform = Platform::new(settings, definition)?;
+    // The state has the clients of other services, and knows their settings.
+    (service.state)(&loaded.settings, &platform)?;
+    let (broken, verified) = platform.check_upstreams();
+    report_configuration(&broken.into_found())?;
     println!("ok     configuration ({})", settings.service.environment.as_str());
-    for verified in rules::verified(settings) {
+    for verified in rules::verified(settings).into_iter().chain(verified) {
         println!("ok     {verified}");
     }
 
-    let definition = service.definition();
-    let platform = Platform::new(settings, definition)?;
     let mut errors = 0;
     let mut report = |name: &str, result: Result<String, String>| match result {
         Ok(message) => println!("ok     {name}: {message}"),
@@ -38,14 +35,6 @@ pub(super) async fn run<C: AsRef<Settings>, S>(
             println!("error  {name}: {message}");
         }
     };
-    // The state has the clients of other services, whose settings are checked when it is built.
-    if let Err(error) = (service.state)(&loaded.settings, &platform) {
-        report("state", Err(format!("{error:#}")));
-    }
-    for upstream in platform.upstreams() {
-        let verified = rules::calls(settings, upstream.name(), upstream.attempt_timeout());
-        report(upstream.name(), verified.map_err(|error| error.to_string()));
-    }
     let server = platform.checks.server(CHECK_TIMEOUT).await;
     let is_reachable = server.is_ok();
     // The message of the server itself: a wrong password is not an unreachable server.
@@ -74,6 +63,19 @@ pub(super) async fn run<C: AsRef<Settings>, S>(
         report("redis", Ok(message));
     }
     anyhow::ensure!(errors == 0, "{errors} error(s)");
+    Ok(())
+}
+
+/// Prints the errors of the configuration; an error if there are any.
+fn report_configuration(errors: &[ConfigError]) -> anyhow::Result<()> {
+    for error in errors {
+        println!("error  {error}");
+    }
+    let count = errors.len();
+    anyhow::ensure!(
+        count == 0,
+        "the configuration has {count} error(s); dependencies were not checked"
+    );
     Ok(())
 }
 

@@ -73,9 +73,13 @@ pub fn assert_flows(flows: &[Flow], contract: &Contract) {
             let operation = contract.find(step);
             let operation = operation.unwrap_or_else(|| panic!("{name}: no operation has the id {step}"));
             let missing = operation
-                .sources()
-                .find(|source| !steps[..index].contains(source));
-            assert!(missing.is_none(), "{name}: {step} needs {missing:?} before it");
+                .needed()
+                .find(|sources| !sources.iter().any(|source| steps[..index].contains(source)));
+            assert!(
+                missing.is_none(),
+                "{name}: {step} needs one of {:?} before it",
+                missing.unwrap_or_default()
+            );
         }
     }
     for operation in contract

@@ -28,8 +28,8 @@ pub struct Operation {
     pub needs_token: bool,
     /// Whether every service has it, such as `GET /info`.
     pub of_platform: bool,
-    /// The status of the expected success.
-    pub success: u16,
+    /// The statuses of the successes that the operation declares.
+    pub successes: Vec<u16>,
     /// The problem codes that the operation declares, by status.
     pub problems: BTreeMap<u16, Vec<String>>,
     /// The example of the body, if the operation takes one.
@@ -129,15 +129,27 @@ impl Contract {
     /// The operations to call in this order so that the last one is `operation` and each finds its ids in the responses
     /// before it.
     pub fn path_to<'c>(&'c self, operation: &'c Operation) -> Vec<&'c Operation> {
-        let mut path = vec![operation];
-        // Each step adds a source of the first operation; a cycle ends, because it finds an operation again.
-        while let Some(source) = path[0].sources().next().and_then(|id| self.find(id)) {
-            if path.iter().any(|known| known.id == source.id) {
-                break;
-            }
-            path.insert(0, source);
-        }
+        let mut path = Vec::new();
+        self.visit(operation, &mut Vec::new(), &mut path);
         path
+    }
+
+    fn visit<'c>(
+        &'c self,
+        operation: &'c Operation,
+        begun: &mut Vec<&'c str>,
+        path: &mut Vec<&'c Operation>,
+    ) {
+        // An operation that needs itself, by way of others, is not reached twice.
+        if begun.contains(&operation.id.as_str()) {
+            return;
+        }
+        begun.push(&operation.id);
+        let first_sources = operation.needed().filter_map(|sources| sources.first());
+        for source in first_sources.filter_map(|id| self.find(id)) {
+            self.visit(source, begun, path);
+        }
+        path.push(operation);
     }
 }
 
@@ -172,7 +184,7 @@ impl Operation {
         })
     }
 
-    /// A request without body and token whose path is complete, but names nothing that exists.
+    /// A request without body and token, but with an idempotency key, whose path is complete and names nothing that exists.
     pub fn with_placeholders(&self, client: &Client, base: &str) -> RequestBuilder {
         let path = self.template.replace(['{', '}'], "");
         let request = client.request(self.method.clone(), format!("{base}{path}"));
@@ -193,10 +205,10 @@ impl Operation {
         }
     }
 
-    /// The ids of the operations whose responses this operation needs.
-    pub(super) fn sources(&self) -> impl Iterator<Item = &String> {
+    /// For each parameter that comes from another operation: the ids of the operations that return it.
+    pub(super) fn needed(&self) -> impl Iterator<Item = &[String]> {
         let needed = self.parameters.iter().filter(|known| known.example.is_none());
-        needed.filter_map(|parameter| parameter.sources.first())
+        needed.map(|parameter| parameter.sources.as_slice())
     }
 }
 
@@ -209,13 +221,13 @@ fn operation(
 ) -> Operation {
     let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap_or_default();
     let name = format!("{method} {template}");
-    let mut success = None;
+    let mut successes = Vec::new();
     let (mut problems, mut links) = (BTreeMap::new(), Vec::new());
     for (status, response) in definition["responses"].as_object().into_iter().flatten() {
         let (status, response) = (status.parse().unwrap_or_default(), resolved(document, response));
         match status {
             200..300 => {
-                success.get_or_insert(status);
+                successes.push(status);
                 let json = &response["content"]["application/json"];
                 if json["schema"].is_object() && json["example"].is_null() {
                     errors.push(format!(
@@ -228,7 +240,7 @@ fn operation(
             _ => {}
         }
     }
-    if success.is_none() {
+    if successes.is_empty() {
         errors.push(format!("{name}: no response is a success"));
     }
     let body = definition["requestBody"]["content"]["application/json"].as_object();
@@ -245,8 +257,8 @@ fn operation(
         method,
         template: template.to_owned(),
         needs_token: definition["security"].is_array(),
-        of_platform: definition["tags"][0] == "service",
-        success: success.unwrap_or_default(),
+        of_platform: definition["x-platform"] == true,
+        successes,
         problems,
         body,
         parameters: parameters.filter_map(parameter).collect(),

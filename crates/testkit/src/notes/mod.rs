@@ -70,7 +70,7 @@ impl State {
             database: platform.database.clone(),
             retention: settings.platform.idempotency.retention,
             notes: platform.read_cache()?,
-            partner: platform.upstream("partner", &settings.partner.url, &settings.partner.upstream)?,
+            partner: platform.upstream("partner", &settings.partner.url, &settings.partner.upstream),
         })
     }
 }

@@ -109,14 +109,15 @@ async fn a_request_ends_when_its_client_closes_the_connection() {
     assert_eq!(app.metric(abandoned).await, 1.0);
 }
 
+const GAVE_UP: &str = "http_server_responses_total{http_request_method=\"GET\",http_route=\"/v1/test/endless\",code_class=\"client_gave_up\"}";
+
 /// A client that waited and gave up got no response: that is a failure, also of the release that caused it. One that
 /// leaves at once has changed its mind.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_client_gave_up_waiting_has_failed() {
-    let class = "http_server_responses_total{http_request_method=\"GET\",http_route=\"/v1/test/endless\",code_class=\"abandoned\"}";
     for (threshold, waits, failed) in [("30s", 0, 0.0), ("200ms", 250, 1.0)] {
         let app = TestApp::build()
-            .set("http.abandoned_threshold", threshold)
+            .set("http.give_up_threshold", threshold)
             .start()
             .await;
         let mut connection = RawConnection::open(app.address).await;
@@ -127,7 +128,26 @@ async fn a_request_whose_client_gave_up_waiting_has_failed() {
         tokio::time::sleep(Duration::from_millis(waits)).await;
         connection.close().await;
         app.wait_for_in_flight(0).await;
-        assert_eq!(app.metric(class).await, failed, "after {waits} ms");
+        assert_eq!(app.metric(GAVE_UP).await, failed, "after {waits} ms");
+    }
+}
+
+/// Services that call each other send their deadline and disconnect when it passes, usually before the 504 arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_disconnects_at_its_own_deadline_gave_up_unless_that_was_too_short() {
+    for (deadline, failed) in [(600, 1.0), (200, 0.0)] {
+        let app = TestApp::start().await;
+        let mut connection = RawConnection::open(app.address).await;
+        connection
+            .send(format!(
+                "GET /v1/test/endless HTTP/1.1\r\nhost: test\r\nx-request-timeout-ms: {deadline}\r\n\r\n"
+            ))
+            .await;
+        app.wait_for_in_flight(1).await;
+        tokio::time::sleep(Duration::from_millis(deadline - 10)).await;
+        connection.close().await;
+        app.wait_for_in_flight(0).await;
+        assert_eq!(app.metric(GAVE_UP).await, failed, "{deadline} ms");
     }
 }
 

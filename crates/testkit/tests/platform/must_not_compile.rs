@@ -41,7 +41,7 @@ const CASES: [(&str, &str); 13] = [
     ),
     (
         "operation_with_two_accesses",
-        "an operation has one of `scope`, `authenticated` and `public`",
+        "an operation has exactly one of `scope`, `authenticated` and `public`",
     ),
     (
         "operation_without_access",

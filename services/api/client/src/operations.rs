@@ -78,7 +78,7 @@ impl Client {
             .await
     }
 
-    /// Cancels an order. If a retry finds it cancelled, an attempt before it has succeeded.
+    /// Cancels an order. If a retry finds the order already cancelled, the call succeeds.
     ///
     /// # Errors
     /// [`Error`].
