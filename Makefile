@@ -1,7 +1,7 @@
 # Every command of the project; `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint deny check-generated check-contract fuzz generate bench-quick bench-hostile check-telemetry up down smoke load check-dashboards soak drill-proxy check-rules check-manifests image deploy release rollback abort promote release-status test-compat clean
+.PHONY: help run test check format lint deny check-generated check-contract fuzz generate bench-quick bench-hostile bench-jobs check-telemetry up down smoke load check-dashboards soak outage drill-proxy check-rules check-manifests image deploy release rollback abort promote release-status test-compat clean
 .PHONY: drill drill-all drill-rollout remove-sample # sample
 
 # The folder of all builds; CARGO_TARGET_DIR overrides it.
@@ -58,6 +58,10 @@ generate: ## Write the generated files: query types, OpenAPI contract, pages, jo
 bench-quick: ## Measure the release build: round trips per request, idle memory, start-up time
 	@cargo build --release --locked -p api
 	@dev/with-services test cargo run --quiet --locked -p tools -- bench $(TARGET)/release/api
+
+bench-jobs: ## Measure the throughput and latency of jobs, with fsync on (BASELINE=binary compares with another release)
+	@cargo build --release --locked -p api
+	@dev/with-services bench cargo run --quiet --locked -p tools -- bench-jobs $(TARGET)/release/api
 
 bench-hostile: ## Measure what 1,000 hostile connections cost the other clients of the release build
 	@cargo build --release --locked -p api
@@ -126,6 +130,11 @@ test-compat: ## Check that the previous release works beside this one: its tests
 soak: ## Run 10,000 flows and kill the worker 20 times; no job may be lost (FLOWS=… KILLS=…)
 	@cargo build --release --locked -p api
 	@dev/with-services test cargo run --quiet --locked -p tools -- soak $(TARGET)/release/api
+
+# sample: begin
+outage: ## Place orders while the supplier is down for ten minutes; each must be confirmed once afterwards (OUTAGE=seconds)
+	@OUTAGE=$(or $(OUTAGE),600) dev/with-services test cargo test --quiet --locked -p acceptance -- outage:: --nocapture
+# sample: end
 
 -include template/template.mk
 

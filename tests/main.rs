@@ -7,6 +7,7 @@ mod compat;
 mod contract;
 mod deliveries; // sample
 mod orders; // sample
+mod outage; // sample
 mod reports; // sample
 mod soak; // sample
 mod supplier; // sample

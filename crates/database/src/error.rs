@@ -5,6 +5,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 use macros::Refusal;
 use outcome::{Attach, Problem, Refusal as _, common};
+use sqlx::postgres::PgDatabaseError;
 
 /// The cause of a database error, in an `Arc` because one load can serve many requests.
 #[derive(Clone, Debug)]
@@ -52,6 +53,13 @@ pub enum DatabaseError {
     /// 503: the database cannot be reached, or the connection was lost before anything took effect.
     #[problem(common::DEPENDENCY_UNAVAILABLE, "the database cannot be reached")]
     Unavailable(DatabaseCause),
+    /// 503: a prepared statement of the connection no longer fits the schema (0A000) or is unknown to the server (26000,
+    /// 42P05), and retries on new connections did not help.
+    #[problem(
+        common::DEPENDENCY_UNAVAILABLE,
+        "a prepared statement of the database connection is out of date"
+    )]
+    StalePlan(DatabaseCause),
     /// 503: the connection was lost, or the deadline passed, after COMMIT was sent.
     #[problem(
         common::DEPENDENCY_UNAVAILABLE,
@@ -102,10 +110,11 @@ impl fmt::Display for DatabaseError {
 }
 
 impl DatabaseError {
-    /// The SQLSTATE of the underlying sqlx error, or [`CONNECTION`]; `None` without such an error.
+    /// The [`sqlstate`] of the underlying sqlx error; `None` without such an error.
     pub(super) fn sqlstate(&self) -> Option<String> {
         let cause = match self {
             Self::Unavailable(cause)
+            | Self::StalePlan(cause)
             | Self::ReadOnly(cause)
             | Self::StorageExhausted(cause)
             | Self::SerializationFailure(cause)
@@ -125,6 +134,7 @@ impl DatabaseError {
     pub fn transient(&self) -> Option<&'static str> {
         match self {
             Self::Unavailable(_) => Some("connection"),
+            Self::StalePlan(_) => Some("stale_plan"),
             Self::SerializationFailure(_) => Some("serialization"),
             Self::Deadlock(_) => Some("deadlock"),
             _ => None,
@@ -132,30 +142,47 @@ impl DatabaseError {
     }
 }
 
-/// The label in place of a SQLSTATE for errors that did not come from the server.
+/// The label in place of a SQLSTATE if the connection failed.
 pub(super) const CONNECTION: &str = "connection";
+/// The label in place of a SQLSTATE if this process could not encode a parameter or decode a row.
+const CLIENT: &str = "client";
 
-/// The SQLSTATE of a sqlx error, or [`CONNECTION`].
+/// The SQLSTATE of a sqlx error, [`CONNECTION`], or [`CLIENT`].
 pub(super) fn sqlstate(error: &sqlx::Error) -> String {
-    let code = error
+    match error {
+        sqlx::Error::Database(error) => error.code().unwrap_or_default().into_owned(),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::PoolClosed => CONNECTION.to_owned(),
+        _ => CLIENT.to_owned(),
+    }
+}
+
+/// Whether the server refuses a statement that an earlier one prepared on this connection: a migration has changed the
+/// type of its result, or the server does not know it, which happens behind a pooler.
+fn is_stale_plan(error: &sqlx::Error, state: &str) -> bool {
+    let routine = error
         .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code);
-    code.map_or_else(|| CONNECTION.to_owned(), std::borrow::Cow::into_owned)
+        .and_then(|error| error.try_downcast_ref::<PgDatabaseError>())
+        .and_then(PgDatabaseError::routine);
+    match state {
+        // "cached plan must not change result type"; other features that are not supported have the same SQLSTATE.
+        "0A000" => routine == Some("RevalidateCachedQuery"),
+        "26000" | "42P05" => true,
+        _ => false,
+    }
 }
 
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
-        let state = match &error {
-            sqlx::Error::Database(_) => sqlstate(&error),
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::WorkerCrashed
-            | sqlx::Error::PoolClosed => return Self::Unavailable(Arc::new(error).into()),
-            _ => return Self::Bug(Arc::new(error).into()),
-        };
+        let state = sqlstate(&error);
+        let is_stale_plan = is_stale_plan(&error, &state);
         let cause: DatabaseCause = Arc::new(error).into();
         match state.as_str() {
+            CONNECTION => Self::Unavailable(cause),
+            _ if is_stale_plan => Self::StalePlan(cause),
             "40001" => Self::SerializationFailure(cause),
             "40P01" => Self::Deadlock(cause),
             "55P03" => Self::LockTimeout(cause),
@@ -165,7 +192,12 @@ impl From<sqlx::Error> for DatabaseError {
             "57014" => Self::StatementTimeout(cause),
             // Connection exceptions, operator intervention, system errors, invalid credentials,
             // an unknown database, a session terminated for idling in a transaction.
-            state if ["08", "57", "58", "28", "3D"].contains(&&state[..2]) || state == "25P03" => {
+            state
+                if ["08", "57", "58", "28", "3D"]
+                    .iter()
+                    .any(|class| state.starts_with(class))
+                    || state == "25P03" =>
+            {
                 Self::Unavailable(cause)
             }
             _ => Self::Bug(cause),

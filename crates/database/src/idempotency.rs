@@ -196,43 +196,47 @@ impl IdempotentRequest {
 }
 
 /// The interval at which expired keys are deleted.
-pub const CLEAR_EVERY: Duration = Duration::from_mins(1);
+pub const PURGE_INTERVAL: Duration = Duration::from_mins(1);
+/// The maximum number of rows that one transaction deletes.
+pub const PURGE_BATCH: i64 = 10_000;
 
-/// Deletes expired keys every [`CLEAR_EVERY`] until the future is dropped. For services without jobs: otherwise a
+/// Deletes expired keys every [`PURGE_INTERVAL`] until the future is dropped. For services without jobs: otherwise a
 /// maintenance job does it.
 pub async fn purge_periodically(database: &Database) {
     loop {
-        let deadline = Deadline::after(CLEAR_EVERY);
-        if let Err(error) = database.run_idempotent(&ClearKeys, deadline, || ()).await {
-            tracing::debug!(%error, "expired idempotency keys were not purged");
+        loop {
+            let deadline = Deadline::after(PURGE_INTERVAL);
+            match database.run_idempotent(&PurgeKeys, deadline, || ()).await {
+                Ok(deleted) if deleted == PURGE_BATCH.unsigned_abs() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "expired idempotency keys were not deleted; retrying");
+                    break;
+                }
+            }
         }
-        tokio::time::sleep(CLEAR_EVERY).await;
+        tokio::time::sleep(PURGE_INTERVAL).await;
     }
 }
 
-struct ClearKeys;
+/// Deletes at most [`PURGE_BATCH`] expired keys; returns their number.
+#[derive(Clone, Copy, Debug)]
+pub struct PurgeKeys;
 
-impl UnitOfWork for ClearKeys {
-    const NAME: &'static str = "clear_keys";
-    type Output = ();
+impl UnitOfWork for PurgeKeys {
+    const NAME: &'static str = "purge_keys";
+    type Output = u64;
     type Refusal = DatabaseError;
 
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<DatabaseError>> {
-        Ok(delete_expired(transaction).await?)
-    }
-}
-
-/// Deletes expired keys, at most 10,000 per call.
-///
-/// # Errors
-/// A failed statement.
-pub async fn delete_expired(transaction: &mut Transaction<'_>) -> sqlx::Result<()> {
-    let deleted = sqlx::query!(
-        "/* clear_keys */
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<u64, TransactionError<DatabaseError>> {
+        let deleted = sqlx::query!(
+            "/* purge_keys */
             DELETE FROM idempotency_keys WHERE ctid IN
-              (SELECT ctid FROM idempotency_keys WHERE expires_at <= now() LIMIT 10000)"
-    );
-    deleted.execute(&mut **transaction).await.map(drop)
+              (SELECT ctid FROM idempotency_keys WHERE expires_at <= now() ORDER BY expires_at LIMIT $1)",
+            PURGE_BATCH
+        );
+        Ok(deleted.execute(&mut **transaction).await?.rows_affected())
+    }
 }
 
 fn drop_unset(value: &mut Value) {

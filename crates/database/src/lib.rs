@@ -5,6 +5,7 @@ mod error;
 pub mod idempotency;
 mod metrics;
 mod migrations;
+mod notifications;
 mod pool;
 mod schema;
 mod server;
@@ -17,7 +18,7 @@ mod unit_of_work;
 pub use self::settings::{IdempotencySettings, Settings};
 pub use error::DatabaseError;
 pub use metrics::PoolMetrics;
-pub use migrations::{Library, MigrationSet};
+pub use migrations::MigrationSet;
 pub use pool::connect_options;
 pub use schema::{Schema, SchemaState, TooOld};
 pub use server::ServerInfo;
@@ -35,7 +36,7 @@ use telemetry::{client_span, metrics::RetryMetrics};
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use self::{pool::ConnectionPool, transaction::AfterCommit};
+use self::{notifications::Notifications, pool::ConnectionPool, transaction::AfterCommit};
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -46,26 +47,29 @@ pub static MIGRATIONS: MigrationSet = MigrationSet::of_crate("_migrations_databa
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: ConnectionPool,
+    notifications: Notifications,
     retry: RetryPolicy,
     lifecycle: Lifecycle,
     retries: RetryMetrics,
 }
 
 impl Database {
-    /// Access through a pool of at most `size` connections, opened on demand.
+    /// Access through a pool of at most `size` connections, opened on demand. `name` is their `application_name`, which
+    /// `pg_stat_activity` shows.
     ///
     /// # Errors
     /// When `database.url` cannot be parsed.
     pub fn new(
         settings: &Settings,
-        size: usize,
+        (name, size): (&str, usize),
         retry: RetryPolicy,
         lifecycle: Lifecycle,
         (metrics, retries): (PoolMetrics, RetryMetrics),
     ) -> anyhow::Result<Self> {
         retries.announce("postgres");
-        let pool = ConnectionPool::new(settings, size, lifecycle.runtime().clone(), metrics)?;
+        let pool = ConnectionPool::new(settings, (name, size), lifecycle.runtime().clone(), metrics)?;
         Ok(Self {
+            notifications: Notifications::new(pool.clone(), lifecycle.runtime().clone()),
             pool,
             retry,
             lifecycle,
@@ -98,7 +102,7 @@ impl Database {
         deadline: Deadline,
         count_attempt: impl Fn(),
     ) -> Result<W::Output, W::Refusal> {
-        let after = AfterCommit::default();
+        let after = AfterCommit::new(&self.notifications);
         let result = self.with_retries(deadline, || {
             count_attempt();
             traced::<W, _>(self.read_once(work, &after, deadline))
@@ -126,7 +130,8 @@ impl Database {
         let (database, context, request_span) = (self.clone(), context.clone(), context.span());
         let (send, receive) = oneshot::channel();
         let section = async move {
-            let (began, deadline, after) = (Instant::now(), context.deadline(), AfterCommit::default());
+            let (began, deadline) = (Instant::now(), context.deadline());
+            let after = AfterCommit::new(&database.notifications);
             let result = database.with_retries(deadline, || {
                 context.count_attempt();
                 traced::<W, _>(database.transaction_once(&work, &after, deadline))
@@ -164,7 +169,7 @@ impl Database {
         work: &W,
         deadline: Deadline,
     ) -> Result<W::Output, W::Refusal> {
-        let after = AfterCommit::default();
+        let after = AfterCommit::new(&self.notifications);
         let result = self.with_retries(deadline, || {
             traced::<W, _>(self.transaction_once(work, &after, deadline))
         });

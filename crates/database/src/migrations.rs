@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use futures_util::future::BoxFuture;
-use sqlx::{AssertSqlSafe, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, PgConnection, migrate::Migrator};
 
 /// The lock timeout of a migration in a transaction: all traffic queues behind a migration that waits for a lock.
 pub(crate) const LOCK_TIMEOUT: &str = "5s";
@@ -17,37 +16,17 @@ pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 pub struct MigrationSet {
     table: &'static str,
     migrator: &'static Migrator,
-    library: Option<Library>,
-}
-
-/// The schema of a library, which only the library itself can migrate.
-#[derive(Clone, Copy, Debug)]
-pub struct Library {
-    /// Migrates the library's schema, over connections with these options.
-    pub migrate: fn(PgConnectOptions) -> BoxFuture<'static, anyhow::Result<()>>,
-    /// Whether the library's schema exists and is new enough.
-    pub is_current: fn(&mut PgConnection) -> BoxFuture<'_, sqlx::Result<bool>>,
 }
 
 impl MigrationSet {
     /// The migrations of a crate, with the bookkeeping table `table`.
     pub const fn of_crate(table: &'static str, migrator: &'static Migrator) -> Self {
-        Self {
-            table,
-            migrator,
-            library: None,
-        }
+        Self { table, migrator }
     }
 
     /// The service's own migrations.
     pub const fn of_service(migrator: &'static Migrator) -> Self {
         Self::of_crate("_sqlx_migrations", migrator)
-    }
-
-    /// Adds the schema of a library, which is migrated after this set.
-    pub const fn with_library(mut self, library: Library) -> Self {
-        self.library = Some(library);
-        self
     }
 
     /// The bookkeeping table.
@@ -70,11 +49,6 @@ impl MigrationSet {
         if !self.has_bookkeeping(connection).await? {
             return Ok(None);
         }
-        if let Some(library) = self.library
-            && !(library.is_current)(connection).await?
-        {
-            return Ok(None);
-        }
         let newest = format!(
             "SELECT COALESCE(max(version), 0) FROM {} WHERE success",
             self.table
@@ -84,14 +58,23 @@ impl MigrationSet {
     }
 
     /// Runs the missing migrations one at a time, each with a suitable lock timeout; returns their number.
-    pub(crate) async fn run(
-        &self,
-        connection: &mut PgConnection,
-        options: &PgConnectOptions,
-    ) -> anyhow::Result<usize> {
+    pub(crate) async fn run(&self, connection: &mut PgConnection) -> anyhow::Result<usize> {
         let mut migrator = Migrator::with_migrations(self.migrator.iter().cloned().collect());
         migrator.dangerous_set_table_name(self.table);
+        // A release that was rolled back has left its migrations, and a fix of the release before it must migrate, too.
+        migrator.set_ignore_missing(true);
         let applied = self.applied(connection).await?;
+        let newer = applied
+            .iter()
+            .filter(|version| !self.migrator.version_exists(**version))
+            .count();
+        if newer > 0 {
+            tracing::warn!(
+                table = self.table,
+                newer,
+                "the schema is newer than this release: it has migrations of other releases"
+            );
+        }
         let missing = self
             .migrator
             .iter()
@@ -116,9 +99,6 @@ impl MigrationSet {
             .run(&mut *connection)
             .await
             .context("the applied migrations differ from those in this binary")?;
-        if let Some(library) = self.library {
-            (library.migrate)(options.clone()).await?;
-        }
         Ok(count)
     }
 

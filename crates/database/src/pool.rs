@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool::managed::{Manager, Metrics as Usage, Pool, PoolError, RecycleResult};
+use deadpool::managed::{Manager, Metrics as Usage, Pool, PoolError, RecycleError, RecycleResult};
 use futures_util::FutureExt;
 use resilience::{Deadline, Late, LateLimits};
 use settings::ExposeSecret;
@@ -46,13 +46,14 @@ impl std::fmt::Debug for ConnectionPool {
 impl ConnectionPool {
     pub(super) fn new(
         settings: &Settings,
-        size: usize,
+        (name, size): (&str, usize),
         runtime: Handle,
         metrics: PoolMetrics,
     ) -> anyhow::Result<Self> {
         let connections = Connections {
-            options: Arc::new(connect_options(settings)?),
+            options: Arc::new(connect_options(settings, name)?),
             idle_check_after: settings.idle_check_after,
+            max_age: settings.max_connection_age,
             opening: Late::new(
                 LateLimits {
                     attempts: size,
@@ -118,12 +119,17 @@ impl ConnectionPool {
         error
     }
 
-    /// Counts an error. If the connection was lost, the idle ones are presumed lost too and are closed.
+    /// Counts an error. If it makes the connection useless, the idle ones are presumed useless too and are closed.
     pub(super) fn failed(&self, error: &DatabaseError) {
         if let Some(state) = error.sqlstate() {
             self.metrics.failed(&state);
         }
-        if matches!(error, DatabaseError::Unavailable(_)) {
+        // After a switchover, the other connections lead to the read-only server, too; after a migration, they have the same
+        // stale plans.
+        if matches!(
+            error,
+            DatabaseError::Unavailable(_) | DatabaseError::ReadOnly(_) | DatabaseError::StalePlan(_)
+        ) {
             self.close_idle();
         }
     }
@@ -153,12 +159,13 @@ fn connect_timed_out() -> sqlx::Error {
     ))
 }
 
-/// The options to connect with: the address and the timeouts, which the server enforces on every statement.
+/// The options to connect with: the address, the `application_name`, and the timeouts, which the server enforces on every
+/// statement.
 ///
 /// # Errors
 /// When `database.url` cannot be parsed.
-pub fn connect_options(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
-    let options = parse_url(settings)?;
+pub fn connect_options(settings: &Settings, name: &str) -> anyhow::Result<PgConnectOptions> {
+    let options = parse_url(settings)?.application_name(name);
     Ok(options.options([
         (
             "statement_timeout",
@@ -182,16 +189,23 @@ pub(super) fn parse_url(settings: &Settings) -> anyhow::Result<PgConnectOptions>
 pub(super) struct Connections {
     options: Arc<PgConnectOptions>,
     idle_check_after: Duration,
+    max_age: Duration,
     opening: Late<PgConnection>,
 }
 
+/// A connection of the pool.
+pub(super) struct Pooled {
+    pub(super) connection: PgConnection,
+    expires_at: Instant,
+}
+
 impl Manager for Connections {
-    type Type = PgConnection;
+    type Type = Pooled;
     type Error = sqlx::Error;
 
     /// Connects on the runtime that outlives every server thread, so that no connection ends with a thread. The attempt
     /// continues after its caller has timed out, and a later caller takes the connection.
-    async fn create(&self) -> Result<PgConnection, sqlx::Error> {
+    async fn create(&self) -> Result<Pooled, sqlx::Error> {
         let options = self.options.clone();
         let opened = self.opening.open(|| {
             let connecting = async move {
@@ -201,13 +215,25 @@ impl Manager for Connections {
             };
             connecting.boxed()
         });
-        opened.await.ok_or(sqlx::Error::WorkerCrashed)?
+        let connection = opened.await.ok_or(sqlx::Error::WorkerCrashed)??;
+        // Varied, so that connections that were opened together are not replaced together.
+        let age = self.max_age.mul_f64(0.8 + 0.4 * fastrand::f64());
+        Ok(Pooled {
+            connection,
+            expires_at: Instant::now() + age,
+        })
     }
 
-    /// Pings a connection only if it was idle for so long that a firewall may have dropped it.
-    async fn recycle(&self, connection: &mut PgConnection, usage: &Usage) -> RecycleResult<sqlx::Error> {
+    /// Replaces a connection that is too old. Pings one only if it was idle for so long that a firewall may have dropped
+    /// it.
+    async fn recycle(&self, pooled: &mut Pooled, usage: &Usage) -> RecycleResult<sqlx::Error> {
+        if Instant::now() >= pooled.expires_at {
+            return Err(RecycleError::message(
+                "the connection has reached its longest age",
+            ));
+        }
         if usage.last_used() > self.idle_check_after {
-            connection.ping().await?;
+            pooled.connection.ping().await?;
         }
         Ok(())
     }

@@ -115,7 +115,7 @@ impl Schema {
         acquire_migration_lock(&mut connection).await?;
         let mut applied = 0;
         for set in self.sets() {
-            applied += set.run(&mut connection, &options).await?;
+            applied += set.run(&mut connection).await?;
         }
         connection
             .close()

@@ -71,7 +71,7 @@ impl Database {
         work: &U,
         limit: Duration,
     ) -> Result<U::Output, DatabaseError> {
-        let after = AfterCommit::default();
+        let after = AfterCommit::new(&self.notifications);
         let result = self.read_once(work, &after, Deadline::after(limit)).await;
         result.map_err(TransactionError::into_refusal)
     }

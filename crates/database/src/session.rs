@@ -36,7 +36,7 @@ impl Session {
     /// The connection, considered unclean until [`finish`](Self::finish) sees the result.
     pub(super) fn connection(&mut self) -> &mut PgConnection {
         self.clean = false;
-        self.connection.as_mut().expect("taken only on drop")
+        &mut self.connection.as_mut().expect("taken only on drop").connection
     }
 
     /// Passes a result on and decides whether the connection is clean: it is if the server responded, even with an
@@ -57,7 +57,10 @@ impl Session {
             Ok(Err(TransactionError::Failed(error))) => {
                 self.pool.failed(&error);
                 // A connection that was opened read-only stays read-only when the server accepts writes again.
-                self.clean = !matches!(error, DatabaseError::Unavailable(_) | DatabaseError::ReadOnly(_));
+                self.clean = !matches!(
+                    error,
+                    DatabaseError::Unavailable(_) | DatabaseError::ReadOnly(_) | DatabaseError::StalePlan(_)
+                );
                 Err(TransactionError::Failed(error))
             }
             Err(DeadlineExceeded) => Err(TransactionError::Failed(DatabaseError::DeadlineExceeded)),
@@ -81,9 +84,9 @@ impl Session {
 
     /// Commits the transaction. Only an error from the server itself proves that nothing was committed.
     ///
-    /// A commit that sends a notification (every enqueued job does) waits for a lock until the notifying commits before
-    /// it are flushed. It may wait until the request's deadline; then the server cancels it rather than this process,
-    /// so that the outcome is known. `statement_timeout` does not apply to a commit.
+    /// A commit can wait for a lock: for that of a deferred constraint, or, if the transaction itself sends a `NOTIFY`,
+    /// until the notifying commits before it are flushed. It may wait until the request's deadline; then the server
+    /// cancels it rather than this process, so that the outcome is known. `statement_timeout` does not apply to a commit.
     pub(super) async fn commit(&mut self, deadline: Deadline) -> Result<(), DatabaseError> {
         let wait = deadline
             .remaining()

@@ -38,6 +38,10 @@ pub struct Settings {
     /// Idle time after which a connection is pinged before it is reused.
     #[setting(default = Duration::from_secs(30))]
     pub idle_check_after: Duration,
+    /// Age at which a connection is replaced when it is next used, varied by up to 20 %. New connections follow changes of
+    /// DNS, of the primary server and of credentials.
+    #[setting(default = Duration::from_mins(30), min = Duration::from_secs(1))]
+    pub max_connection_age: Duration,
 }
 
 impl Settings {

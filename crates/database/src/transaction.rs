@@ -11,7 +11,7 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 use sqlx::PgConnection;
 
-use crate::{DatabaseError, TransactionError};
+use crate::{DatabaseError, TransactionError, notifications::Notifications};
 
 /// The outcome of a transaction that took effect, or may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,17 @@ impl<'t> Transaction<'t> {
         let action: Action = Box::new(move |outcome| Box::pin(action(outcome)));
         self.after.actions().push(action);
     }
+
+    /// Sends a notification (`NOTIFY`) on this channel after the commit. Notifications of one process are sent together,
+    /// outside the transaction: commits with a `NOTIFY` would queue behind a lock of the whole Postgres server. A
+    /// notification can be lost, and nothing waits for it.
+    pub fn notify(&mut self, channel: &'static str) {
+        let notifications = self.after.notifications.clone();
+        self.after_commit(move |_| {
+            notifications.send(channel);
+            std::future::ready(())
+        });
+    }
 }
 
 impl fmt::Debug for Transaction<'_> {
@@ -90,12 +101,21 @@ impl DerefMut for Transaction<'_> {
 type Action = Box<dyn FnOnce(CommitOutcome) -> BoxFuture<'static, ()> + Send>;
 
 /// The actions that the last attempt registered.
-#[derive(Default)]
-pub(super) struct AfterCommit(Mutex<Vec<Action>>);
+pub(super) struct AfterCommit {
+    actions: Mutex<Vec<Action>>,
+    notifications: Notifications,
+}
 
 impl AfterCommit {
+    pub(super) fn new(notifications: &Notifications) -> Self {
+        Self {
+            actions: Mutex::default(),
+            notifications: notifications.clone(),
+        }
+    }
+
     fn actions(&self) -> std::sync::MutexGuard<'_, Vec<Action>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.actions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Discards the actions of an earlier attempt, which was rolled back.
@@ -106,7 +126,7 @@ impl AfterCommit {
     /// Runs the actions in order of registration; runs none without an outcome.
     pub(super) async fn run(self, outcome: Option<CommitOutcome>) {
         let Some(outcome) = outcome else { return };
-        let actions = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let actions = self.actions.into_inner().unwrap_or_else(PoisonError::into_inner);
         for action in actions {
             let action = AssertUnwindSafe(async move { action(outcome).await });
             if action.catch_unwind().await.is_err() {

@@ -49,6 +49,14 @@ impl<R: From<DatabaseError>> TransactionError<R> {
 }
 
 impl<R> TransactionError<R> {
+    /// Converts the refusal.
+    pub fn map_refusal<S>(self, convert: impl FnOnce(R) -> S) -> TransactionError<S> {
+        match self {
+            Self::Refused(refusal) => TransactionError::Refused(convert(refusal)),
+            Self::Failed(error) => TransactionError::Failed(error),
+        }
+    }
+
     pub(super) fn transient(&self) -> Option<&'static str> {
         match self {
             Self::Refused(_) => None,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use database::DatabaseError;
-use jobs::{find, problems::JOB_NOT_FOUND};
+use jobs::{Progress, find, problems::JOB_NOT_FOUND};
 use macros::{Refusal, operation};
 use serde::Serialize;
 use serde_json::Value;
@@ -22,7 +22,7 @@ pub struct Job {
     /// The kind of work that the job does.
     #[schema(example = "send_invoice")]
     kind: String,
-    /// `queued`, `running`, `succeeded`, `failed` (a retry cannot help) or `dead` (out of attempts).
+    /// `queued`, `running`, `succeeded`, `failed` (a retry cannot help), `dead` (it failed for too long) or `cancelled`.
     #[schema(example = "running")]
     status: String,
     /// Number of attempts started so far.
@@ -30,6 +30,10 @@ pub struct Job {
     attempts: i32,
     /// When the job was enqueued.
     created_at: DateTime<Utc>,
+    /// When the next attempt can start, while a dependency of the job is unavailable.
+    postponed_until: Option<DateTime<Utc>>,
+    /// The progress of a running job, if it reports any.
+    progress: Option<Progress>,
     /// When the job ended, in success or failure; null until then.
     finished_at: Option<DateTime<Utc>>,
     /// The result, once the job has succeeded.
@@ -82,6 +86,8 @@ pub(crate) async fn get_job(
         status: job.status,
         attempts: job.attempts,
         created_at: job.created_at,
+        postponed_until: job.postponed_until,
+        progress: job.progress.map(|progress| progress.0),
         finished_at: job.finished_at,
         result: job.result,
         problem: row.map(|row| JobProblem {

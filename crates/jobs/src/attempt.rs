@@ -1,194 +1,202 @@
-//! The row of a run: its start, and every way in which it can end. `WHERE attempt =` is the fence.
+//! From a claimed run to the recorded end of the attempt.
 
-use std::time::Duration;
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
-use outcome::ProblemType;
-use serde_json::Value;
-use uuid::Uuid;
+use database::Database;
+use runtime::RequestContext;
+use tokio::runtime::Handle;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::kind::Done;
+use crate::{
+    BoundKind, JobError, JobMetrics, Run,
+    claim::Claimed,
+    endings::Unrecorded,
+    kind::{Done, Executed, Failure},
+    pause::Resume,
+    recording::RECORDING,
+    run::Controls,
+};
 
-/// An attempt that began.
-#[derive(Debug)]
-pub(super) struct Started {
-    pub(super) id: Uuid,
-    pub(super) kind: String,
-    pub(super) payload: Value,
-    pub(super) attempt: i32,
-    pub(super) attempts_allowed: i32,
-    pub(super) subject: Option<String>,
-    pub(super) request_id: Option<String>,
-    pub(super) traceparent: Option<String>,
+/// An aborted task that is still there after this time does not yield.
+const ABORT_LIMIT: Duration = Duration::from_secs(1);
+
+/// What every attempt of a worker needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempts {
+    pub(crate) database: Database,
+    pub(crate) metrics: JobMetrics,
+    /// The runtime of the jobs themselves.
+    pub(crate) jobs: Handle,
+    /// The process is shutting down, and jobs that have not ended by now are aborted and handed back.
+    pub(crate) handing_back: CancellationToken,
+    /// The process exits soon: jobs that could not be aborted are handed back, too.
+    pub(crate) exiting: CancellationToken,
+    /// A job does not yield and cannot be aborted: the process has to end.
+    pub(crate) stuck: CancellationToken,
 }
 
-/// Counts a start, unless the run has ended, has been delivered anew, or is out of attempts.
-pub(super) struct Start {
-    pub(super) id: Uuid,
-    pub(super) delivery: Uuid,
+/// How the work of an attempt ended.
+pub(crate) enum Ended {
+    Done(Done),
+    Failed(JobError),
+    Unreadable(String),
+    Cancelled,
+    HandedBack,
+    /// The lease has expired; another worker has the run.
+    Lost,
+    /// The job was aborted and does not yield.
+    Stuck(&'static str),
 }
 
-/// What a delivery has found.
-#[derive(Debug)]
-pub(super) enum Found {
-    /// A run that starts.
-    Started(Started),
-    /// A run out of attempts whose last one never reported a result; it is dead from now on.
-    Dead { kind: String, attempt: i32 },
-    /// Nothing to do: it has ended, or was delivered anew.
-    Nothing,
-}
+impl Attempts {
+    /// Executes a claimed run and records how it ended.
+    pub(crate) async fn execute(&self, claimed: Claimed, kind: BoundKind, controls: Arc<Controls>) {
+        let span = span_of(&claimed);
+        self.attempt(claimed, &kind, controls).instrument(span).await;
+    }
 
-impl UnitOfWork for Start {
-    const NAME: &'static str = "start_job";
-    type Output = Found;
-    type Refusal = DatabaseError;
-
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Found, TransactionError<DatabaseError>> {
-        let started = sqlx::query_as!(
-            Started,
-            "/* start_job */
-            UPDATE job_runs SET attempt = attempt + 1, status = 'running'
-            WHERE id = $1 AND delivery = $2 AND status IN ('queued', 'running') AND attempt < attempts_allowed
-            RETURNING id, kind, payload, attempt, attempts_allowed, subject, request_id, traceparent",
-            self.id,
-            self.delivery
-        );
-        if let Some(started) = started.fetch_optional(&mut **transaction).await? {
-            return Ok(Found::Started(started));
+    async fn attempt(&self, claimed: Claimed, kind: &BoundKind, controls: Arc<Controls>) {
+        let (began, name) = (Instant::now(), kind.name());
+        let (id, attempt) = (claimed.id, claimed.attempt);
+        self.metrics.started(name);
+        let context = context_of(&claimed, kind.timeout());
+        let ended = self.work(&claimed, kind, &context, controls).await;
+        let reached_dependency = matches!(ended, Ended::Done(_) | Ended::Failed(JobError::Fail(..)));
+        let stuck = matches!(ended, Ended::Stuck(_));
+        let time_left = kind.timeout().saturating_sub(began.elapsed());
+        let (outcome, recorded) = self.record(&claimed, kind, ended, time_left).await;
+        let outcome = match recorded {
+            Ok(()) => outcome,
+            Err(Unrecorded::Fenced) => "fenced",
+            Err(Unrecorded::Refused(_) | Unrecorded::Database(_)) => "unpersisted",
+        };
+        if claimed.is_probe && reached_dependency && outcome != "unpersisted" {
+            let resume = Resume { kind: name };
+            let context = context_of(&claimed, RECORDING);
+            if let Err(error) = self.database.transaction(resume, &context).await {
+                tracing::warn!(job = name, %error, "the kind was not resumed; the next probe will");
+            }
         }
-        // Its process died, or the database did not take the end.
-        let buried = sqlx::query!(
-            "/* bury_job */
-            UPDATE job_runs
-            SET status = 'dead', finished_at = now(),
-                last_error = COALESCE(last_error || '; ', '') || 'the last attempt never reported a result'
-            WHERE id = $1 AND delivery = $2 AND status IN ('queued', 'running') AND attempt >= attempts_allowed
-            RETURNING kind, attempt",
-            self.id,
-            self.delivery
-        );
-        let buried = buried.fetch_optional(&mut **transaction).await?;
-        Ok(buried.map_or(Found::Nothing, |row| Found::Dead {
-            kind: row.kind,
-            attempt: row.attempt,
-        }))
+        self.metrics.finished(name, outcome, began.elapsed());
+        let span = tracing::Span::current();
+        span.record("outcome", outcome);
+        if !["succeeded", "released", "postponed", "cancelled"].contains(&outcome) {
+            telemetry::failed(&span, outcome);
+        }
+        tracing::info!(job = name, run = %id, attempt, outcome, duration_ms = began.elapsed().as_secs_f64() * 1e3, about = context.about(), "job ended");
+        if stuck {
+            self.stuck.cancel();
+        }
+    }
+
+    /// Runs the job until it ends or has to.
+    async fn work(
+        &self,
+        claimed: &Claimed,
+        kind: &BoundKind,
+        context: &RequestContext,
+        controls: Arc<Controls>,
+    ) -> Ended {
+        let run = Run {
+            id: claimed.id,
+            attempt: claimed.attempt,
+            subject: claimed.subject.clone(),
+            context: context.clone(),
+            database: self.database.clone(),
+            state: Arc::default(),
+            controls: controls.clone(),
+        };
+        let work: Executed = (kind.execute)(claimed.payload.clone(), run);
+        // Aborted if this future is dropped: no attempt continues without its worker.
+        let mut task = AbortOnDropHandle::new(self.jobs.spawn(work.in_current_span()));
+        let timeout = kind.timeout();
+        let cancelled = async {
+            controls.cancelled.cancelled().await;
+            tokio::time::sleep(kind.properties.cancel_grace).await;
+        };
+        let ended = tokio::select! {
+            joined = &mut task => return match joined {
+                Ok(Ok(done)) => Ended::Done(done),
+                Ok(Err(_)) if controls.cancelled.is_cancelled() => Ended::Cancelled,
+                Ok(Err(Failure::Job(error))) => Ended::Failed(error),
+                Ok(Err(Failure::Unreadable(error))) => Ended::Unreadable(error),
+                Err(error) => Ended::Failed(JobError::retry(panic_of(error))),
+            },
+            () = tokio::time::sleep(timeout) => {
+                Ended::Failed(JobError::retry(format!("no end after {timeout:?}")))
+            }
+            () = cancelled => Ended::Cancelled,
+            () = controls.lost.cancelled() => Ended::Lost,
+            () = self.handing_back.cancelled() => Ended::HandedBack,
+        };
+        task.abort();
+        if tokio::time::timeout(ABORT_LIMIT, &mut task).await.is_ok() {
+            return ended;
+        }
+        if matches!(ended, Ended::HandedBack) {
+            // The process exits anyway, and until then the job may end by itself.
+            return match self.exiting.run_until_cancelled(&mut task).await {
+                Some(Ok(Ok(done))) => Ended::Done(done),
+                _ => Ended::HandedBack,
+            };
+        }
+        tracing::error!(job = kind.name(), run = %claimed.id, "the job does not yield and cannot be aborted");
+        Ended::Stuck(
+            "the job does not yield and cannot be aborted: use spawn_blocking for work that computes",
+        )
     }
 }
 
-/// Another attempt has replaced this one, or the database gave no result.
-#[derive(Debug)]
-pub(super) enum Unfinished {
-    Fenced,
-    DatabaseError(DatabaseError),
-}
-
-impl From<DatabaseError> for Unfinished {
-    fn from(fault: DatabaseError) -> Self {
-        Self::DatabaseError(fault)
+fn panic_of(error: tokio::task::JoinError) -> String {
+    match error.try_into_panic() {
+        Ok(panic) => panic_text(&*panic),
+        Err(error) => error.to_string(),
     }
 }
 
-fn fenced_unless(rows: u64) -> Result<(), TransactionError<Unfinished>> {
-    if rows == 1 {
-        Ok(())
-    } else {
-        Err(TransactionError::Refused(Unfinished::Fenced))
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panicked: {}", text.unwrap_or_else(|| "(no message)".to_owned()))
+}
+
+pub(crate) fn context_of(claimed: &Claimed, limit: Duration) -> RequestContext {
+    let span = tracing::Span::current();
+    let trace_id = telemetry::trace_id(&span);
+    let request_id = claimed.request_id.clone();
+    RequestContext::new(
+        request_id.unwrap_or_else(|| claimed.id.to_string()),
+        trace_id,
+        span,
+        limit,
+    )
+}
+
+/// A trace of its own, linked to the request that enqueued the job.
+fn span_of(claimed: &Claimed) -> tracing::Span {
+    let span = tracing::info_span!(
+        parent: None,
+        "job",
+        otel.name = format!("job {}", claimed.kind),
+        otel.kind = "consumer",
+        job = claimed.kind,
+        run = %claimed.id,
+        attempt = claimed.attempt,
+        request_id = claimed.request_id,
+        trace_id = tracing::field::Empty,
+        outcome = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
+        error.type = tracing::field::Empty,
+    );
+    if let Some(enqueuer) = claimed.traceparent.as_deref().and_then(telemetry::span_context) {
+        span.add_link(enqueuer);
     }
-}
-
-/// Commits the effect and the success together.
-pub(super) struct Succeed {
-    pub(super) id: Uuid,
-    pub(super) attempt: i32,
-    pub(super) done: Done,
-}
-
-impl UnitOfWork for Succeed {
-    const NAME: &'static str = "succeed_job";
-    type Output = ();
-    type Refusal = Unfinished;
-
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Unfinished>> {
-        (self.done.commit)(transaction).await?;
-        let updated = sqlx::query!(
-            "/* succeed_job */
-            UPDATE job_runs SET status = 'succeeded', result = $3, finished_at = now()
-            WHERE id = $1 AND attempt = $2 AND status = 'running'",
-            self.id,
-            self.attempt,
-            self.done.result
-        );
-        fenced_unless(updated.execute(&mut **transaction).await?.rows_affected())
-    }
-}
-
-/// Ends the run without success.
-pub(super) struct End {
-    pub(super) id: Uuid,
-    pub(super) attempt: i32,
-    /// `dead` without a problem, `failed` with one.
-    pub(super) problem: Option<&'static ProblemType>,
-    pub(super) error: String,
-}
-
-impl UnitOfWork for End {
-    const NAME: &'static str = "end_job";
-    type Output = ();
-    type Refusal = Unfinished;
-
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Unfinished>> {
-        let status = if self.problem.is_some() { "failed" } else { "dead" };
-        let updated = sqlx::query!(
-            "/* end_job */
-            UPDATE job_runs SET status = $3, problem = $4, last_error = $5, finished_at = now()
-            WHERE id = $1 AND attempt = $2 AND status = 'running'",
-            self.id,
-            self.attempt,
-            status,
-            self.problem.map(|problem| problem.code),
-            self.error
-        );
-        fenced_unless(updated.execute(&mut **transaction).await?.rows_affected())
-    }
-}
-
-/// Puts the run back into the queue, with a delivery of its own.
-pub(super) struct PutBack {
-    pub(super) id: Uuid,
-    pub(super) attempt: i32,
-    pub(super) delay: Duration,
-    /// None where the job was not to blame: that costs it no attempt.
-    pub(super) error: Option<String>,
-}
-
-impl UnitOfWork for PutBack {
-    const NAME: &'static str = "put_back_job";
-    type Output = ();
-    type Refusal = Unfinished;
-
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Unfinished>> {
-        let statement = sqlx::query(
-            "/* put_back_job */
-            WITH run AS (
-              UPDATE job_runs
-              SET status = 'queued', delivery = gen_random_uuid(), due_at = now() + make_interval(secs => $3),
-                  last_error = COALESCE($4, last_error),
-                  attempts_allowed = attempts_allowed + CASE WHEN $4 IS NULL THEN 1 ELSE 0 END
-              WHERE id = $1 AND attempt = $2 AND status = 'running'
-              RETURNING id, delivery, due_at
-            )
-            SELECT (graphile_worker.add_job('run', json_build_object('run', run.id, 'delivery', run.delivery),
-                                            run_at => run.due_at)).id
-            FROM run",
-        );
-        let rows = statement
-            .bind(self.id)
-            .bind(self.attempt)
-            .bind(self.delay.as_secs_f64())
-            .bind(self.error.as_deref())
-            .fetch_all(&mut **transaction)
-            .await?;
-        fenced_unless(rows.len() as u64)
-    }
+    span.record("trace_id", telemetry::trace_id(&span));
+    span
 }

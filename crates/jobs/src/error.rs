@@ -1,34 +1,87 @@
-//! How an attempt ends without success.
+//! The ways an attempt ends without success.
 
 use std::time::Duration;
 
-use outcome::{Cause, ProblemType};
+use database::DatabaseError;
+use outcome::{Cause, ProblemType, Refusal};
+use upstream::UpstreamError;
 
-/// Why an attempt did not succeed. There is no conversion from other errors: each place says whether another attempt can
-/// help.
+/// The wait after a call that was not sent because this process had no capacity for it.
+const CAPACITY_WAIT: Duration = Duration::from_secs(1);
+/// The wait for an unavailable dependency that does not say how long to wait.
+const UNAVAILABLE_WAIT: Duration = Duration::from_secs(5);
+
+/// Why an attempt did not succeed. There is no conversion from other errors: each place says whether another attempt
+/// can help.
 #[derive(Debug)]
 pub enum JobError {
-    /// Another attempt may succeed. Out of attempts, the run is `dead`.
+    /// Another attempt may succeed. It follows after a backoff, until the run has failed for `Job::RETRY_FOR`.
     Retry(Cause),
-    /// It was not tried: the run is postponed by at least this time, and that costs no attempt.
-    Later(Duration, Cause),
-    /// It can never succeed: the run ends as `failed` with this problem.
+    /// The work was not tried. The run is postponed by at least this time, which does not count as a failure.
+    Postpone(Duration, Cause),
+    /// A dependency of every run of this kind is unavailable. All workers pause the kind for at least this time; then
+    /// one run at a time probes whether the dependency is available again. Does not count as a failure.
+    Unavailable(Duration, Cause),
+    /// No attempt can succeed: the run ends as failed with this problem.
     Fail(&'static ProblemType, Cause),
 }
 
 impl JobError {
-    /// Another attempt may succeed: the database failed, another service did, time ran out.
+    /// Another attempt may succeed.
     pub fn retry(cause: impl Into<Cause>) -> Self {
         Self::Retry(cause.into())
     }
 
-    /// Not now: what it needs asks to be left alone for this time.
-    pub fn later(wait: Duration, cause: impl Into<Cause>) -> Self {
-        Self::Later(wait, cause.into())
+    /// This run was not tried; the next attempt is at least `wait` away.
+    pub fn postpone(wait: Duration, cause: impl Into<Cause>) -> Self {
+        Self::Postpone(wait, cause.into())
     }
 
-    /// Never: a rule refuses it, and will refuse it again.
+    /// A dependency of every run of this kind is unavailable for at least `wait`.
+    pub fn unavailable(wait: Duration, cause: impl Into<Cause>) -> Self {
+        Self::Unavailable(wait, cause.into())
+    }
+
+    /// A rule refuses the work, now and at every later attempt.
     pub fn fail(problem: &'static ProblemType, cause: impl Into<Cause>) -> Self {
         Self::Fail(problem, cause.into())
+    }
+
+    /// A failed statement. If Postgres could not be reached or had no capacity, the run is postponed, because the job is
+    /// not at fault.
+    pub fn database(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Unavailable(_)
+            | DatabaseError::StalePlan(_)
+            | DatabaseError::ReadOnly(_)
+            | DatabaseError::StorageExhausted(_)
+            | DatabaseError::SerializationFailure(_)
+            | DatabaseError::Deadlock(_)
+            | DatabaseError::LockTimeout(_)
+            | DatabaseError::PoolExhausted
+            | DatabaseError::ServerOverloaded(_) => Self::Postpone(CAPACITY_WAIT, error.into_cause()),
+            DatabaseError::OutcomeUnknown(_)
+            | DatabaseError::DeadlineExceeded
+            | DatabaseError::StatementTimeout(_)
+            | DatabaseError::Bug(_) => Self::Retry(error.into_cause()),
+        }
+    }
+
+    /// A failed call to another service. If the service asked to wait, or its circuit breaker is open, the kind is
+    /// paused.
+    pub fn upstream(error: UpstreamError) -> Self {
+        match error {
+            UpstreamError::Open(wait) | UpstreamError::Throttled(wait) | UpstreamError::FailedUntil(wait) => {
+                Self::Unavailable(wait, error.into_cause())
+            }
+            UpstreamError::Unauthorized(_) => Self::Unavailable(UNAVAILABLE_WAIT, error.into_cause()),
+            UpstreamError::InProgress(wait) => Self::Postpone(wait, error.into_cause()),
+            UpstreamError::Saturated => Self::Postpone(CAPACITY_WAIT, error.into_cause()),
+            UpstreamError::Unreachable(_)
+            | UpstreamError::Failed(_)
+            | UpstreamError::Rejected(_)
+            | UpstreamError::Invalid(_)
+            | UpstreamError::TimedOut => Self::Retry(error.into_cause()),
+        }
     }
 }

@@ -2,49 +2,31 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use database::{Database, Transaction};
+use database::{Transaction, TransactionError};
 use futures_util::{FutureExt, future::BoxFuture};
-use runtime::RequestContext;
 use serde_json::Value;
-use uuid::Uuid;
 
-use super::{Job, JobError, payloads};
+use crate::{
+    Job, JobError, Priority, Run, payloads,
+    schedule::{Occurrences, Schedule},
+};
 
-/// One attempt at a job.
-#[derive(Debug)]
-pub struct Run<S> {
-    /// The job's id, the same for every attempt.
-    pub id: Uuid,
-    /// The attempt's number, from 1.
-    pub attempt: i32,
-    /// Whose job it is; none for those of the service itself.
-    pub subject: Option<String>,
-    /// Identity and deadline, as a request has them.
-    pub context: RequestContext,
-    /// The database, over the connections of the worker.
-    pub database: Database,
-    /// The state of the service.
-    pub state: Arc<S>,
+/// The properties of a kind that do not depend on its types.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Properties {
+    pub(crate) name: &'static str,
+    pub(crate) timeout: Duration,
+    pub(crate) retry_for: Duration,
+    pub(crate) priority: Priority,
+    pub(crate) concurrency: usize,
+    pub(crate) cancel_grace: Duration,
+    pub(crate) schedule: Option<Schedule>,
 }
-
-type Commit = Box<dyn for<'c> Fn(&'c mut Transaction<'_>) -> BoxFuture<'c, sqlx::Result<()>> + Send + Sync>;
-
-/// The work is done; its effect in Postgres is not committed yet.
-pub(crate) struct Done {
-    pub(crate) result: Value,
-    pub(crate) commit: Commit,
-}
-
-type Executed = BoxFuture<'static, Result<Done, JobError>>;
 
 /// A kind of job of a service whose state is `S`.
 pub struct JobKind<S: 'static> {
-    pub(crate) name: &'static str,
-    timeout: Duration,
-    /// One run per so much time, enqueued by the workers themselves.
-    pub(crate) every: Option<Duration>,
+    pub(crate) properties: Properties,
     execute: fn(Value, Run<S>) -> Executed,
-    attempts: i32,
     pub(crate) samples: fn() -> Vec<Value>,
     pub(crate) reads: fn(Value) -> Result<(), String>,
 }
@@ -52,73 +34,77 @@ pub struct JobKind<S: 'static> {
 impl<S> fmt::Debug for JobKind<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JobKind")
-            .field("name", &self.name)
+            .field("properties", &self.properties)
             .finish_non_exhaustive()
     }
 }
 
 impl<S: Send + Sync + 'static> JobKind<S> {
-    /// Jobs of this type.
+    /// The jobs of type `J`.
     pub const fn of<J: Job<State = S>>() -> Self {
         Self {
-            name: J::KIND,
-            timeout: J::TIMEOUT,
-            every: None,
+            properties: Properties {
+                name: J::KIND,
+                timeout: J::TIMEOUT,
+                retry_for: J::RETRY_FOR,
+                priority: J::PRIORITY,
+                concurrency: J::CONCURRENCY,
+                cancel_grace: J::CANCEL_GRACE,
+                schedule: None,
+            },
             execute: execute::<J>,
-            attempts: J::ATTEMPTS,
             samples: payloads::samples::<J>,
             reads: payloads::reads::<J>,
         }
     }
 
-    /// One run in each period, whatever the number of workers; the payload is `{}`.
+    /// Adds a schedule: one run in each period, whatever the number of workers, with the payload `{}`. If the last run
+    /// has not ended, the period has none.
     pub const fn every(mut self, period: Duration) -> Self {
-        self.every = Some(period);
+        self.properties.schedule = Some(Schedule::Every(period));
         self
     }
 
-    /// This kind, working with `state`.
-    pub fn bind(&self, state: Arc<S>) -> BoundKind {
-        let execute = self.execute;
-        BoundKind {
-            name: self.name,
-            timeout: self.timeout,
-            every: self.every,
-            attempts: self.attempts,
-            execute: Arc::new(move |payload, run| execute(payload, run.with_state(state.clone()))),
-        }
+    /// Adds a schedule: one run at each occurrence of this cron pattern in this time zone, such as `"30 3 * * *"` in
+    /// `"Europe/Berlin"`, whatever the number of workers, with the payload `{}`. If the last run has not ended, an
+    /// occurrence is skipped; of several that were missed, one is made up for. A time that daylight saving skips or
+    /// repeats occurs once. A pattern or zone that does not exist is an error at startup.
+    pub const fn cron(mut self, pattern: &'static str, zone: &'static str) -> Self {
+        self.properties.schedule = Some(Schedule::Cron { pattern, zone });
+        self
     }
-}
 
-impl Run<()> {
-    fn with_state<S>(self, state: Arc<S>) -> Run<S> {
-        Run {
-            id: self.id,
-            attempt: self.attempt,
-            subject: self.subject,
-            context: self.context,
-            database: self.database,
-            state,
-        }
+    /// Binds this kind to the state that its jobs work with.
+    ///
+    /// # Errors
+    /// When the schedule cannot be parsed.
+    pub fn bind(&self, state: Arc<S>) -> anyhow::Result<BoundKind> {
+        let execute = self.execute;
+        let schedule = self.properties.schedule.map(Schedule::parse).transpose();
+        let schedule =
+            schedule.map_err(|error| error.context(format!("the schedule of {}", self.properties.name)))?;
+        Ok(BoundKind {
+            properties: self.properties,
+            schedule,
+            execute: Arc::new(move |payload, run| execute(payload, run.with_state(state.clone()))),
+        })
     }
 }
 
 type Execute = Arc<dyn Fn(Value, Run<()>) -> Executed + Send + Sync>;
 
-/// A kind of job with the state that it works with: what a worker takes.
+/// A kind of job with the state that its jobs work with.
 #[derive(Clone)]
 pub struct BoundKind {
-    pub(crate) name: &'static str,
-    pub(crate) timeout: Duration,
-    pub(crate) every: Option<Duration>,
-    pub(crate) attempts: i32,
+    pub(crate) properties: Properties,
+    pub(crate) schedule: Option<Occurrences>,
     pub(crate) execute: Execute,
 }
 
 impl fmt::Debug for BoundKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BoundKind")
-            .field("name", &self.name)
+            .field("properties", &self.properties)
             .finish_non_exhaustive()
     }
 }
@@ -126,16 +112,41 @@ impl fmt::Debug for BoundKind {
 impl BoundKind {
     /// The name of the kind, as in the database and in metrics.
     pub fn name(&self) -> &'static str {
-        self.name
+        self.properties.name
+    }
+
+    /// The time limit of one attempt.
+    pub fn timeout(&self) -> Duration {
+        self.properties.timeout
     }
 }
 
+type Commit = Box<
+    dyn for<'c> Fn(&'c mut Transaction<'_>) -> BoxFuture<'c, Result<(), TransactionError<JobError>>>
+        + Send
+        + Sync,
+>;
+
+/// Completed work whose effect in Postgres is not committed yet.
+pub(crate) struct Done {
+    pub(crate) result: Value,
+    pub(crate) commit: Commit,
+}
+
+/// Why an attempt produced nothing to commit.
+pub(crate) enum Failure {
+    /// The payload was enqueued by another release, whose shape this one does not know.
+    Unreadable(String),
+    Job(JobError),
+}
+
+pub(crate) type Executed = BoxFuture<'static, Result<Done, Failure>>;
+
 fn execute<J: Job>(payload: Value, run: Run<J::State>) -> Executed {
     async move {
-        // A payload of a newer version waits for a worker that understands it.
-        let job: J = payloads::read(payload).map_err(JobError::retry)?;
-        let outcome = job.run(&run).await?;
-        let result = serde_json::to_value(&outcome).map_err(JobError::retry)?;
+        let job: J = payloads::read(payload).map_err(Failure::Unreadable)?;
+        let outcome = job.run(&run).await.map_err(Failure::Job)?;
+        let result = serde_json::to_value(&outcome).map_err(|error| Failure::Job(JobError::retry(error)))?;
         let shared = Arc::new((job, outcome));
         let commit: Commit = Box::new(move |transaction| {
             let shared = shared.clone();

@@ -1,5 +1,5 @@
-//! What is queued survives a release, and old and new workers take from the same queue: what this release queues,
-//! and whether it reads what another one has queued.
+//! Payloads across releases: workers of two releases claim from the same queue, so each must read what the other has
+//! enqueued.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,32 @@ use serde_json::{Value, json};
 
 use super::{Job, JobKind, MAINTENANCE_JOBS};
 
-/// What jobs are queued with, by their kind.
+/// Payloads by kind.
 pub type Payloads = BTreeMap<String, Vec<Value>>;
 
-/// Samples of what these jobs and the platform's own are queued with.
+/// The sample payloads of these jobs and of the platform's own.
 pub fn payloads<S>(jobs: &[JobKind<S>]) -> Payloads {
     let own = MAINTENANCE_JOBS
         .iter()
-        .map(|kind| (kind.name.to_owned(), queued(kind)));
-    let jobs = jobs.iter().map(|kind| (kind.name.to_owned(), queued(kind)));
+        .map(|kind| (kind.properties.name.to_owned(), queued(kind)));
+    let jobs = jobs
+        .iter()
+        .map(|kind| (kind.properties.name.to_owned(), queued(kind)));
     jobs.chain(own).collect()
 }
 
 fn queued<S>(kind: &JobKind<S>) -> Vec<Value> {
-    let by_the_clock = kind.every.map(|_| json!({}));
+    let by_the_clock = kind.properties.schedule.map(|_| json!({}));
     by_the_clock.into_iter().chain((kind.samples)()).collect()
 }
 
-/// Which of `payloads` these jobs and the platform's own cannot read, and why. A kind that is not known here is left
-/// out: it waits for a newer worker.
+/// The `payloads` that these jobs and the platform's own cannot read, with the reason. Payloads of unknown kinds are left
+/// out: such runs stay queued until a worker knows their kind.
 pub fn unreadable<S>(jobs: &[JobKind<S>], payloads: &Payloads) -> Vec<String> {
-    let own = MAINTENANCE_JOBS.iter().map(|kind| (kind.name, kind.reads));
-    let jobs = jobs.iter().map(|kind| (kind.name, kind.reads));
+    let own = MAINTENANCE_JOBS
+        .iter()
+        .map(|kind| (kind.properties.name, kind.reads));
+    let jobs = jobs.iter().map(|kind| (kind.properties.name, kind.reads));
     let mut unreadable = Vec::new();
     for (name, reads) in jobs.chain(own) {
         for payload in payloads.get(name).into_iter().flatten() {
@@ -40,7 +44,7 @@ pub fn unreadable<S>(jobs: &[JobKind<S>], payloads: &Payloads) -> Vec<String> {
     unreadable
 }
 
-/// The one way from the queue to a job.
+/// Reads a payload.
 pub(super) fn read<J: Job>(payload: Value) -> Result<J, String> {
     serde_json::from_value(payload).map_err(|error| format!("the payload cannot be read: {error}"))
 }

@@ -1,41 +1,44 @@
-//! The way in: one statement in the caller's transaction, and a bound on what waits.
+//! The limit on queued runs.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
-use database::{Database, Transaction};
+use database::Database;
 use macros::Refusal;
 use outcome::common;
-use runtime::RequestContext;
-use uuid::Uuid;
+use resilience::Deadline;
 
-use super::{Job, JobMetrics};
+use crate::{
+    JobMetrics,
+    totals::{ReadTotals, State},
+};
 
-/// How often the depth is counted.
-const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// The interval at which the totals are read.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The age from which a depth says nothing about the present.
+const STALE_AFTER: Duration = Duration::from_secs(10);
+/// The time limit of a count.
+const LIMIT: Duration = Duration::from_secs(5);
 
-/// How enqueuing can be refused.
+/// The ways in which enqueuing is refused.
 #[derive(Debug, Refusal)]
 pub enum QueueRefusal {
-    /// 503: as many jobs as allowed are waiting.
+    /// 503: as many runs as allowed are queued.
     #[problem(common::OVERLOADED, "too many jobs are queued")]
     Full,
 }
 
-/// How much waits, counted once per second so that no request pays for it.
+/// The number of queued runs, which one process of the cluster counts and all read, so that no request pays for it.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    depth: Arc<AtomicI64>,
+    depth: Arc<Mutex<Option<(i64, Instant)>>>,
     limit: i64,
 }
 
 impl Queue {
-    /// A queue of at most `limit` waiting jobs.
+    /// A queue of at most `limit` due runs; those that wait for a dependency or a later time do not count.
     pub fn new(limit: usize) -> Self {
         Self {
             depth: Arc::default(),
@@ -43,74 +46,44 @@ impl Queue {
         }
     }
 
-    /// Whether there is room for one more. Ask before the transaction; it costs no query.
+    /// Whether there is room for another run. Costs no query. Without a count of the last ten seconds there is.
     ///
     /// # Errors
     /// [`QueueRefusal::Full`].
     pub fn admit(&self) -> Result<(), QueueRefusal> {
-        if self.depth.load(Ordering::Relaxed) < self.limit {
-            Ok(())
-        } else {
-            Err(QueueRefusal::Full)
+        let depth = *self.depth.lock().unwrap_or_else(PoisonError::into_inner);
+        match depth {
+            Some((depth, counted)) if depth >= self.limit && counted.elapsed() < STALE_AFTER => {
+                Err(QueueRefusal::Full)
+            }
+            _ => Ok(()),
         }
     }
 
-    /// Counts until the process ends.
+    /// Keeps the depth and the gauges up to date until it is dropped.
     pub async fn keep_counting(self, database: Database, metrics: JobMetrics) {
-        let mut known = true;
+        let mut works = true;
         loop {
-            let counted = super::store::counts(&database).await;
-            match counted {
-                Ok(counts) => {
-                    known = true;
-                    self.depth.store(counts.queued, Ordering::Relaxed);
-                    metrics.set_counts(counts.queued, counts.dead, counts.oldest_seconds);
+            let totals = database
+                .run_idempotent(&ReadTotals, Deadline::after(LIMIT), || ())
+                .await;
+            match &totals {
+                Ok(totals) => {
+                    let queued = totals.counts.iter().filter(|count| count.state == State::Queued);
+                    let depth = queued.map(|count| count.runs).sum();
+                    let age = Duration::try_from_secs_f64(totals.age_seconds).unwrap_or_default();
+                    let counted = Instant::now().checked_sub(age);
+                    let mut known = self.depth.lock().unwrap_or_else(PoisonError::into_inner);
+                    *known = counted.map(|counted| (depth, counted));
+                    metrics.set_counts(&totals.counts);
                 }
-                Err(fault) if known => {
-                    known = false;
-                    tracing::warn!(%fault, "jobs cannot be counted; their gauges are stale");
+                Err(error) if works => {
+                    tracing::warn!(%error, "jobs cannot be counted; their gauges are stale");
                 }
                 Err(_) => {}
             }
-            tokio::time::sleep(COUNT_EVERY).await;
+            works = totals.is_ok();
+            tokio::time::sleep(INTERVAL).await;
         }
     }
-}
-
-/// Puts a job into the queue as part of the caller's transaction: rolled back it was never there, committed it
-/// will run. Gives the id, which is also what `GET /v1/jobs/{id}` takes.
-///
-/// # Errors
-/// A failed statement.
-///
-/// # Panics
-/// When the payload does not serialize.
-pub async fn enqueue<J: Job>(
-    transaction: &mut Transaction<'_>,
-    subject: &str,
-    job: &J,
-    context: &RequestContext,
-) -> sqlx::Result<Uuid> {
-    let id = Uuid::now_v7();
-    // The library's function is not ours to check at compile time.
-    let statement = sqlx::query(
-        "/* enqueue */
-        WITH run AS (
-          INSERT INTO job_runs (id, subject, kind, payload, attempts_allowed, request_id, traceparent)
-          VALUES ($1, $2, $3, $4, $5, $6, $7)
-          RETURNING id, delivery
-        )
-        SELECT (graphile_worker.add_job('run', json_build_object('run', run.id, 'delivery', run.delivery))).id FROM run",
-    );
-    statement
-        .bind(id)
-        .bind(subject)
-        .bind(J::KIND)
-        .bind(serde_json::to_value(job).expect("payloads serialize"))
-        .bind(J::ATTEMPTS)
-        .bind(context.request_id())
-        .bind(context.traceparent())
-        .execute(&mut **transaction)
-        .await?;
-    Ok(id)
 }

@@ -118,7 +118,7 @@ impl<S: Send + Sync + 'static> App<S> {
         #[cfg(feature = "jobs")]
         let worker = worker(&platform, service, &state, working)?;
         #[expect(clippy::disallowed_methods, reason = "it loses nothing when the process ends")]
-        tokio::spawn(run_in_background(platform.clone(), service.definition));
+        tokio::spawn(run_in_background(platform.clone(), service.definition, role));
         Ok(Self {
             public,
             management,
@@ -232,17 +232,19 @@ fn worker<C, S: Send + Sync + 'static>(
         return Ok(None);
     }
     let settings = &platform.settings;
+    let maintenance = Arc::new(jobs::Maintenance {
+        settings: settings.jobs.clone(),
+        metrics: platform.job_metrics.clone(),
+    });
     let maintenance = jobs::MAINTENANCE_JOBS
         .iter()
-        .map(|kind| kind.bind(Arc::new(settings.jobs.clone())));
-    let kinds: Vec<jobs::BoundKind> = service
-        .kinds
-        .iter()
-        .map(|kind| kind.bind(state.clone()))
-        .chain(maintenance)
-        .collect();
+        .map(|kind| kind.bind(maintenance.clone()));
+    let kinds = service.kinds.iter().map(|kind| kind.bind(state.clone()));
+    let kinds = kinds.chain(maintenance).collect::<anyhow::Result<Vec<_>>>()?;
     for kind in &kinds {
-        platform.job_metrics.announce(kind.name());
+        let same = kinds.iter().filter(|other| other.name() == kind.name());
+        anyhow::ensure!(same.count() == 1, "two kinds of jobs are named {}", kind.name());
+        platform.job_metrics.announce(kind.name(), kind.timeout());
     }
     let queue = platform.queue.clone();
     #[expect(clippy::disallowed_methods, reason = "it loses nothing when the process ends")]
@@ -252,7 +254,7 @@ fn worker<C, S: Send + Sync + 'static>(
     };
     let worker = jobs::Worker::start(jobs::WorkerParts {
         settings: settings.jobs.clone(),
-        connection: settings.database.clone(),
+        listen: database::connect_options(&settings.database, &format!("{} listen", settings.service.name))?,
         database: platform.jobs_database.clone(),
         checks: platform.checks.clone(),
         schema: service.definition.schema,
@@ -264,8 +266,8 @@ fn worker<C, S: Send + Sync + 'static>(
     Ok(Some(worker))
 }
 
-async fn run_in_background(platform: Arc<Platform>, definition: ServiceDefinition) {
-    complete_start(&platform).await;
+async fn run_in_background(platform: Arc<Platform>, definition: ServiceDefinition, role: Role) {
+    complete_start(&platform, role).await;
     // In a service with jobs, a maintenance job does this.
     if !definition.jobs {
         idempotency::purge_periodically(&platform.checks).await;
@@ -273,7 +275,7 @@ async fn run_in_background(platform: Arc<Platform>, definition: ServiceDefinitio
 }
 
 /// Waits until the schema is new enough, and logs the reason for waiting whenever it changes.
-async fn complete_start(platform: &Platform) {
+async fn complete_start(platform: &Platform, role: Role) {
     let mut last_reason = String::new();
     loop {
         let reason = match platform.schema_state().await {
@@ -288,7 +290,7 @@ async fn complete_start(platform: &Platform) {
         tokio::time::sleep(STARTUP_CHECK_INTERVAL).await;
     }
     // Opens a connection before the first request needs one, however long that takes.
-    while platform.database.ping(STARTUP_CHECK_INTERVAL).await.is_err() {
+    while role.serves() && platform.database.ping(STARTUP_CHECK_INTERVAL).await.is_err() {
         tokio::time::sleep(STARTUP_CHECK_INTERVAL).await;
     }
     platform.lifecycle.set_started();

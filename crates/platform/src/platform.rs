@@ -69,16 +69,18 @@ impl Platform {
             settings.service.revision.as_deref(),
         ));
         let pool_metrics = PoolMetrics::register(&metrics);
-        let database = |limits: &database::Settings, size| {
+        let database = |limits: &database::Settings, pool: &str, size| {
+            let name = format!("{} {pool}", settings.service.name);
             let metrics = (pool_metrics.clone(), metrics.retries.clone());
-            Database::new(limits, size, settings.retry.policy(), lifecycle.clone(), metrics)
+            let retry = settings.retry.policy();
+            Database::new(limits, (&name, size), retry, lifecycle.clone(), metrics)
         };
         #[cfg(feature = "cache")]
         let redis = || cache::Redis::new(&settings.redis, &lifecycle, metrics.dependencies.clone());
         Ok(Self {
-            database: database(&settings.database, settings.database.pool_size)?,
+            database: database(&settings.database, "requests", settings.database.pool_size)?,
             // One connection for counting jobs, which can be slow, and one for health checks.
-            checks: database(&settings.database, 2)?,
+            checks: database(&settings.database, "checks", 2)?,
             info: Info {
                 service: settings.service.name.clone(),
                 version: Some(definition.version.to_owned()),
@@ -94,6 +96,7 @@ impl Platform {
                 &settings
                     .database
                     .with_statement_timeout(settings.jobs.statement_timeout),
+                "jobs",
                 settings.jobs.pool_size,
             )?,
             #[cfg(feature = "jobs")]

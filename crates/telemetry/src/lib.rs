@@ -99,18 +99,16 @@ where
     Ok(Telemetry { provider })
 }
 
-/// The libraries of traces and jobs, whose own events and spans are dropped. The former log each lost batch, which
-/// [`export`] logs once and counts; the latter log whole payloads and trace each poll.
-const SILENCED: [&str; 2] = ["opentelemetry", "graphile_worker"];
+/// The library of traces, whose own events and spans are dropped: it logs each lost batch, which [`export`] logs once and
+/// counts.
+const SILENCED: &str = "opentelemetry";
 
 fn is_traced(metadata: &Metadata<'_>) -> bool {
     *metadata.level() <= Level::INFO && not_silenced(metadata)
 }
 
 fn not_silenced(metadata: &Metadata<'_>) -> bool {
-    !SILENCED
-        .iter()
-        .any(|library| metadata.target().starts_with(library))
+    !metadata.target().starts_with(SILENCED)
 }
 
 fn log_layer<S, W>(format: LogFormat, writer: W) -> Box<dyn Layer<S> + Send + Sync>

@@ -17,6 +17,7 @@ pub struct TestAppBuilder<U> {
     redis_proxy: bool,
     exclusive_redis: bool,
     unmigrated: bool,
+    replica_of: Option<(String, TestDatabase)>,
     under_test: PhantomData<U>,
 }
 
@@ -30,6 +31,7 @@ impl<U: UnderTest> Default for TestAppBuilder<U> {
             redis_proxy: false,
             exclusive_redis: false,
             unmigrated: false,
+            replica_of: None,
             under_test: PhantomData,
         }
     }
@@ -81,20 +83,26 @@ impl<U: UnderTest> TestAppBuilder<U> {
         self
     }
 
+    /// Makes the app another replica of the service of `app`: it has the same name, database and Redis.
+    pub fn replica_of(mut self, app: &TestApp<U>) -> Self {
+        self.replica_of = Some((app.settings.service.name.clone(), app.database.shared()));
+        self
+    }
+
     /// Starts the app and waits until it is ready.
     ///
     /// # Panics
     /// When Postgres or Redis is not running: `make test` starts both.
     pub async fn start(self) -> TestApp<U> {
-        let name = format!("test-{}", uuid::Uuid::now_v7().simple());
         let server = server_url("APP__DATABASE__URL");
         let redis_url = server_url("APP__REDIS__URL");
         let service = U::service();
         let schema = service.definition().schema;
-        let database = if self.unmigrated {
-            TestDatabase::create(&server).await
-        } else {
-            TestDatabase::migrated(&server, schema).await
+        let new_name = || format!("test-{}", uuid::Uuid::now_v7().simple());
+        let (name, database) = match self.replica_of {
+            Some((name, database)) => (name, database),
+            None if self.unmigrated => (new_name(), TestDatabase::create(&server).await),
+            None => (new_name(), TestDatabase::migrated(&server, schema).await),
         };
         let (database_url, postgres) = via_proxy(&database.url, self.postgres_proxy).await;
         if let Some(proxy) = postgres.as_ref().filter(|_| self.postgres_down) {

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 pub struct TestDatabase {
     name: String,
     server: String,
+    is_owner: bool,
     /// The URL of the database, for the app.
     pub url: String,
 }
@@ -44,6 +45,7 @@ impl TestDatabase {
         let database = Self {
             name,
             server: server.to_owned(),
+            is_owner: true,
             url: url.into(),
         };
         execute(
@@ -52,6 +54,16 @@ impl TestDatabase {
         )
         .await;
         database
+    }
+
+    /// The same database, for another app of the test: dropping this value leaves the database in place.
+    pub(crate) fn shared(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            server: self.server.clone(),
+            is_owner: false,
+            url: self.url.clone(),
+        }
     }
 
     /// Runs the missing migrations.
@@ -241,6 +253,9 @@ async fn execute(url: &str, sql: &str) {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
+        if !self.is_owner {
+            return;
+        }
         let (server, sql) = (
             self.server.clone(),
             format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name),

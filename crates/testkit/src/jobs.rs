@@ -12,22 +12,22 @@ impl TestDatabase {
     ///
     /// # Panics
     /// When the statement fails.
-    pub async fn enqueue(&self, kind: &str, payload: Value, attempts: i32, count: i32) -> Uuid {
+    pub async fn enqueue(&self, kind: &str, payload: Value, count: i32) -> Uuid {
         let statement = sqlx::query_scalar(
             "WITH run AS (
-               INSERT INTO job_runs (id, subject, kind, payload, attempts_allowed)
-               SELECT gen_random_uuid(), 'alice', $1, $2, $3 FROM generate_series(1, $4) RETURNING id, delivery
-             ), delivered AS (
-               SELECT run.id, (graphile_worker.add_job('run', json_build_object('run', run.id, 'delivery', run.delivery))).id AS job
-               FROM run
+               INSERT INTO job_runs (id, subject, kind, payload)
+               SELECT gen_random_uuid(), 'alice', $1, $2 FROM generate_series(1, $3) RETURNING id
              )
-             SELECT id FROM delivered ORDER BY job DESC LIMIT 1",
+             SELECT id FROM run, pg_notify('job_runs', '')",
         );
-        let statement = statement.bind(kind).bind(payload).bind(attempts).bind(count);
-        statement
-            .fetch_one(&mut self.connect().await)
+        let ids: Vec<Uuid> = statement
+            .bind(kind)
+            .bind(payload)
+            .bind(count)
+            .fetch_all(&mut self.connect().await)
             .await
-            .expect("the jobs are enqueued")
+            .expect("the jobs are enqueued");
+        *ids.last().expect("at least one job")
     }
 
     /// The status, number of attempts and last error of a run.
@@ -41,6 +41,16 @@ impl TestDatabase {
             .fetch_one(&mut self.connect().await)
             .await
             .expect("the run exists")
+    }
+
+    /// Waits until a run has started this many attempts.
+    ///
+    /// # Panics
+    /// After 40 s.
+    pub async fn wait_for_attempt(&self, id: Uuid, attempt: i32) {
+        let attempts = format!("SELECT attempt::bigint FROM job_runs WHERE id = '{id}'");
+        self.wait_until(&attempts, |started| started >= i64::from(attempt))
+            .await;
     }
 
     /// Waits until a run has this status; returns its number of attempts and last error.

@@ -12,7 +12,7 @@ use std::{
 use crate::{TestDatabase, app_builder::server_url};
 use serde_json::Value;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The environment of one test: a binary, its settings as environment variables, and a database.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl ProcessEnvironment {
     /// Starts the `serve` command and waits until the process logs its addresses.
     ///
     /// # Panics
-    /// When it does not within 20 s.
+    /// When it does not within 30 s.
     pub fn serve(&self) -> Server {
         self.start(&["serve"])
     }
@@ -94,7 +94,7 @@ impl ProcessEnvironment {
     /// Starts the `work` command, a worker, and waits until the process logs its management address.
     ///
     /// # Panics
-    /// When it does not within 20 s.
+    /// When it does not within 30 s.
     pub fn work(&self) -> Server {
         self.start(&["work"])
     }
@@ -138,7 +138,7 @@ impl Server {
     /// Waits for the next log event whose message begins with `message`; returns the event.
     ///
     /// # Panics
-    /// When there is no such event within 20 s, or a line is not JSON.
+    /// When there is no such event within 30 s, or a line is not JSON.
     pub fn wait_for_event(&self, message: &str) -> Value {
         let deadline = Instant::now() + TIMEOUT;
         loop {
@@ -160,7 +160,7 @@ impl Server {
     /// Polls a probe until it responds with this status.
     ///
     /// # Panics
-    /// After 20 s.
+    /// After 30 s.
     pub async fn wait_for_probe(&self, probe: &str, status: u16) {
         let deadline = Instant::now() + TIMEOUT;
         let url = format!("{}{probe}", self.management);
@@ -202,10 +202,18 @@ impl Server {
         assert!(sent.expect("kill runs").success());
     }
 
+    /// Whether the process has not exited.
+    ///
+    /// # Panics
+    /// When it cannot be asked.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("the process is our child").is_none()
+    }
+
     /// Waits until the process exits.
     ///
     /// # Panics
-    /// After 20 s.
+    /// After 30 s.
     pub fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + TIMEOUT;
         loop {

@@ -28,6 +28,12 @@ pub enum UpstreamError {
     /// 503: the upstream service asks us to wait, and we ask our client to do the same.
     #[problem(common::UPSTREAM_UNAVAILABLE, "an upstream service asks to wait")]
     Throttled(Duration),
+    /// 503: an earlier call for the same effect is still running, and its result is known after this time.
+    #[problem(
+        common::UPSTREAM_UNAVAILABLE,
+        "an upstream service is still processing an earlier call"
+    )]
+    InProgress(Duration),
     /// 503: the upstream service failed and said when to try again (5xx with `Retry-After`).
     #[problem(common::UPSTREAM_UNAVAILABLE, "an upstream service failed and asks to wait")]
     FailedUntil(Duration),
@@ -64,6 +70,7 @@ impl UpstreamError {
             Self::Open(_)
             | Self::Saturated
             | Self::Throttled(_)
+            | Self::InProgress(_)
             | Self::Rejected(_)
             | Self::Unauthorized(_)
             | Self::Invalid(_) => None,
@@ -76,7 +83,7 @@ impl UpstreamError {
             Self::Open(_) => "skipped",
             Self::Saturated => "saturated",
             Self::Unreachable(_) => "unreachable",
-            Self::Throttled(_) => "throttled",
+            Self::Throttled(_) | Self::InProgress(_) => "throttled",
             Self::Failed(_) | Self::FailedUntil(_) => "error",
             Self::Rejected(_) => "rejected",
             Self::Unauthorized(_) => "unauthorized",

@@ -285,5 +285,6 @@ fn decode<T: DeserializeOwned>(
         },
         RawResponse::Refused(status) => Ok(UpstreamResponse::Refused(status)),
         RawResponse::Throttled(wait) => Err(UpstreamError::Throttled(wait)),
+        RawResponse::InProgress(wait) => Err(UpstreamError::InProgress(wait)),
     }
 }

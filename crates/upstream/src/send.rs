@@ -27,8 +27,11 @@ pub(super) enum RawResponse {
     Value(Value),
     /// A 4xx that the call declares as a refusal of our client's request.
     Refused(u16),
-    /// 429; or 409 or 425, if an earlier call with the same key is still running or the response has `Retry-After`.
+    /// 429.
     Throttled(Duration),
+    /// 409 or 425, if the call has an idempotency key or the response has `Retry-After`: an earlier call for the same
+    /// effect is still running.
+    InProgress(Duration),
 }
 
 /// How a response is classified.
@@ -67,7 +70,7 @@ pub(super) async fn send(
         )),
         429 => Ok(RawResponse::Throttled(wait.unwrap_or(DEFAULT_WAIT))),
         409 | 425 if rules.has_key || wait.is_some() => {
-            Ok(RawResponse::Throttled(wait.unwrap_or(DEFAULT_WAIT)))
+            Ok(RawResponse::InProgress(wait.unwrap_or(DEFAULT_WAIT)))
         }
         500.. if let Some(wait) = wait => Err(UpstreamError::FailedUntil(wait)),
         408 | 500.. => Err(UpstreamError::Failed(

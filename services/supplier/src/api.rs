@@ -5,7 +5,10 @@ use chrono::{Days, Utc};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{faults::Endpoint, server::State};
+use crate::{
+    faults::{Endpoint, truncated},
+    server::State,
+};
 
 /// The price of one unit of any item.
 const UNIT_PRICE_CENTS: i64 = 1_999;
@@ -94,5 +97,8 @@ pub(crate) async fn notify(
             .json(json!({ "message": "the Idempotency-Key header is missing" }));
     };
     let first = state.notify(key);
+    if state.faults.loses_response(Endpoint::Notifications) {
+        return truncated();
+    }
     HttpResponse::Accepted().json(json!({ "first": first }))
 }

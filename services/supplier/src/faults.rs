@@ -54,6 +54,8 @@ pub enum Fault {
     WrongShape,
     /// 200 with a body that ends early.
     Truncated,
+    /// The request takes effect, and its response ends early.
+    ResponseLost,
     /// 200 with 64 MiB of body.
     Huge,
     /// A redirect to the same URL.
@@ -86,6 +88,11 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether the response of the endpoint is lost after the request took effect.
+    pub(crate) fn loses_response(&self, endpoint: Endpoint) -> bool {
+        matches!(self.all().get(&endpoint), Some(Fault::ResponseLost))
+    }
+
     /// Injects the fault of the endpoint. Returns the faulty response; `None` if the endpoint should respond normally.
     pub(crate) async fn inject(&self, endpoint: Endpoint, request: &HttpRequest) -> Option<HttpResponse> {
         let fault = self.all().get(&endpoint).copied()?;
@@ -104,15 +111,8 @@ impl Faults {
             Fault::Status { status } => page(StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT)),
             Fault::Garbage => page(StatusCode::OK),
             Fault::WrongShape => HttpResponse::Ok().json(serde_json::json!({ "words": INTERNAL_TEXT })),
-            Fault::Truncated => {
-                let chunks = [
-                    Ok(Bytes::from_static(b"{\"total_")),
-                    Err(std::io::Error::other("cut")),
-                ];
-                HttpResponse::Ok()
-                    .content_type("application/json")
-                    .body(SizedStream::new(100, stream::iter(chunks)))
-            }
+            Fault::Truncated => truncated(),
+            Fault::ResponseLost => return None,
             Fault::Huge => {
                 let chunk = Bytes::from(vec![b' '; 64 * 1024]);
                 let chunks = (0..HUGE / chunk.len()).map(move |_| Ok::<_, std::io::Error>(chunk.clone()));
@@ -134,4 +134,15 @@ impl Faults {
                 .body(INTERNAL_TEXT),
         })
     }
+}
+
+/// A response whose body ends early.
+pub(crate) fn truncated() -> HttpResponse {
+    let chunks = [
+        Ok(Bytes::from_static(b"{\"total_")),
+        Err(std::io::Error::other("cut")),
+    ];
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(SizedStream::new(100, stream::iter(chunks)))
 }

@@ -1,9 +1,10 @@
-//! `make bench-quick` and `make bench-hostile`. The first: round trips per request, memory at rest, startup time. It only prints figures: none of them can
-//! fail a build.
+//! Benchmarks. `make bench-quick`: round trips per request, memory at rest, startup time. They only print figures: none of
+//! them can fail a build.
 
 mod collectors; // sample
 pub(crate) mod hostile;
 mod isolation; // sample
+pub(crate) mod jobs; // sample
 mod orders; // sample
 mod reads; // sample
 
@@ -44,7 +45,6 @@ pub(crate) async fn print(binary: &Path) {
         megabytes(at_rest[STARTS / 2])
     );
 
-    orders::print_jobs(&environment).await; // sample
     let environment = isolation::print(environment).await; // sample
     let environment = collectors::print(environment).await; // sample
     orders::print(environment).await; // sample

@@ -1,68 +1,17 @@
-//! The cost of orders: round trips of each kind of request, counted by proxies, and the throughput of their jobs.
+//! The cost of orders: round trips of each kind of request, counted by proxies.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "a tool has no shutdown to wait in, and calls what it started"
 )]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::json;
 use testkit::{ProcessEnvironment, Proxy};
 
 use super::megabytes;
-
-/// Measures the throughput of a worker with a backlog, and the time from enqueuing a job to its end without one. The
-/// jobs confirm orders that do not exist: each reads one row and does nothing else.
-pub(super) async fn print_jobs(environment: &ProcessEnvironment) {
-    const BACKLOG: i32 = 5_000;
-    const SINGLE: usize = 20;
-    let confirm = async |count| {
-        let payload = json!({ "order_id": uuid::Uuid::now_v7() });
-        environment
-            .database
-            .enqueue("send_confirmation", payload, 3, count)
-            .await
-    };
-    let done = "SELECT count(*) FROM job_runs WHERE kind = 'send_confirmation' AND status = 'succeeded'";
-    confirm(BACKLOG).await;
-    let worker = environment.work();
-    let mut before = 0;
-    while before < i64::from(BACKLOG) / 10 {
-        before = environment.database.count(done).await;
-    }
-    let began = Instant::now();
-    environment
-        .database
-        .wait_until(done, |done| done >= i64::from(BACKLOG))
-        .await;
-    let rate = (i64::from(BACKLOG) - before) as f64 / began.elapsed().as_secs_f64();
-    println!("jobs from a backlog          {rate:>5.0} /s   (one worker, 8 in parallel)");
-
-    let mut waits = Vec::new();
-    let mut connection = environment.database.connect().await;
-    for _ in 0..SINGLE {
-        let enqueued = Instant::now();
-        let id = confirm(1).await;
-        let status = "SELECT status = 'succeeded' FROM job_runs WHERE id = $1";
-        while !sqlx::query_scalar::<_, bool>(status)
-            .bind(id)
-            .fetch_one(&mut connection)
-            .await
-            .expect("the run exists")
-        {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        waits.push(enqueued.elapsed());
-    }
-    waits.sort();
-    println!(
-        "job, enqueued to finished    {:>5} ms   (median of {SINGLE}, idle worker)",
-        waits[SINGLE / 2].as_millis()
-    );
-    drop(worker);
-}
 
 /// Measures each kind of request once, with open connections and prepared statements.
 pub(super) async fn print(environment: ProcessEnvironment) {

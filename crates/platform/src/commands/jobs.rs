@@ -1,9 +1,10 @@
-//! `api jobs`: lists, shows, retries and discards jobs.
+//! `api jobs`: lists, shows, retries, discards and cancels jobs.
 
 use std::fmt::Write;
 
-use ::jobs::{self, RunSummary};
-use clap::Subcommand;
+use ::jobs::{self, Cancelled, Filter, RunSummary};
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand, ValueEnum};
 use uuid::Uuid;
 
 use super::{as_text, print};
@@ -11,11 +12,16 @@ use crate::{Platform, ServiceDefinition, Settings};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// List the newest 100 jobs.
+    /// List jobs, the newest first.
     List {
-        /// List only dead jobs, which are out of attempts.
+        #[command(flatten)]
+        choice: Choice,
+        /// Only jobs with this status; can be repeated.
         #[arg(long)]
-        dead: bool,
+        status: Vec<Status>,
+        /// The maximum number of jobs.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+        limit: i64,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
@@ -25,16 +31,99 @@ pub(super) enum Command {
         /// Id of the job.
         id: Uuid,
     },
-    /// Queue a dead or failed job again, with up to three more attempts.
+    /// Queue a job that is dead, failed or cancelled again, as if it were new; with --all, every dead one.
     Retry {
-        /// Id of the job.
-        id: Uuid,
+        #[command(flatten)]
+        target: Target,
+        /// With --all: jobs with this status instead of dead ones; can be repeated.
+        #[arg(long, requires = "all")]
+        status: Vec<Status>,
     },
-    /// Delete a job that is queued, failed or dead.
+    /// Delete a job that is not running; with --all, every dead one.
     Discard {
+        #[command(flatten)]
+        target: Target,
+        /// With --all: jobs with this status instead of dead ones; can be repeated.
+        #[arg(long, requires = "all")]
+        status: Vec<Status>,
+    },
+    /// Cancel a job: a queued one immediately; a running one is asked to end, and aborted if it does not.
+    Cancel {
         /// Id of the job.
         id: Uuid,
     },
+}
+
+/// One job, or a choice of jobs.
+#[derive(Args)]
+pub(super) struct Target {
+    /// Id of the job.
+    #[arg(required_unless_present = "all", conflicts_with_all = ["all", "kind", "since"])]
+    id: Option<Uuid>,
+    /// Every dead job that --kind and --since choose.
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    choice: Choice,
+}
+
+#[derive(Args)]
+pub(super) struct Choice {
+    /// Only jobs of this kind.
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only jobs enqueued since then: a time such as `2026-01-31T08:00:00Z`, or a duration such as `90m`, `24h` or `7d`.
+    #[arg(long, value_parser = since)]
+    since: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Status {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Dead,
+    Cancelled,
+}
+
+impl Choice {
+    fn filter(&self, statuses: &[Status]) -> Filter {
+        Filter {
+            id: None,
+            kind: self.kind.clone(),
+            statuses: names(statuses),
+            since: self.since,
+        }
+    }
+}
+
+impl Target {
+    /// The chosen jobs: the one with the id whatever its status, else those with these statuses.
+    fn filter(&self, statuses: &[Status]) -> Filter {
+        match self.id {
+            Some(id) => Filter::one(id),
+            None if statuses.is_empty() => self.choice.filter(&[Status::Dead]),
+            None => self.choice.filter(statuses),
+        }
+    }
+}
+
+fn names(statuses: &[Status]) -> Vec<String> {
+    let names = statuses.iter().filter_map(Status::to_possible_value);
+    names.map(|value| value.get_name().to_owned()).collect()
+}
+
+fn since(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let duration = <std::time::Duration as settings::Setting>::parse(text).map_err(|_| {
+        "must be a time such as 2026-01-31T08:00:00Z or a duration such as 90m, 24h or 7d".to_owned()
+    })?;
+    let ago = chrono::TimeDelta::from_std(duration).ok();
+    let time = ago.and_then(|ago| Utc::now().checked_sub_signed(ago));
+    time.ok_or_else(|| "is too long ago".to_owned())
 }
 
 pub(super) async fn run(
@@ -44,11 +133,16 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let platform = Platform::new(settings, definition)?;
     let database = &platform.checks;
+    let progress = |verb: &'static str| move |count: u64| eprintln!("{count} jobs {verb} so far");
     match command {
-        Command::List { dead, json } => {
-            let runs = jobs::list(database, *dead)
-                .await
-                .map_err(|error| as_text(&error))?;
+        Command::List {
+            choice,
+            status,
+            limit,
+            json,
+        } => {
+            let runs = jobs::list(database, choice.filter(status), *limit).await;
+            let runs = runs.map_err(|error| as_text(&error))?;
             if *json {
                 print(&serde_json::to_string_pretty(&runs)?)
             } else {
@@ -56,49 +150,62 @@ pub(super) async fn run(
             }
         }
         Command::Show { id } => {
-            let run = jobs::show(database, *id).await.map_err(|error| as_text(&error))?;
+            let runs = jobs::list(database, Filter::one(*id), 1).await;
+            let run = runs.map_err(|error| as_text(&error))?.pop();
             let run = run.ok_or_else(|| anyhow::anyhow!("there is no job {id}"))?;
             print(&serde_json::to_string_pretty(&run)?)
         }
-        Command::Retry { id } => {
-            let retried = jobs::retry(database, *id)
-                .await
-                .map_err(|error| as_text(&error))?;
-            anyhow::ensure!(
-                retried,
-                "there is no dead or failed job {id}; see `api jobs list`"
-            );
-            eprintln!("job {id} is queued again");
-            Ok(())
+        Command::Retry { target, status } => {
+            let retried = jobs::retry(database, target.filter(status), progress("queued again")).await;
+            let retried = retried.map_err(|error| as_text(&error))?;
+            report(target, retried, "queued again", "dead, failed or cancelled")
         }
-        Command::Discard { id } => {
-            let discarded = jobs::discard(database, *id)
-                .await
-                .map_err(|error| as_text(&error))?;
-            anyhow::ensure!(
-                discarded,
-                "there is no queued, dead or failed job {id}; see `api jobs list`"
-            );
-            eprintln!("job {id} is deleted");
+        Command::Discard { target, status } => {
+            let discarded = jobs::discard(database, target.filter(status), progress("deleted")).await;
+            let discarded = discarded.map_err(|error| as_text(&error))?;
+            report(target, discarded, "deleted", "queued or ended")
+        }
+        Command::Cancel { id } => {
+            let cancelled = jobs::cancel(database, *id).await;
+            match cancelled.map_err(|error| as_text(&error))? {
+                Some(Cancelled::Now) => eprintln!("job {id} is cancelled"),
+                Some(Cancelled::Requested) => {
+                    eprintln!("job {id} is running; its worker ends it within seconds");
+                }
+                None => anyhow::bail!("there is no queued or running job {id}; see `api jobs list`"),
+            }
             Ok(())
         }
     }
 }
 
+/// Prints what was done. Nothing done is an error for one job, and a result for a choice.
+fn report(target: &Target, count: u64, done: &str, needed: &str) -> anyhow::Result<()> {
+    if let Some(id) = target.id {
+        anyhow::ensure!(
+            count == 1,
+            "there is no job {id} that is {needed}; see `api jobs list`"
+        );
+        eprintln!("job {id} is {done}");
+    } else {
+        eprintln!("{count} jobs {done}");
+    }
+    Ok(())
+}
+
 fn table(runs: &[RunSummary]) -> String {
     let mut text = format!(
-        "{:<36}  {:<20} {:<9} {:>8}  {}",
-        "id", "kind", "status", "attempts", "last error"
+        "{:<36}  {:<20} {:<9} {:>8} {:>8} {:>9}  LAST ERROR",
+        "ID", "KIND", "STATUS", "ATTEMPTS", "FAILURES", "POSTPONED"
     );
     for run in runs {
         let error = run.last_error.as_deref().unwrap_or_default();
         let error: String = error.chars().take(60).collect();
-        let attempts = format!("{}/{}", run.attempt, run.attempts_allowed);
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            "\n{:<36}  {:<20} {:<9} {attempts:>8}  {error}",
-            run.id, run.kind, run.status
+            "\n{:<36}  {:<20} {:<9} {:>8} {:>8} {:>9}  {error}",
+            run.id, run.kind, run.status, run.attempt, run.failures, run.postponements
         );
     }
     text

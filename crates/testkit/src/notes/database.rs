@@ -53,8 +53,7 @@ impl TestDatabase {
     /// # Panics
     /// When the statement fails.
     pub async fn enqueue_failing_job(&self, poison: FailingJob) -> Uuid {
-        self.enqueue(FailingJob::KIND, json!(poison), FailingJob::ATTEMPTS, 1)
-            .await
+        self.enqueue(FailingJob::KIND, json!(poison), 1).await
     }
 
     /// Enqueues a job that takes `millis` milliseconds and then writes a note.
@@ -62,7 +61,6 @@ impl TestDatabase {
     /// # Panics
     /// When the statement fails.
     pub async fn enqueue_note_job(&self, millis: u64) -> Uuid {
-        self.enqueue(Effect::KIND, json!({ "millis": millis }), Effect::ATTEMPTS, 1)
-            .await
+        self.enqueue(Effect::KIND, json!({ "millis": millis }), 1).await
     }
 }

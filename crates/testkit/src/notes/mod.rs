@@ -9,10 +9,10 @@ mod operations;
 mod routes;
 
 pub use app::{NOTES, sample_note};
-pub use jobs::FailingJob;
+pub use jobs::{FailingJob, Patient, enqueue_noop};
 pub use routes::unblock;
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicUsize, time::Duration};
 
 use ::database::{Database, MigrationSet};
 use cache::ReadCache;
@@ -62,6 +62,7 @@ pub struct State {
     retention: Duration,
     notes: ReadCache<operations::Stored>,
     partner: Upstream,
+    singles: AtomicUsize,
 }
 
 impl State {
@@ -70,6 +71,7 @@ impl State {
             database: platform.database.clone(),
             retention: settings.platform.idempotency.retention,
             notes: platform.read_cache()?,
+            singles: AtomicUsize::new(0),
             partner: platform.upstream("partner", &settings.partner.url, &settings.partner.upstream),
         })
     }

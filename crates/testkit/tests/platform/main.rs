@@ -16,6 +16,8 @@ mod fault_injection;
 mod headers;
 mod idempotency;
 mod identity_provider;
+mod job_pauses;
+mod job_queue;
 mod jobs;
 mod logs;
 mod metrics;

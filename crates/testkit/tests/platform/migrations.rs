@@ -1,15 +1,23 @@
 //! Migrations of a database in use: which ones wait, which can be repeated, and that only one runs at a time.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use database::{MigrationSet, Schema};
+use futures_util::future::join_all;
+use reqwest::Method;
 use sqlx::{
     AssertSqlSafe, PgConnection, SqlSafeStr,
     migrate::{Migration, MigrationType, Migrator},
 };
-use testkit::TestDatabase;
+use testkit::{
+    TestDatabase,
+    notes::{NOTES, sample_note},
+};
 
-use crate::TestApp;
+use crate::{TestApp, assert_problem};
 
 const BUILD_INDEX: &str = "CREATE INDEX CONCURRENTLY things_name ON things (name)";
 const VALID: &str = "SELECT count(*) FROM pg_index
@@ -126,4 +134,95 @@ async fn of_two_concurrent_migrations_the_second_waits_for_the_first() {
     applied.sort_unstable();
     assert_eq!(applied, [0, 3]);
     assert_eq!(database.count(VALID).await, 1);
+}
+
+/// A release was rolled back and has left its migrations. A fix of the release before it must be able to migrate.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_release_runs_on_a_newer_schema() {
+    let app = TestApp::build().unmigrated().start().await;
+    let database = &app.database;
+    database.try_migrate(schema(5)).await.expect("the newer release");
+    assert_eq!(database.try_migrate(schema(4)).await.expect("the older one"), 0);
+    // What it does know must still be what has run.
+    database
+        .execute("UPDATE _sqlx_migrations SET checksum = 'other' WHERE version = 2")
+        .await;
+    let error = database
+        .try_migrate(schema(4))
+        .await
+        .expect_err("a changed migration");
+    assert!(format!("{error:#}").contains("differ"), "{error:#}");
+}
+
+/// Every connection of the pool has statements whose plans the migration invalidates. They select all columns, as code
+/// written in a hurry does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_under_open_connections_fails_no_request() {
+    let app = TestApp::start().await;
+    let (path, note) = (app.create_note().await, sample_note());
+    let requests = async || {
+        let read = join_all((0..8).map(|_| app.get(NOTES))).await;
+        let written = join_all((0..8).map(|_| app.write(&note))).await;
+        let statuses = read
+            .iter()
+            .chain(&written)
+            .map(|response| response.status().as_u16());
+        statuses.collect::<BTreeSet<_>>()
+    };
+    assert_eq!(requests().await, [200, 201].into());
+    for change in [
+        "ADD COLUMN color text",
+        "ALTER COLUMN text TYPE varchar(200000)",
+        "DROP COLUMN color",
+    ] {
+        app.database
+            .execute(&format!("ALTER TABLE test_notes {change}"))
+            .await;
+        assert_eq!(requests().await, [200, 201].into(), "{change}");
+    }
+    assert_eq!(app.get(&path).await.status(), 200);
+    let stale = "retry_attempts_total{dependency=\"postgres\",reason=\"stale_plan\"}";
+    assert!(app.metric(stale).await >= 1.0, "the plans were stale");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_cannot_be_decoded_is_a_bug_and_no_lost_connection() {
+    let app = TestApp::start().await;
+    app.create_note().await;
+    app.database
+        .execute("ALTER TABLE test_notes ALTER COLUMN version TYPE integer")
+        .await;
+    assert_problem(app.get(NOTES).await, NOTES, Method::GET, "internal").await;
+    assert_eq!(
+        app.metric("db_client_errors_total{sqlstate=\"client\"}").await,
+        1.0
+    );
+}
+
+/// Connections follow a change of DNS, of the primary or of credentials because each is replaced from time to time.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_replaced_at_their_longest_age() {
+    let app = TestApp::build()
+        .set("database.max_connection_age", "1s")
+        .start()
+        .await;
+    let backends = "SELECT max(pid)::bigint FROM pg_stat_activity
+                    WHERE datname = current_database() AND application_name LIKE '% requests'";
+    app.create_note().await;
+    let first = app.database.count(backends).await;
+    let began = Instant::now();
+    let mut pid = first;
+    while pid == first {
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "the connection is still the same"
+        );
+        assert_eq!(app.write(&sample_note()).await.status(), 201);
+        pid = app.database.count(backends).await;
+    }
+    assert!(
+        began.elapsed() > Duration::from_millis(700),
+        "{:?}",
+        began.elapsed()
+    );
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
-use jobs::{Job, JobError, Run};
-use outcome::Refusal;
+use jobs::{Job, JobError, Priority, Run};
 use serde::{Deserialize, Serialize};
 
 use crate::state::Api;
@@ -34,8 +33,8 @@ struct CurrencyTotal {
 
 impl Job for BuildReport {
     const KIND: &'static str = "build_report";
-    const ATTEMPTS: i32 = 3;
     const TIMEOUT: Duration = Duration::from_mins(1);
+    const PRIORITY: Priority = Priority::Low;
     type State = Api;
     type Outcome = Report;
 
@@ -53,7 +52,7 @@ impl Job for BuildReport {
         Ok(Report {
             from: self.from,
             to: self.to,
-            currencies: currencies.map_err(|error| JobError::retry(error.into_cause()))?,
+            currencies: currencies.map_err(JobError::database)?,
         })
     }
 }

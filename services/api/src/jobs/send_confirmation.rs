@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use jobs::{Job, JobError, Run};
-use outcome::Refusal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use upstream::{UpstreamError, UpstreamResponse};
+use upstream::UpstreamResponse;
 use uuid::Uuid;
 
 use crate::{problems, resources::orders::OrderById, state::Api};
-
-/// The delay while calls to the supplier are suspended or all permits are taken.
-const UNAVAILABLE_DELAY: Duration = Duration::from_secs(5);
 
 /// Confirms this order.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,7 +24,6 @@ pub(crate) struct Confirmation {
 
 impl Job for SendConfirmation {
     const KIND: &'static str = "send_confirmation";
-    const ATTEMPTS: i32 = 8;
     const TIMEOUT: Duration = Duration::from_secs(10);
     type State = Api;
     type Outcome = Confirmation;
@@ -42,7 +37,7 @@ impl Job for SendConfirmation {
     async fn run(&self, run: &Run<Api>) -> Result<Confirmation, JobError> {
         run.context.annotate("order.id", self.order_id);
         let order = run.database.read(&OrderById(self.order_id), &run.context).await;
-        let order = order.map_err(|error| JobError::retry(error.into_cause()))?;
+        let order = order.map_err(JobError::database)?;
         let Some(order) = order.filter(|order| !order.is_cancelled()) else {
             return Ok(Confirmation { sent: false });
         };
@@ -58,14 +53,7 @@ impl Job for SendConfirmation {
                 let cause = format!("the supplier rejected the notification with status {status}");
                 Err(JobError::fail(&problems::NOTIFICATION_REJECTED, cause))
             }
-            // No call was made, or the supplier asked for a delay: neither counts as an attempt.
-            Err(UpstreamError::Throttled(wait)) => {
-                Err(JobError::later(wait, "the supplier asked for a delay"))
-            }
-            Err(error @ (UpstreamError::Open(_) | UpstreamError::Saturated)) => {
-                Err(JobError::later(UNAVAILABLE_DELAY, error.into_cause()))
-            }
-            Err(error) => Err(JobError::retry(error.into_cause())),
+            Err(error) => Err(JobError::upstream(error)),
         }
     }
 }

@@ -226,7 +226,7 @@ async fn jobs_are_listed_shown_retried_and_discarded() {
     assert!(environment.run(&["migrate"]).status.success());
     let id = environment
         .database
-        .enqueue("unknown_kind", json!({}), 1, 1)
+        .enqueue("unknown_kind", json!({}), 1)
         .await
         .to_string();
     let mark_dead =
@@ -234,9 +234,9 @@ async fn jobs_are_listed_shown_retried_and_discarded() {
     environment.database.execute(mark_dead).await;
     let run = |arguments: &[&str]| environment.run(&[&["jobs"], arguments].concat());
 
-    let listed = run(&["list", "--dead"]);
+    let listed = run(&["list", "--status", "dead"]);
     assert_eq!(listed.status.code(), Some(0), "{}", err(&listed));
-    for text in [&id, "unknown_kind", "dead", "1/1", "it broke"] {
+    for text in [&id, "unknown_kind", "dead", "it broke"] {
         assert!(out(&listed).contains(text), "`{text}` in {}", out(&listed));
     }
     let shown: Value = serde_json::from_str(&out(&run(&["show", &id]))).expect("JSON");
@@ -245,11 +245,11 @@ async fn jobs_are_listed_shown_retried_and_discarded() {
     let retried = run(&["retry", &id]);
     assert_eq!(retried.status.code(), Some(0), "{}", err(&retried));
     assert!(err(&retried).contains("is queued again"), "{}", err(&retried));
-    assert!(!out(&run(&["list", "--dead"])).contains(&id));
+    assert!(!out(&run(&["list", "--status", "dead"])).contains(&id));
     let again = run(&["retry", &id]);
     assert_eq!(again.status.code(), Some(1));
     assert!(
-        err(&again).contains("there is no dead or failed job"),
+        err(&again).contains("that is dead, failed or cancelled"),
         "{}",
         err(&again)
     );
@@ -260,6 +260,51 @@ async fn jobs_are_listed_shown_retried_and_discarded() {
         assert_eq!(run(&[command, &id]).status.code(), Some(1), "{command}");
     }
     assert_eq!(run(&["show", "17"]).status.code(), Some(2), "not a job id");
+}
+
+#[tokio::test]
+async fn dead_jobs_are_retried_and_discarded_by_kind_and_time() {
+    let environment = environment().await;
+    assert!(environment.run(&["migrate"]).status.success());
+    for kind in ["one_kind", "other_kind"] {
+        environment.database.enqueue(kind, json!({}), 1_500).await;
+    }
+    let mark_dead = "UPDATE job_runs SET status = 'dead', finished_at = now()";
+    environment.database.execute(mark_dead).await;
+    let run = |arguments: &[&str]| environment.run(&[&["jobs"], arguments].concat());
+    let said = |arguments: &[&str]| {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        err(&output)
+    };
+
+    let retried = said(&["retry", "--all", "--kind", "one_kind", "--since", "1h"]);
+    assert!(retried.contains("1000 jobs queued again so far"), "{retried}");
+    assert!(retried.contains("1500 jobs queued again\n"), "{retried}");
+    assert!(said(&["discard", "--all", "--since", "2100-01-01T00:00:00Z"]).contains("0 jobs deleted"));
+    assert!(said(&["discard", "--all"]).contains("1500 jobs deleted\n"));
+    let left = "SELECT count(*) FROM job_runs WHERE status = 'queued' AND kind = 'one_kind'";
+    assert_eq!(environment.database.count(left).await, 1_500);
+    for wrong in [
+        &["retry"][..],
+        &["retry", "--kind", "one_kind"],
+        &["retry", "--all", "--since", "yesterday"],
+        &["discard", "--status", "queued"],
+    ] {
+        assert_eq!(run(wrong).status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_queued_job_is_cancelled_immediately() {
+    let environment = environment().await;
+    assert!(environment.run(&["migrate"]).status.success());
+    let id = environment.database.enqueue("unknown_kind", json!({}), 1).await;
+    let cancel = || environment.run(&["jobs", "cancel", &id.to_string()]);
+    let cancelled = cancel();
+    assert_eq!(cancelled.status.code(), Some(0), "{}", err(&cancelled));
+    assert_eq!(environment.database.job(id).await.0, "cancelled");
+    assert_eq!(cancel().status.code(), Some(1));
 }
 
 #[tokio::test]

@@ -1,0 +1,86 @@
+//! The loop that claims due runs whenever there is capacity.
+
+use std::{sync::Arc, time::Duration};
+
+use database::DatabaseError;
+use resilience::Deadline;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    claim::{Claim, Room},
+    in_hand::InHand,
+    lease::Leaseholder,
+};
+
+/// The interval at which due runs are looked for without a notification.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The time limit of a claim.
+const CLAIM_LIMIT: Duration = Duration::from_secs(5);
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// Claims and starts runs until `stopping` is cancelled.
+pub(crate) async fn claim_runs(
+    in_hand: Arc<InHand>,
+    leaseholder: Arc<Leaseholder>,
+    wake: Arc<Notify>,
+    stopping: CancellationToken,
+) {
+    let mut backoff = FIRST_BACKOFF;
+    while !stopping.is_cancelled() {
+        let (free, rooms) = in_hand.rooms();
+        if rooms.is_empty() {
+            stopping.run_until_cancelled(in_hand.freed()).await;
+            continue;
+        }
+        // Not cancelled half-way: what was claimed has to be started.
+        match claim(&in_hand, &leaseholder, &rooms, free).await {
+            Ok(is_limited) => {
+                leaseholder.set_claiming(true);
+                backoff = FIRST_BACKOFF;
+                let more = async {
+                    if !is_limited {
+                        std::future::pending::<()>().await;
+                    }
+                    in_hand.freed().await;
+                };
+                tokio::select! {
+                    () = more => {}
+                    () = wake.notified() => {}
+                    () = tokio::time::sleep(POLL_INTERVAL) => {}
+                    () = stopping.cancelled() => {}
+                }
+            }
+            Err(error) => {
+                if leaseholder.set_claiming(false) {
+                    tracing::warn!(%error, "jobs cannot be claimed; retrying");
+                }
+                let pause = tokio::time::sleep(backoff.mul_f64(0.5 + fastrand::f64() / 2.0));
+                stopping.run_until_cancelled(pause).await;
+                backoff = (backoff * 2).min(LONGEST_BACKOFF);
+            }
+        }
+    }
+}
+
+/// Claims once; returns whether a limit of this worker may have kept it from claiming more.
+async fn claim(
+    in_hand: &Arc<InHand>,
+    leaseholder: &Leaseholder,
+    rooms: &[Room<'_>],
+    free: usize,
+) -> Result<bool, DatabaseError> {
+    // Held until the claim has its response: the identity must not change in between.
+    let worker = leaseholder.id().await;
+    let claim = Claim::new(*worker, rooms, free);
+    let deadline = Deadline::after(CLAIM_LIMIT);
+    let claimed = leaseholder.jobs.run_idempotent(&claim, deadline, || ()).await?;
+    drop(worker);
+    let of = |room: &Room<'_>| claimed.iter().filter(|run| run.kind == room.kind.name()).count();
+    let is_limited = rooms.len() < in_hand.kinds().len() || rooms.iter().any(|room| of(room) >= room.free);
+    for run in claimed {
+        in_hand.start(run);
+    }
+    Ok(is_limited)
+}

@@ -1,0 +1,159 @@
+//! The ways an attempt is recorded. `WHERE attempt =` is the fence: an attempt that another one has replaced changes
+//! nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
+use outcome::ProblemType;
+use uuid::Uuid;
+
+use crate::{JobError, kind::Done};
+
+/// Why an attempt was not recorded.
+#[derive(Debug)]
+pub(crate) enum Unrecorded {
+    /// Another attempt has replaced this one.
+    Fenced,
+    /// The effect in Postgres was refused.
+    Refused(JobError),
+    Database(DatabaseError),
+}
+
+impl From<DatabaseError> for Unrecorded {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(error)
+    }
+}
+
+fn fenced_unless(rows: u64) -> Result<(), TransactionError<Unrecorded>> {
+    if rows == 1 {
+        Ok(())
+    } else {
+        Err(TransactionError::Refused(Unrecorded::Fenced))
+    }
+}
+
+/// Commits the effect and the success together.
+#[derive(Clone)]
+pub(crate) struct Succeed {
+    pub(crate) id: Uuid,
+    pub(crate) attempt: i32,
+    pub(crate) done: Arc<Done>,
+}
+
+impl UnitOfWork for Succeed {
+    const NAME: &'static str = "succeed_job";
+    type Output = ();
+    type Refusal = Unrecorded;
+
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Unrecorded>> {
+        let effect = (self.done.commit)(transaction).await;
+        effect.map_err(|error| error.map_refusal(Unrecorded::Refused))?;
+        let updated = sqlx::query!(
+            "/* succeed_job */
+            UPDATE job_runs SET status = 'succeeded', result = $3, progress = NULL, finished_at = now()
+            WHERE id = $1 AND attempt = $2 AND status = 'running'",
+            self.id,
+            self.attempt,
+            self.done.result
+        );
+        fenced_unless(updated.execute(&mut **transaction).await?.rows_affected())
+    }
+}
+
+/// Ends a run without success.
+#[derive(Clone)]
+pub(crate) struct End {
+    pub(crate) id: Uuid,
+    pub(crate) attempt: i32,
+    pub(crate) status: FinalStatus,
+    pub(crate) error: String,
+}
+
+/// How a run without success ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FinalStatus {
+    Failed(&'static ProblemType),
+    Dead,
+    Cancelled,
+}
+
+impl UnitOfWork for End {
+    const NAME: &'static str = "end_job";
+    type Output = ();
+    type Refusal = Unrecorded;
+
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Unrecorded>> {
+        let (status, problem) = match self.status {
+            FinalStatus::Failed(problem) => ("failed", Some(problem.code)),
+            FinalStatus::Dead => ("dead", None),
+            FinalStatus::Cancelled => ("cancelled", None),
+        };
+        let updated = sqlx::query!(
+            "/* end_job */
+            UPDATE job_runs
+            SET status = $3, problem = $4, last_error = $5, progress = NULL, finished_at = now(),
+                failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END
+            WHERE id = $1 AND attempt = $2 AND status = 'running'",
+            self.id,
+            self.attempt,
+            status,
+            problem,
+            self.error
+        );
+        fenced_unless(updated.execute(&mut **transaction).await?.rows_affected())
+    }
+}
+
+/// What a run that returns to the queue is counted as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CountedAs {
+    Failure,
+    Postponement,
+    Crash,
+    /// Its worker is shutting down.
+    Nothing,
+}
+
+/// Returns the run to the queue; cancels it if an operator has asked for that.
+#[derive(Clone)]
+pub(crate) struct PutBack {
+    pub(crate) id: Uuid,
+    pub(crate) attempt: i32,
+    pub(crate) wait: Duration,
+    pub(crate) counted_as: CountedAs,
+    pub(crate) error: Option<String>,
+}
+
+impl UnitOfWork for PutBack {
+    const NAME: &'static str = "put_back_job";
+    type Output = ();
+    type Refusal = Unrecorded;
+
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Unrecorded>> {
+        let count = |counted_as| i32::from(self.counted_as == counted_as);
+        let updated = sqlx::query!(
+            "/* put_back_job */
+            UPDATE job_runs
+            SET status = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
+                finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN now() END,
+                due_at = now() + make_interval(secs => $3),
+                failures = failures + $4,
+                failing_since = CASE WHEN $4 > 0 THEN COALESCE(failing_since, now()) ELSE failing_since END,
+                postponements = postponements + $5,
+                postponed_since = CASE WHEN $5 > 0 THEN COALESCE(postponed_since, now()) END,
+                crashes = crashes + $6,
+                last_error = COALESCE($7, last_error),
+                worker = NULL, progress = NULL
+            WHERE id = $1 AND attempt = $2 AND status = 'running'",
+            self.id,
+            self.attempt,
+            self.wait.as_secs_f64(),
+            count(CountedAs::Failure),
+            count(CountedAs::Postponement),
+            count(CountedAs::Crash),
+            self.error
+        );
+        fenced_unless(updated.execute(&mut **transaction).await?.rows_affected())
+    }
+}

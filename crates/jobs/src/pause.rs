@@ -1,0 +1,74 @@
+//! Pauses of kinds whose dependency is unavailable.
+
+use std::time::Duration;
+
+use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
+
+use crate::claim::CHANNEL;
+
+/// The shortest pause, so that probes stay rare.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// Pauses a kind in all workers, or prolongs its pause.
+pub(crate) struct Pause {
+    pub(crate) kind: &'static str,
+    pub(crate) wait: Duration,
+    pub(crate) reason: String,
+}
+
+impl UnitOfWork for Pause {
+    const NAME: &'static str = "pause_kind";
+    type Output = ();
+    type Refusal = DatabaseError;
+
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<DatabaseError>> {
+        sqlx::query!(
+            "/* pause_kind */
+            INSERT INTO job_pauses (kind, until, reason) VALUES ($1, now() + make_interval(secs => $2), $3)
+            ON CONFLICT (kind) DO UPDATE SET until = EXCLUDED.until, reason = EXCLUDED.reason",
+            self.kind,
+            self.wait.max(SHORTEST).as_secs_f64(),
+            self.reason
+        )
+        .execute(&mut **transaction)
+        .await?;
+        Ok(())
+    }
+}
+
+/// Ends the pause of a kind: its probe has reached the dependency.
+pub(crate) struct Resume {
+    pub(crate) kind: &'static str,
+}
+
+impl UnitOfWork for Resume {
+    const NAME: &'static str = "resume_kind";
+    type Output = ();
+    type Refusal = DatabaseError;
+
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<DatabaseError>> {
+        let ended = sqlx::query!(
+            "/* resume_kind */ DELETE FROM job_pauses WHERE kind = $1",
+            self.kind
+        );
+        if ended.execute(&mut **transaction).await?.rows_affected() > 0 {
+            tracing::info!(
+                job = self.kind,
+                "its dependency is available again; the kind is resumed"
+            );
+            // The runs that were postponed when the pause began need not wait any longer.
+            sqlx::query!(
+                "/* advance_postponed */
+                UPDATE job_runs SET due_at = now()
+                WHERE id IN (SELECT id FROM job_runs WHERE kind = $1 AND status = 'queued' AND crashes < 2
+                               AND due_at > now() AND postponed_since IS NOT NULL
+                             ORDER BY due_at LIMIT 1000 FOR UPDATE SKIP LOCKED)",
+                self.kind
+            )
+            .execute(&mut **transaction)
+            .await?;
+            transaction.notify(CHANNEL);
+        }
+        Ok(())
+    }
+}
