@@ -11,5 +11,6 @@ CREATE TABLE orders (
     version        bigint      NOT NULL DEFAULT 1,
     created_at     timestamptz NOT NULL DEFAULT now()
 );
--- Ids are UUIDv7, so that this is also the order of creation: one index serves the pages.
-CREATE INDEX orders_subject_id ON orders (subject, id DESC);
+-- Ids are UUIDv7, so that this is also the order of creation: one index serves the pages and the reports. Cancelled orders
+-- are never listed, however many there are.
+CREATE INDEX orders_subject_id ON orders (subject, id DESC) WHERE status = 'pending';

@@ -10,6 +10,7 @@ mod orders; // sample
 mod outage; // sample
 mod reports; // sample
 mod soak; // sample
+mod stored; // sample
 mod supplier; // sample
 mod telemetry;
 

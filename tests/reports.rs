@@ -6,7 +6,7 @@ use ::supplier::{Endpoint, Fault};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use testkit::{
-    Mode, Span, attribute, hex, log_lines_of, new_trace, spans as spans_so_far, stub_server, wait_for_spans,
+    Span, attribute, hex, log_lines_of, new_trace, spans as spans_so_far, stub_server, wait_for_spans,
 };
 
 use crate::{TestApp, assert_problem};
@@ -22,11 +22,14 @@ const ENQUEUED: &str = "SELECT count(*) FROM job_runs WHERE subject IS NOT NULL"
 
 async fn request_report(app: &TestApp) -> Response {
     let period = json!({ "from": "2026-01-01", "to": "2026-12-31" });
-    app.request(Method::POST, "/v1/reports")
-        .json(&period)
-        .send()
-        .await
-        .expect("a response")
+    request_report_with(app, &Uuid::new_v4().to_string(), &period).await
+}
+
+async fn request_report_with(app: &TestApp, key: &str, period: &Value) -> Response {
+    let request = app
+        .request(Method::POST, "/v1/reports")
+        .header("idempotency-key", key);
+    request.json(period).send().await.expect("a response")
 }
 
 /// Polls the job until it has this status.
@@ -74,9 +77,7 @@ pub(crate) async fn trigger(code: &str) -> bool {
 async fn a_date_that_postgres_cannot_store_is_refused_immediately() {
     let app = TestApp::start().await;
     for (from, to) in [("-9999-01-01", "-9999-01-02"), ("+10000-01-01", "+10000-01-02")] {
-        let request = app.request(Method::POST, "/v1/reports");
-        let response = request.json(&json!({ "from": from, "to": to })).send().await;
-        let response = response.expect("a response");
+        let response = request_report_with(&app, "key", &json!({ "from": from, "to": to })).await;
         assert_problem(response, "/v1/reports", Method::POST, "invalid-request").await;
     }
     assert_eq!(app.database.count(ENQUEUED).await, 0);
@@ -92,12 +93,7 @@ async fn a_date_that_does_not_exist_is_not_reported_as_a_wrong_type() {
         ),
         (json!(20_260_230), "must be a date"),
     ] {
-        let request = app.request(Method::POST, "/v1/reports");
-        let response = request
-            .json(&json!({ "from": from, "to": "2026-03-01" }))
-            .send()
-            .await;
-        let response = response.expect("a response");
+        let response = request_report_with(&app, "key", &json!({ "from": from, "to": "2026-03-01" })).await;
         let problem = assert_problem(response, "/v1/reports", Method::POST, "invalid-request").await;
         assert_eq!(problem["errors"][0]["detail"], expected, "{from}");
     }
@@ -139,12 +135,7 @@ async fn a_report_is_accepted_built_and_readable_only_by_its_owner() {
 async fn a_period_that_ends_before_it_starts_is_refused() {
     let app = TestApp::start().await;
     let period = json!({ "from": "2026-02-01", "to": "2026-01-01" });
-    let response = app
-        .request(Method::POST, "/v1/reports")
-        .json(&period)
-        .send()
-        .await
-        .expect("a response");
+    let response = request_report_with(&app, "key", &period).await;
     let problem = assert_problem(response, "/v1/reports", Method::POST, "invalid-request").await;
     assert_eq!(problem["errors"][0]["code"], "range");
 }
@@ -318,28 +309,21 @@ async fn a_conflict_on_an_idempotency_key_is_waited_for() {
     wait_for(&shop, &path, "succeeded").await;
 }
 
+/// A full queue refuses new work. A repeated request, which asks what became of the first one, gets its response.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_refuses_without_a_query() {
-    let app = TestApp::build()
-        .postgres_proxy()
-        .set("jobs.max_queued", "1")
-        .start()
-        .await;
-    placed(&app).await;
+async fn a_full_queue_refuses_new_work_and_no_repeated_request() {
+    let app = TestApp::build().set("jobs.max_queued", "1").start().await;
+    let period = json!({ "from": "2026-01-01", "to": "2026-12-31" });
+    let first = request_report_with(&app, "first", &period).await;
+    assert_eq!(first.status(), 202);
     let began = Instant::now();
-    while app
-        .metric("jobs_runs{kind=\"send_confirmation\",state=\"queued\"}")
-        .await
-        < 1.0
-    {
+    while app.app.platform.queue.admit().is_ok() {
         assert!(
             began.elapsed() < Duration::from_secs(5),
-            "the gauge is not updated"
+            "the depth is not updated"
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // A query would fail with 503, too, but with another code.
-    app.postgres.as_ref().expect("asked for").set(Mode::Cut);
     assert_problem(
         request_report(&app).await,
         "/v1/reports",
@@ -349,6 +333,9 @@ async fn a_full_queue_refuses_without_a_query() {
     .await;
     let response = crate::orders::place(&app, &crate::orders::order()).await;
     assert_problem(response, "/v1/orders", Method::POST, "overloaded").await;
+    let repeated = request_report_with(&app, "first", &period).await;
+    assert_eq!(repeated.headers()["idempotency-replayed"], "true");
+    assert_eq!(repeated.headers()["location"], first.headers()["location"]);
 }
 
 /// A 409 with `Retry-After` means that the first call with the same key is still running; it is no refusal.

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use macros::Refusal;
-use outcome::common;
+use outcome::{Refusal, common};
 use resilience::Deadline;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{Database, DatabaseError, Transaction, TransactionError, UnitOfWork};
+
+/// A record with this status or a higher one is that of a refusal; its body is the name of the variant.
+const FIRST_REFUSAL: i16 = 400;
 
 /// The ways a repeated key can be refused.
 #[derive(Debug, Refusal)]
@@ -73,11 +76,22 @@ impl RecordedResponse {
     /// # Panics
     /// When the resource does not serialize.
     pub fn created(location: String, resource: &impl Serialize) -> Self {
-        let body = serde_json::to_string(resource).expect("response bodies serialize");
+        Self::located(201, location, resource)
+    }
+
+    /// A 202 response with the location of the job that does the work.
+    ///
+    /// # Panics
+    /// When the body does not serialize.
+    pub fn accepted(location: String, body: &impl Serialize) -> Self {
+        Self::located(202, location, body)
+    }
+
+    fn located(status: u16, location: String, body: &impl Serialize) -> Self {
         Self {
-            status: 201,
+            status,
             location: Some(location),
-            body,
+            body: serde_json::to_string(body).expect("response bodies serialize"),
             replayed: false,
         }
     }
@@ -121,11 +135,11 @@ impl IdempotentRequest {
     }
 
     /// Takes the key's lock without waiting and looks up the recorded response, in one round trip. It belongs at the
-    /// start of the effect's transaction.
+    /// start of the effect's transaction, before the operation's own refusals.
     ///
     /// # Errors
-    /// [`IdempotencyRefusal`], or a failed statement.
-    pub async fn begin<R: From<IdempotencyRefusal>>(
+    /// [`IdempotencyRefusal`], the refusal that an earlier request has recorded, or a failed statement.
+    pub async fn begin<R: Refusal + From<IdempotencyRefusal>>(
         &self,
         transaction: &mut Transaction<'_>,
     ) -> Result<Option<RecordedResponse>, TransactionError<R>> {
@@ -147,7 +161,12 @@ impl IdempotentRequest {
         let refuse = |refusal: IdempotencyRefusal| Err(TransactionError::Refused(refusal.into()));
         match (row.fingerprint, row.status, row.body) {
             (Some(fingerprint), ..) if fingerprint != self.fingerprint => refuse(IdempotencyRefusal::Reused),
-            (Some(_), Some(status), Some(body)) => Ok(Some(RecordedResponse {
+            (Some(_), Some(FIRST_REFUSAL..), Some(variant))
+                if let Some(refusal) = R::from_variant(&variant) =>
+            {
+                Err(TransactionError::Refused(refusal))
+            }
+            (Some(_), Some(status @ ..FIRST_REFUSAL), Some(body)) => Ok(Some(RecordedResponse {
                 status: status.cast_unsigned(),
                 location: row.location,
                 body,
@@ -155,6 +174,30 @@ impl IdempotentRequest {
             })),
             _ if !row.locked => refuse(IdempotencyRefusal::InProgress),
             _ => Ok(None),
+        }
+    }
+
+    /// Records a refusal that depends on the state, and ends the transaction with it: a repeated request is refused for
+    /// the same reason, even if the state has changed. Only a variant without a value can be recorded; with another one,
+    /// the transaction is rolled back and the key stays unused. After a failed statement nothing can be recorded: find out
+    /// with `SELECT` or `ON CONFLICT DO NOTHING` instead.
+    pub async fn refuse<R: Refusal + From<IdempotencyRefusal>>(
+        &self,
+        transaction: &mut Transaction<'_>,
+        refusal: R,
+    ) -> TransactionError<R> {
+        let Some(variant) = refusal.variant() else {
+            return TransactionError::Refused(refusal);
+        };
+        let response = RecordedResponse {
+            status: refusal.problem_type().status.as_u16(),
+            location: None,
+            body: variant.to_owned(),
+            replayed: false,
+        };
+        match self.record(transaction, &response).await {
+            Ok(()) => TransactionError::RefusedAndRecorded(refusal),
+            Err(error) => error,
         }
     }
 
@@ -176,7 +219,7 @@ impl IdempotentRequest {
             ON CONFLICT (subject, route, key) DO UPDATE
               SET fingerprint = excluded.fingerprint, status = excluded.status, location = excluded.location,
                   body = excluded.body, created_at = now(), expires_at = excluded.expires_at
-              WHERE record.expires_at <= now()",
+              WHERE record.expires_at <= now() OR record.status >= 400",
             self.subject,
             self.route,
             self.key,

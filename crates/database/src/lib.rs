@@ -227,6 +227,11 @@ impl Database {
                 .await
                 .map(|()| output)
                 .map_err(TransactionError::Failed),
+            Err(TransactionError::RefusedAndRecorded(refusal)) => {
+                let committed = session.commit(deadline).await;
+                committed.map_err(TransactionError::Failed)?;
+                Err(TransactionError::Refused(refusal))
+            }
             Err(error) => {
                 session.roll_back(deadline).await;
                 Err(error)

@@ -50,9 +50,9 @@ impl Session {
                 self.clean = true;
                 Ok(output)
             }
-            Ok(Err(TransactionError::Refused(refusal))) => {
+            Ok(Err(refused @ (TransactionError::Refused(_) | TransactionError::RefusedAndRecorded(_)))) => {
                 self.clean = true;
-                Err(TransactionError::Refused(refusal))
+                Err(refused)
             }
             Ok(Err(TransactionError::Failed(error))) => {
                 self.pool.failed(&error);

@@ -25,8 +25,12 @@ pub trait UnitOfWork: Send + Sync {
 /// Why a unit of work gave no result.
 #[derive(Debug)]
 pub enum TransactionError<R> {
-    /// The operation refused the request. Never retried.
+    /// The operation refused the request; the transaction is rolled back. Never retried.
     Refused(R),
+    /// The operation refused the request, and the transaction, which records the refusal, is committed. Made by
+    /// [`IdempotentRequest::refuse`](crate::idempotency::IdempotentRequest::refuse).
+    #[non_exhaustive]
+    RefusedAndRecorded(R),
     /// A statement or the connection failed, or the deadline passed. Retried if transient. Only `sqlx::Error` converts
     /// into it: work that ran other work and returned its error would be retried by both.
     #[non_exhaustive]
@@ -42,7 +46,7 @@ impl<R> From<sqlx::Error> for TransactionError<R> {
 impl<R: From<DatabaseError>> TransactionError<R> {
     pub(super) fn into_refusal(self) -> R {
         match self {
-            Self::Refused(refusal) => refusal,
+            Self::Refused(refusal) | Self::RefusedAndRecorded(refusal) => refusal,
             Self::Failed(error) => error.into(),
         }
     }
@@ -53,13 +57,14 @@ impl<R> TransactionError<R> {
     pub fn map_refusal<S>(self, convert: impl FnOnce(R) -> S) -> TransactionError<S> {
         match self {
             Self::Refused(refusal) => TransactionError::Refused(convert(refusal)),
+            Self::RefusedAndRecorded(refusal) => TransactionError::RefusedAndRecorded(convert(refusal)),
             Self::Failed(error) => TransactionError::Failed(error),
         }
     }
 
     pub(super) fn transient(&self) -> Option<&'static str> {
         match self {
-            Self::Refused(_) => None,
+            Self::Refused(_) | Self::RefusedAndRecorded(_) => None,
             Self::Failed(error) => error.transient(),
         }
     }

@@ -34,7 +34,6 @@ pub(crate) enum DeadlineRefusal {
     /// 504: the client's own short deadline has passed. The outermost layer replaces every
     /// `deadline-exceeded` with it.
     #[problem(common::CLIENT_DEADLINE_EXCEEDED, "the response was not ready in time")]
-    #[expect(dead_code, reason = "declares the problem type for the OpenAPI document")]
     ExceededByClient,
 }
 

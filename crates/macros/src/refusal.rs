@@ -81,6 +81,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
     }
     let (mut types, mut rows, mut problems, mut conversions) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut without_value = Vec::new();
     let name = &input.ident;
     for variant in &data.variants {
         let ident = &variant.ident;
@@ -89,6 +90,9 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
                 let row = quote_spanned!(problem_type.span()=> &#problem_type);
                 types.push(quote!(types.push(#row);));
                 rows.push(quote!(Self::#ident { .. } => #row,));
+                if payload.is_none() {
+                    without_value.push(ident);
+                }
                 problems.push(match payload {
                     None => quote!(Self::#ident => ::outcome::Problem::new(#row, #detail),),
                     Some(payload) => quote_spanned! {payload.span()=>
@@ -114,6 +118,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             }
         }
     }
+    let names: Vec<String> = without_value.iter().map(ToString::to_string).collect();
     Ok(quote! {
         impl ::outcome::Refusal for #name {
             fn problem_types() -> ::std::vec::Vec<&'static ::outcome::ProblemType> {
@@ -128,6 +133,21 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
 
             fn into_problem(self) -> ::outcome::Problem {
                 match self { #( #problems )* }
+            }
+
+            fn variant(&self) -> ::core::option::Option<&'static str> {
+                match self {
+                    #( Self::#without_value => ::core::option::Option::Some(#names), )*
+                    #[allow(unreachable_patterns, reason = "no variant carries a value")]
+                    _ => ::core::option::Option::None,
+                }
+            }
+
+            fn from_variant(name: &str) -> ::core::option::Option<Self> {
+                match name {
+                    #( #names => ::core::option::Option::Some(Self::#without_value), )*
+                    _ => ::core::option::Option::None,
+                }
             }
         }
 

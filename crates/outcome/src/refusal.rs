@@ -20,6 +20,17 @@ pub trait Refusal: Sized {
     /// The problem to respond with.
     fn into_problem(self) -> Problem;
 
+    /// The name of the variant if it carries no value. An idempotency key records it in place of the problem, whose ids
+    /// belong to one request.
+    fn variant(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The refusal whose [`variant`](Self::variant) has this name; `None` if this release has no such variant.
+    fn from_variant(_name: &str) -> Option<Self> {
+        None
+    }
+
     /// The refusal as an error, for a log or for a failed job.
     fn into_cause(self) -> Cause {
         self.into_problem().to_string().into()

@@ -92,7 +92,12 @@ impl UnitOfWork for CopyNote {
             .fetch_optional(&mut **transaction)
             .await
             .or_refuse("test_notes_one_copy", CopyNoteRefusal::Copied)?;
-        let copy = copy.ok_or(TransactionError::Refused(CopyNoteRefusal::NotFound))?;
+        let Some(copy) = copy else {
+            return Err(self
+                .idempotency
+                .refuse(transaction, CopyNoteRefusal::NotFound)
+                .await);
+        };
         let response = RecordedResponse::created(format!("/v1/test/notes/{}", copy.id), &copy);
         self.idempotency.record(transaction, &response).await?;
         Ok(response)

@@ -172,3 +172,38 @@ async fn a_key_belongs_to_the_resource_in_the_path() {
     assert_eq!(copy(&other, "another").await.status(), 201);
     assert_eq!(app.database.count(COUNT).await, 4);
 }
+
+/// A refusal that depends on the state is recorded like a success: the same key gets it again when the state has changed,
+/// with the ids of the repeated request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_refusal_is_repeated_after_the_state_has_changed() {
+    const COPIES: &str = "/v1/test/notes/{id}/copies";
+    let app = TestApp::start().await;
+    let id = uuid::Uuid::now_v7();
+    let copy = async |key: &str| {
+        let request = app.request(Method::POST, &format!("/v1/test/notes/{id}/copies"));
+        let sent = request.header("idempotency-key", key).send().await;
+        sent.expect("a response")
+    };
+    let first = assert_problem(copy("same").await, COPIES, Method::POST, "route-not-found").await;
+    app.database
+        .execute(&format!(
+            "INSERT INTO test_notes (id, text) VALUES ('{id}', 'late')"
+        ))
+        .await;
+    let second = assert_problem(copy("same").await, COPIES, Method::POST, "route-not-found").await;
+    assert_eq!(first["detail"], second["detail"]);
+    assert_ne!(first["request_id"], second["request_id"]);
+    assert_eq!(app.database.count(COUNT).await, 1, "no copy");
+    assert_eq!(copy("another").await.status(), 201);
+
+    // Of a release that has another name for it: the request runs again.
+    app.database
+        .execute("UPDATE idempotency_keys SET body = 'Renamed' WHERE key = 'same'")
+        .await;
+    app.database
+        .execute("DELETE FROM test_notes WHERE copy_of IS NOT NULL")
+        .await;
+    assert_eq!(copy("same").await.status(), 201);
+    assert_eq!(copy("same").await.headers()["idempotency-replayed"], "true");
+}

@@ -116,18 +116,18 @@ impl Client {
             .await
     }
 
-    /// Requests a report. The request has no idempotency key, so it is not retried if it may have taken effect.
+    /// Requests a report. Keep the key until the outcome is known: a repeated call with the same key returns the same job.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn create_report(&self, from: NaiveDate, to: NaiveDate) -> Result<Accepted, Error> {
+    pub async fn create_report(&self, key: &Key, from: NaiveDate, to: NaiveDate) -> Result<Accepted, Error> {
         let body = json!({ "from": from, "to": to });
         self.caller
             .write(
                 client::Method::POST,
                 "/v1/reports",
                 "/v1/reports",
-                Sent::Once,
+                Sent::UnderKey(key),
                 Some(body),
             )
             .await

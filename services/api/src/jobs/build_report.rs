@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate, NaiveTime};
 use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
 use jobs::{Job, JobError, Priority, Run};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::state::Api;
 
@@ -57,6 +58,17 @@ impl Job for BuildReport {
     }
 }
 
+/// The difference that is tolerated between the clock of the replica, from which the id of an order comes, and that of
+/// the database, from which its time comes.
+const TOLERANCE: Days = Days::new(1);
+
+/// The lowest id of an order of this day: ids are UUIDv7 and begin with their time, so an index on them finds the orders of
+/// a period.
+fn first_id(day: NaiveDate) -> Uuid {
+    let milliseconds = day.and_time(NaiveTime::MIN).and_utc().timestamp_millis();
+    Uuid::from_u128(u128::from(milliseconds.max(0).unsigned_abs()) << 80)
+}
+
 struct Totals {
     subject: String,
     period: BuildReport,
@@ -76,11 +88,14 @@ impl UnitOfWork for Totals {
             r#"/* report_totals */
             SELECT currency, count(*) AS "orders!", sum(total_cents)::bigint AS "total_cents!"
             FROM orders
-            WHERE subject = $1 AND status = 'pending' AND created_at >= $2::date AND created_at < $3::date + 1
+            WHERE subject = $1 AND status = 'pending' AND id >= $4 AND id < $5
+              AND created_at >= $2::date AND created_at < $3::date + 1
             GROUP BY currency ORDER BY currency"#,
             self.subject,
             self.period.from,
-            self.period.to
+            self.period.to,
+            first_id(self.period.from - TOLERANCE),
+            first_id(self.period.to + TOLERANCE + TOLERANCE),
         );
         Ok(totals.fetch_all(&mut **transaction).await?)
     }

@@ -1,13 +1,16 @@
 //! `POST /v1/reports`
 
 use chrono::{Datelike, NaiveDate};
-use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
+use database::{
+    DatabaseError, Transaction, TransactionError, UnitOfWork,
+    idempotency::{IdempotencyRefusal, IdempotentRequest, RecordedResponse},
+};
 use http_server::{
-    Accepted, Refusal,
-    extract::{Body, Caller, Context, State},
+    Accepted, Recorded, Refusal,
+    extract::{Body, Caller, Context, IdempotencyKey, State},
     operation,
 };
-use jobs::{QueueRefusal, enqueue};
+use jobs::{Queue, QueueRefusal, enqueue};
 use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,7 +26,7 @@ const LONGEST_DAYS: i64 = 366;
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
 /// The period of a report.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[validate(schema(function = "valid_period", skip_on_field_errors = false))]
 pub(super) struct CreateReport {
@@ -66,6 +69,9 @@ pub(super) enum CreateReportRefusal {
     /// Everything in [`QueueRefusal`].
     #[refusal(transparent)]
     Queue(QueueRefusal),
+    /// Everything in [`IdempotencyRefusal`].
+    #[refusal(transparent)]
+    Idempotency(IdempotencyRefusal),
     /// Everything in [`DatabaseError`].
     #[refusal(transparent)]
     Database(DatabaseError),
@@ -73,16 +79,19 @@ pub(super) enum CreateReportRefusal {
 
 /// Requests a report.
 ///
-/// A job builds the report; `GET /v1/jobs/{id}` returns its status and, once it has succeeded, the report.
+/// A job builds the report; `GET /v1/jobs/{id}` returns its status and, once it has succeeded, the report. A repeated
+/// request with the same idempotency key returns the first response and starts no other job.
 #[operation(POST "/v1/reports", scope = OrdersRead, links(get_job.id = "/job_id"))]
 pub(super) async fn create_report(
     caller: Caller,
+    key: IdempotencyKey,
     request: Body<CreateReport>,
     context: Context,
     api: State<Api>,
-) -> Result<Accepted<Queued>, CreateReportRefusal> {
-    api.queue.admit()?;
+) -> Result<Recorded<Accepted<Queued>>, CreateReportRefusal> {
     let enqueue_report = EnqueueReport {
+        queue: api.queue.clone(),
+        idempotent: key.request(&caller, &request.0, api.idempotency_retention),
         subject: caller.subject,
         job: BuildReport {
             from: request.0.from,
@@ -90,15 +99,13 @@ pub(super) async fn create_report(
         },
         context: context.clone(),
     };
-    let job_id = api.database.transaction(enqueue_report, &context).await?;
-    let queued = Queued {
-        job_id,
-        status: "queued",
-    };
-    Ok(Accepted::at(format!("/v1/jobs/{job_id}"), queued))
+    let response = api.database.transaction(enqueue_report, &context).await?;
+    Ok(Recorded::from(response))
 }
 
 struct EnqueueReport {
+    queue: Queue,
+    idempotent: IdempotentRequest,
     subject: String,
     job: BuildReport,
     context: RequestContext,
@@ -106,13 +113,26 @@ struct EnqueueReport {
 
 impl UnitOfWork for EnqueueReport {
     const NAME: &'static str = "create_report";
-    type Output = Uuid;
+    type Output = RecordedResponse;
     type Refusal = CreateReportRefusal;
 
     async fn run(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<Uuid, TransactionError<CreateReportRefusal>> {
-        Ok(enqueue(transaction, &self.subject, &self.job, &self.context).await?)
+    ) -> Result<RecordedResponse, TransactionError<CreateReportRefusal>> {
+        if let Some(recorded) = self.idempotent.begin(transaction).await? {
+            return Ok(recorded);
+        }
+        self.queue
+            .admit()
+            .map_err(|full| TransactionError::Refused(full.into()))?;
+        let job_id = enqueue(transaction, &self.subject, &self.job, &self.context).await?;
+        let queued = Queued {
+            job_id,
+            status: "queued",
+        };
+        let response = RecordedResponse::accepted(format!("/v1/jobs/{job_id}"), &queued);
+        self.idempotent.record(transaction, &response).await?;
+        Ok(response)
     }
 }

@@ -9,7 +9,7 @@ use http_server::{
     extract::{Body, Caller, Context, IdempotencyKey, State},
     operation,
 };
-use jobs::{QueueRefusal, enqueue};
+use jobs::{Queue, QueueRefusal, enqueue};
 use runtime::RequestContext;
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
@@ -19,7 +19,7 @@ use validator::{Validate, ValidationError};
 
 use crate::{jobs::SendConfirmation, state::Api};
 
-use super::{CURRENCY, Item, Order, OrdersWrite};
+use super::{CURRENCY, Item, NewItem, Order, OrdersWrite};
 
 /// An order to be placed.
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
@@ -43,7 +43,7 @@ pub(super) struct CreateOrder {
     /// The ordered items.
     #[validate(length(min = 1, max = 50, message = "must have 1 to 50 items"), nested)]
     #[schema(min_items = 1, max_items = 50)]
-    items: Vec<Item>,
+    items: Vec<NewItem>,
     /// A note from the customer.
     #[validate(length(max = 500, message = "must have at most 500 characters"))]
     #[schema(max_length = 500)]
@@ -85,8 +85,8 @@ pub(super) async fn create_order(
     context: Context,
     api: State<Api>,
 ) -> Result<Recorded<Created<Order>>, CreateOrderRefusal> {
-    api.queue.admit()?;
     let place_order = PlaceOrder {
+        queue: api.queue.clone(),
         idempotent: key.request(&caller, &request.0, api.idempotency_retention),
         subject: caller.subject,
         request: request.0,
@@ -100,6 +100,7 @@ pub(super) async fn create_order(
 }
 
 struct PlaceOrder {
+    queue: Queue,
     idempotent: IdempotentRequest,
     subject: String,
     request: CreateOrder,
@@ -118,12 +119,17 @@ impl UnitOfWork for PlaceOrder {
         if let Some(recorded) = self.idempotent.begin(transaction).await? {
             return Ok(recorded);
         }
+        // After the lookup: a repeated request gets its response even if the queue is full.
+        self.queue
+            .admit()
+            .map_err(|full| TransactionError::Refused(full.into()))?;
         let CreateOrder {
             customer_email,
             currency,
             items,
             note,
         } = &self.request;
+        let items: Vec<Item> = items.iter().cloned().map(Item::from).collect();
         let total_cents: i64 = items
             .iter()
             .map(|item| item.quantity * item.unit_price_cents)
@@ -138,7 +144,7 @@ impl UnitOfWork for PlaceOrder {
             self.subject,
             customer_email,
             currency,
-            Json(items) as _,
+            Json(&items) as _,
             total_cents,
             note.as_deref(),
         )
@@ -156,7 +162,7 @@ impl UnitOfWork for PlaceOrder {
             status: row.status,
             customer_email: customer_email.clone(),
             currency: currency.clone(),
-            items: items.clone(),
+            items,
             total_cents,
             note: note.clone(),
             created_at: row.created_at,

@@ -8,7 +8,7 @@ mod model;
 
 pub(crate) use get::OrderById;
 pub(crate) use model::{CURRENCY, SKU, StoredOrder};
-pub(crate) use model::{Item, Order};
+pub(crate) use model::{Item, NewItem, Order};
 
 use http_server::{Operations, Scope};
 

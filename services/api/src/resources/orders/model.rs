@@ -19,10 +19,10 @@ pub(crate) static CURRENCY: LazyLock<Regex> =
 pub(crate) static SKU: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("^[A-Z0-9]{2,8}-[A-Z0-9]{1,12}$").expect("a valid regex"));
 
-/// A line of an order.
+/// A line of an order to be placed.
 #[derive(Clone, Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Item {
+pub(crate) struct NewItem {
     /// The SKU of the item.
     #[validate(regex(
         path = *SKU,
@@ -30,15 +30,40 @@ pub(crate) struct Item {
         message = "must be 2 to 8 characters A-Z or 0-9, a dash, and 1 to 12 characters A-Z or 0-9"
     ))]
     #[schema(pattern = "^[A-Z0-9]{2,8}-[A-Z0-9]{1,12}$", example = "ABC-1234")]
-    pub sku: String,
+    sku: String,
     /// The number of units.
     #[validate(range(min = 1, max = 1000, message = "must be between 1 and 1000"))]
     #[schema(minimum = 1, maximum = 1000, example = 2)]
-    pub quantity: i64,
+    quantity: i64,
     /// The price of one unit, in cents.
     #[validate(range(min = 1, max = 10_000_000, message = "must be between 1 and 10000000"))]
     #[schema(minimum = 1, maximum = 10_000_000, example = 1999)]
+    unit_price_cents: i64,
+}
+
+/// A line of an order, as it is stored. The releases before and after read it, so unknown fields are ignored and new ones
+/// have defaults.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Item {
+    /// The SKU of the item.
+    #[schema(example = "ABC-1234")]
+    pub sku: String,
+    /// The number of units.
+    #[schema(example = 2)]
+    pub quantity: i64,
+    /// The price of one unit, in cents.
+    #[schema(example = 1999)]
     pub unit_price_cents: i64,
+}
+
+impl From<NewItem> for Item {
+    fn from(item: NewItem) -> Self {
+        Self {
+            sku: item.sku,
+            quantity: item.quantity,
+            unit_price_cents: item.unit_price_cents,
+        }
+    }
 }
 
 /// An order.
