@@ -2,6 +2,7 @@
 //! survive a client that disconnects, and a [`DatabaseError`] with a problem type for every failure.
 
 mod error;
+mod grants;
 pub mod idempotency;
 mod metrics;
 mod migrations;
@@ -10,6 +11,7 @@ mod pool;
 mod schema;
 mod server;
 mod session;
+mod session_check;
 mod settings;
 mod transaction;
 mod unique_violation;
@@ -22,11 +24,16 @@ pub use migrations::MigrationSet;
 pub use pool::connect_options;
 pub use schema::{Schema, SchemaState, TooOld};
 pub use server::ServerInfo;
+pub use sqlx::postgres::PgConnectOptions as ConnectOptions;
 pub use transaction::{CommitOutcome, Transaction};
 pub use unique_violation::UniqueViolation;
 pub use unit_of_work::{TransactionError, UnitOfWork};
 
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use outcome::Refusal;
 use resilience::{Deadline, RetryEvent, RetryPolicy};
@@ -41,7 +48,8 @@ use self::{notifications::Notifications, pool::ConnectionPool, transaction::Afte
 static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// The migrations of this crate: the table of idempotency keys.
-pub static MIGRATIONS: MigrationSet = MigrationSet::of_crate("_migrations_database", &MIGRATOR);
+pub static MIGRATIONS: MigrationSet =
+    MigrationSet::of_crate("_migrations_database", &MIGRATOR, &["idempotency_keys"]);
 
 /// Access to Postgres for operations, with [`read`](Self::read) and [`transaction`](Self::transaction).
 #[derive(Clone, Debug)]
@@ -51,6 +59,7 @@ pub struct Database {
     retry: RetryPolicy,
     lifecycle: Lifecycle,
     retries: RetryMetrics,
+    local_statement_timeout: Option<Duration>,
 }
 
 impl Database {
@@ -74,7 +83,16 @@ impl Database {
             retry,
             lifecycle,
             retries,
+            local_statement_timeout: None,
         })
+    }
+
+    /// The same access with a `statement_timeout` of its own, which every unit of work sets for its transaction. For
+    /// connections through a pooler, whose sessions have the timeouts of the role.
+    #[must_use]
+    pub fn with_local_statement_timeout(mut self, timeout: Duration) -> Self {
+        self.local_statement_timeout = Some(timeout);
+        self
     }
 
     /// Runs a read outside a transaction, with retries of transient errors.
@@ -201,6 +219,9 @@ impl Database {
         after: &AfterCommit,
         deadline: Deadline,
     ) -> Result<W::Output, TransactionError<W::Refusal>> {
+        if self.local_statement_timeout.is_some() {
+            return self.transaction_once(work, after, deadline).await;
+        }
         after.clear();
         let acquired = self.pool.acquire(deadline).await;
         let mut session = acquired.map_err(TransactionError::Failed)?;
@@ -218,7 +239,8 @@ impl Database {
         after.clear();
         let acquired = self.pool.acquire(deadline).await;
         let mut session = acquired.map_err(TransactionError::Failed)?;
-        session.begin(deadline).await.map_err(TransactionError::Failed)?;
+        let began = session.begin(deadline, self.local_statement_timeout).await;
+        began.map_err(TransactionError::Failed)?;
         let mut transaction = Transaction::new(session.connection(), after);
         let result = deadline.timeout(work.run(&mut transaction)).await;
         match session.finish(result) {

@@ -16,22 +16,37 @@ pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 pub struct MigrationSet {
     table: &'static str,
     migrator: &'static Migrator,
+    tables: &'static [&'static str],
 }
 
 impl MigrationSet {
-    /// The migrations of a crate, with the bookkeeping table `table`.
-    pub const fn of_crate(table: &'static str, migrator: &'static Migrator) -> Self {
-        Self { table, migrator }
+    /// The migrations of a crate, with the bookkeeping table `table`. A process reads and writes all of `tables`, and does
+    /// not start if its role may not.
+    pub const fn of_crate(
+        table: &'static str,
+        migrator: &'static Migrator,
+        tables: &'static [&'static str],
+    ) -> Self {
+        Self {
+            table,
+            migrator,
+            tables,
+        }
     }
 
     /// The service's own migrations.
     pub const fn of_service(migrator: &'static Migrator) -> Self {
-        Self::of_crate("_sqlx_migrations", migrator)
+        Self::of_crate("_sqlx_migrations", migrator, &[])
     }
 
     /// The bookkeeping table.
     pub(crate) fn table(&self) -> &'static str {
         self.table
+    }
+
+    /// The tables that a process reads and writes.
+    pub(crate) fn tables(&self) -> &'static [&'static str] {
+        self.tables
     }
 
     /// The version of the newest migration; 0 if the set is empty.

@@ -10,7 +10,7 @@ use std::{
 use deadpool::managed::{Manager, Metrics as Usage, Pool, PoolError, RecycleError, RecycleResult};
 use futures_util::FutureExt;
 use resilience::{Deadline, Late, LateLimits};
-use settings::ExposeSecret;
+use settings::{ExposeSecret, SecretString};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::runtime::Handle;
 
@@ -134,6 +134,11 @@ impl ConnectionPool {
         }
     }
 
+    /// Opens a connection that does not belong to the pool.
+    pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
+        PgConnection::connect_with(&self.pool.manager().options).await
+    }
+
     fn close_idle(&self) {
         self.pool.retain(|_, _| false);
         self.pool.manager().opening.clear();
@@ -160,29 +165,36 @@ fn connect_timed_out() -> sqlx::Error {
 }
 
 /// The options to connect with: the address, the `application_name`, and the timeouts, which the server enforces on every
-/// statement.
+/// statement. A pooler refuses the timeouts, or drops them: there, those of the role apply.
 ///
 /// # Errors
 /// When `database.url` cannot be parsed.
 pub fn connect_options(settings: &Settings, name: &str) -> anyhow::Result<PgConnectOptions> {
-    let options = parse_url(settings)?.application_name(name);
-    Ok(options.options([
-        (
-            "statement_timeout",
-            settings.statement_timeout.as_millis().to_string(),
-        ),
-        ("lock_timeout", settings.lock_timeout.as_millis().to_string()),
-        (
-            "idle_in_transaction_session_timeout",
-            settings.idle_in_transaction_timeout.as_millis().to_string(),
-        ),
-    ]))
+    let options = parse_url(&settings.url, "database.url")?.application_name(name);
+    // Since Postgres 12 it changes nothing, and poolers do not know it.
+    let options = options.extra_float_digits(None);
+    if settings.pooler {
+        return Ok(options);
+    }
+    let timeouts = settings.server_timeouts();
+    Ok(options.options(timeouts.map(|(name, timeout)| (name, timeout.as_millis().to_string()))))
 }
 
-pub(super) fn parse_url(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
+/// The options of a command that changes the schema, which needs a session of its own.
+pub(super) fn direct_options(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
+    match &settings.direct_url {
+        Some(url) => parse_url(url, "database.direct_url"),
+        None if settings.pooler => {
+            anyhow::bail!("database.direct_url is not set; migrations need a connection past the pooler")
+        }
+        None => parse_url(&settings.url, "database.url"),
+    }
+}
+
+fn parse_url(url: &SecretString, key: &str) -> anyhow::Result<PgConnectOptions> {
     // The library's message would repeat the address, including the password.
-    PgConnectOptions::from_str(settings.url.expose_secret())
-        .map_err(|_| anyhow::anyhow!("database.url is not a valid Postgres address"))
+    PgConnectOptions::from_str(url.expose_secret())
+        .map_err(|_| anyhow::anyhow!("{key} is not a valid Postgres address"))
 }
 
 /// Opens connections, and checks them before reuse.

@@ -12,7 +12,7 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use super::{
     Database, DatabaseError, MIGRATIONS, MigrationSet, Settings, Transaction, TransactionError, UnitOfWork,
     migrations::{LOCK_TIMEOUT, POLL_INTERVAL},
-    pool::parse_url,
+    pool::direct_options,
 };
 
 /// How long connecting is retried: in a cluster that enforces `NetworkPolicies`, a new pod has no network at first.
@@ -32,6 +32,8 @@ pub enum SchemaState {
     NewEnough,
     /// The schema is older than needed: `api migrate` has not run.
     TooOld(TooOld),
+    /// The role of this process may not read and write this table of the platform: `api migrate --grant-to` has not run.
+    Forbidden(&'static str),
 }
 
 /// The first set of migrations that is behind. Its `Display` is for operators.
@@ -84,7 +86,7 @@ impl Schema {
         self
     }
 
-    fn sets(&self) -> impl Iterator<Item = &'static MigrationSet> {
+    pub(crate) fn sets(&self) -> impl Iterator<Item = &'static MigrationSet> {
         self.0.into_iter().flatten()
     }
 
@@ -108,7 +110,9 @@ impl Schema {
     /// # Errors
     /// When the database cannot be reached, or a migration fails or was changed after it ran.
     pub async fn migrate(&self, settings: &Settings) -> anyhow::Result<usize> {
-        let options = parse_url(settings)?.options([("lock_timeout", LOCK_TIMEOUT)]);
+        let options = direct_options(settings)?
+            .application_name("migrate")
+            .options([("lock_timeout", LOCK_TIMEOUT)]);
         let mut connection = connect(&options)
             .await
             .context("the database cannot be reached")?;
@@ -141,7 +145,11 @@ impl Schema {
             .zip(found)
             .find(|(set, found)| found.is_none_or(|found| found < set.newest()));
         Ok(match behind {
-            None => SchemaState::NewEnough,
+            None => {
+                let privileges = Privileges(*self);
+                let forbidden = database.run_idempotent(&privileges, deadline, || ()).await?;
+                forbidden.map_or(SchemaState::NewEnough, SchemaState::Forbidden)
+            }
             Some((set, found)) => SchemaState::TooOld(TooOld {
                 table: set.table(),
                 found,
@@ -178,6 +186,31 @@ async fn acquire_migration_lock(connection: &mut PgConnection) -> sqlx::Result<(
             tracing::info!("another process is migrating this database; waiting for it");
         }
         tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Finds a table of the platform that the role of the connection may not read and write.
+struct Privileges(Schema);
+
+impl UnitOfWork for Privileges {
+    const NAME: &'static str = "check_privileges";
+    type Output = Option<&'static str>;
+    type Refusal = DatabaseError;
+
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Option<&'static str>, TransactionError<DatabaseError>> {
+        let tables: Vec<&'static str> = self.0.sets().flat_map(MigrationSet::tables).copied().collect();
+        let allowed = sqlx::query_scalar::<_, bool>(
+            "/* check_privileges */
+            SELECT has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT')
+               AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE')
+            FROM unnest($1::text[]) WITH ORDINALITY AS tables (name, number) ORDER BY number",
+        );
+        let allowed = allowed.bind(&tables).fetch_all(&mut **transaction).await?;
+        let forbidden = tables.iter().zip(allowed).find(|(_, allowed)| !allowed);
+        Ok(forbidden.map(|(table, _)| *table))
     }
 }
 

@@ -67,9 +67,19 @@ impl Session {
         }
     }
 
-    /// Begins a transaction.
-    pub(super) async fn begin(&mut self, deadline: Deadline) -> Result<(), DatabaseError> {
-        self.command("BEGIN", deadline).await?;
+    /// Begins a transaction, with a statement timeout of its own if there is one.
+    pub(super) async fn begin(
+        &mut self,
+        deadline: Deadline,
+        statement_timeout: Option<Duration>,
+    ) -> Result<(), DatabaseError> {
+        match statement_timeout {
+            None => self.command("BEGIN", deadline).await?,
+            Some(timeout) => {
+                let begin = format!("BEGIN; SET LOCAL statement_timeout = {}", timeout.as_millis());
+                self.command(AssertSqlSafe(begin), deadline).await?;
+            }
+        }
         self.in_transaction = true;
         Ok(())
     }

@@ -15,6 +15,13 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 pub struct Settings {
     /// Address of the database: `postgres://user:password@host:port/database`.
     pub url: SecretString,
+    /// Whether `database.url` leads to a connection pooler in transaction mode, such as PgBouncer 1.21 or later with
+    /// `max_prepared_statements`. The timeouts then come from the role (`api migrate --grant-to ROLE` sets them), and
+    /// workers poll for jobs instead of listening.
+    #[setting(default = false)]
+    pub pooler: bool,
+    /// Address of the database itself, past the pooler, for `api migrate`. Required there if `database.pooler` is true.
+    pub direct_url: Option<SecretString>,
     /// Maximum connections per process for requests. When all are in use, a request waits for up to
     /// `database.acquire_timeout`. Each process opens up to two more for its own checks; jobs have `jobs.pool_size`.
     #[setting(default = 16, min = 1)]
@@ -64,11 +71,31 @@ impl Settings {
                 format!("cannot be parsed as an address; expected the form {EXAMPLE}"),
             );
         }
+        if let Some(url) = &self.direct_url
+            && url.expose_secret().parse::<PgConnectOptions>().is_err()
+        {
+            errors.add(
+                "direct_url",
+                format!("cannot be parsed as an address; expected the form {EXAMPLE}"),
+            );
+        }
         errors.outlasts(
             "statement_timeout",
             (self.statement_timeout, self.statement_timeout > self.lock_timeout),
             ("`database.lock_timeout`", self.lock_timeout),
         );
+    }
+
+    /// The timeouts that the server enforces, by the name of their parameter.
+    pub(crate) fn server_timeouts(&self) -> [(&'static str, Duration); 3] {
+        [
+            ("statement_timeout", self.statement_timeout),
+            ("lock_timeout", self.lock_timeout),
+            (
+                "idle_in_transaction_session_timeout",
+                self.idle_in_transaction_timeout,
+            ),
+        ]
     }
 
     /// These settings with a different statement timeout.

@@ -1,4 +1,4 @@
--- The queue. A run is claimed from `queued`; its attempt number is the fencing token of the worker that runs it.
+-- The queue. A run is claimed from `queued`; its worker and its attempt number are the fencing token.
 -- Failures, postponements and crashes are counted separately. Rows change several times, so pages keep free space and
 -- are vacuumed by the number of dead rows, however long the table is.
 CREATE TABLE job_runs (

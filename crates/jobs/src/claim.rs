@@ -19,6 +19,8 @@ pub(crate) struct Claimed {
     pub(crate) id: Uuid,
     pub(crate) kind: String,
     pub(crate) payload: Value,
+    /// With the attempt, the fencing token.
+    pub(crate) worker: Uuid,
     pub(crate) attempt: i32,
     pub(crate) failures: i32,
     pub(crate) postponements: i32,
@@ -79,6 +81,8 @@ impl UnitOfWork for Claim {
         &self,
         transaction: &mut Transaction<'_>,
     ) -> Result<Vec<Claimed>, TransactionError<DatabaseError>> {
+        // The claim does not wait for the disk: a server that crashes may forget it, and then the run is claimed again. The
+        // worker in the fencing token distinguishes such claims, whose attempts have the same number.
         // A paused kind is claimed by the worker that moves the end of its pause, and then for one run. The rows are locked,
         // so their addresses do not change within the statement.
         let claimed = sqlx::query_as!(
@@ -109,7 +113,8 @@ impl UnitOfWork for Claim {
             SET status = 'running', attempt = attempt + 1, worker = $1, started_at = now(), progress = NULL
             FROM due WHERE job_runs.ctid = due.tid
             RETURNING job_runs.id, kind, payload, attempt, failures, postponements, crashes, subject, request_id, traceparent,
-              COALESCE(EXTRACT(EPOCH FROM now() - failing_since), 0)::float8 AS "failing_seconds!", due.is_probe AS "is_probe!""#,
+              COALESCE(EXTRACT(EPOCH FROM now() - failing_since), 0)::float8 AS "failing_seconds!", worker AS "worker!",
+              CASE set_config('synchronous_commit', 'off', true) WHEN 'off' THEN due.is_probe END AS "is_probe!""#,
             self.worker,
             &self.names,
             &self.ranks,

@@ -13,8 +13,6 @@ use crate::{
     lease::Leaseholder,
 };
 
-/// The interval at which due runs are looked for without a notification.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The time limit of a claim.
 const CLAIM_LIMIT: Duration = Duration::from_secs(5);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -25,6 +23,7 @@ pub(crate) async fn claim_runs(
     in_hand: Arc<InHand>,
     leaseholder: Arc<Leaseholder>,
     wake: Arc<Notify>,
+    poll_interval: Duration,
     stopping: CancellationToken,
 ) {
     let mut backoff = FIRST_BACKOFF;
@@ -48,7 +47,7 @@ pub(crate) async fn claim_runs(
                 tokio::select! {
                     () = more => {}
                     () = wake.notified() => {}
-                    () = tokio::time::sleep(POLL_INTERVAL) => {}
+                    () = tokio::time::sleep(poll_interval) => {}
                     () = stopping.cancelled() => {}
                 }
             }

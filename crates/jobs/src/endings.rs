@@ -1,5 +1,5 @@
-//! The ways an attempt is recorded. `WHERE attempt =` is the fence: an attempt that another one has replaced changes
-//! nothing.
+//! The ways an attempt is recorded. The worker and the number of the attempt are the fence: an attempt that another one has
+//! replaced changes nothing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
 use outcome::ProblemType;
 use uuid::Uuid;
 
-use crate::{JobError, kind::Done};
+use crate::{JobError, claim::Claimed, kind::Done};
 
 /// Why an attempt was not recorded.
 #[derive(Debug)]
@@ -33,11 +33,28 @@ fn fenced_unless(rows: u64) -> Result<(), TransactionError<Unrecorded>> {
     }
 }
 
+/// An attempt, as its row knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fence {
+    id: Uuid,
+    worker: Uuid,
+    attempt: i32,
+}
+
+impl From<&Claimed> for Fence {
+    fn from(claimed: &Claimed) -> Self {
+        Self {
+            id: claimed.id,
+            worker: claimed.worker,
+            attempt: claimed.attempt,
+        }
+    }
+}
+
 /// Commits the effect and the success together.
 #[derive(Clone)]
 pub(crate) struct Succeed {
-    pub(crate) id: Uuid,
-    pub(crate) attempt: i32,
+    pub(crate) fence: Fence,
     pub(crate) done: Arc<Done>,
 }
 
@@ -51,10 +68,11 @@ impl UnitOfWork for Succeed {
         effect.map_err(|error| error.map_refusal(Unrecorded::Refused))?;
         let updated = sqlx::query!(
             "/* succeed_job */
-            UPDATE job_runs SET status = 'succeeded', result = $3, progress = NULL, finished_at = now()
-            WHERE id = $1 AND attempt = $2 AND status = 'running'",
-            self.id,
-            self.attempt,
+            UPDATE job_runs SET status = 'succeeded', result = $4, progress = NULL, finished_at = now()
+            WHERE id = $1 AND worker = $2 AND attempt = $3 AND status = 'running'",
+            self.fence.id,
+            self.fence.worker,
+            self.fence.attempt,
             self.done.result
         );
         fenced_unless(updated.execute(&mut **transaction).await?.rows_affected())
@@ -64,8 +82,7 @@ impl UnitOfWork for Succeed {
 /// Ends a run without success.
 #[derive(Clone)]
 pub(crate) struct End {
-    pub(crate) id: Uuid,
-    pub(crate) attempt: i32,
+    pub(crate) fence: Fence,
     pub(crate) status: FinalStatus,
     pub(crate) error: String,
 }
@@ -92,11 +109,12 @@ impl UnitOfWork for End {
         let updated = sqlx::query!(
             "/* end_job */
             UPDATE job_runs
-            SET status = $3, problem = $4, last_error = $5, progress = NULL, finished_at = now(),
-                failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END
-            WHERE id = $1 AND attempt = $2 AND status = 'running'",
-            self.id,
-            self.attempt,
+            SET status = $4, problem = $5, last_error = $6, progress = NULL, finished_at = now(),
+                failures = failures + CASE WHEN $4 = 'dead' THEN 1 ELSE 0 END
+            WHERE id = $1 AND worker = $2 AND attempt = $3 AND status = 'running'",
+            self.fence.id,
+            self.fence.worker,
+            self.fence.attempt,
             status,
             problem,
             self.error
@@ -118,8 +136,7 @@ pub(crate) enum CountedAs {
 /// Returns the run to the queue; cancels it if an operator has asked for that.
 #[derive(Clone)]
 pub(crate) struct PutBack {
-    pub(crate) id: Uuid,
-    pub(crate) attempt: i32,
+    pub(crate) fence: Fence,
     pub(crate) wait: Duration,
     pub(crate) counted_as: CountedAs,
     pub(crate) error: Option<String>,
@@ -137,17 +154,18 @@ impl UnitOfWork for PutBack {
             UPDATE job_runs
             SET status = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
                 finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN now() END,
-                due_at = now() + make_interval(secs => $3),
-                failures = failures + $4,
-                failing_since = CASE WHEN $4 > 0 THEN COALESCE(failing_since, now()) ELSE failing_since END,
-                postponements = postponements + $5,
-                postponed_since = CASE WHEN $5 > 0 THEN COALESCE(postponed_since, now()) END,
-                crashes = crashes + $6,
-                last_error = COALESCE($7, last_error),
+                due_at = now() + make_interval(secs => $4),
+                failures = failures + $5,
+                failing_since = CASE WHEN $5 > 0 THEN COALESCE(failing_since, now()) ELSE failing_since END,
+                postponements = postponements + $6,
+                postponed_since = CASE WHEN $6 > 0 THEN COALESCE(postponed_since, now()) END,
+                crashes = crashes + $7,
+                last_error = COALESCE($8, last_error),
                 worker = NULL, progress = NULL
-            WHERE id = $1 AND attempt = $2 AND status = 'running'",
-            self.id,
-            self.attempt,
+            WHERE id = $1 AND worker = $2 AND attempt = $3 AND status = 'running'",
+            self.fence.id,
+            self.fence.worker,
+            self.fence.attempt,
             self.wait.as_secs_f64(),
             count(CountedAs::Failure),
             count(CountedAs::Postponement),

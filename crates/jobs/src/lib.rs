@@ -53,4 +53,14 @@ use sqlx::migrate::Migrator;
 static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// The tables of this crate.
-pub static MIGRATIONS: MigrationSet = MigrationSet::of_crate("_migrations_jobs", &MIGRATOR);
+pub static MIGRATIONS: MigrationSet = MigrationSet::of_crate(
+    "_migrations_jobs",
+    &MIGRATOR,
+    &[
+        "job_runs",
+        "job_workers",
+        "job_pauses",
+        "job_schedules",
+        "job_totals",
+    ],
+);

@@ -15,7 +15,7 @@ use crate::{
     attempt::{Attempts, Ended, context_of, panic_text},
     backoff,
     claim::Claimed,
-    endings::{CountedAs, End, FinalStatus, PutBack, Succeed, Unrecorded},
+    endings::{CountedAs, End, Fence, FinalStatus, PutBack, Succeed, Unrecorded},
     heartbeat::MAX_CRASHES,
     kind::Done,
     pause::Pause,
@@ -44,19 +44,14 @@ impl Attempts {
         time_left: Duration,
     ) -> Recorded {
         let (name, id, attempt) = (kind.name(), claimed.id, claimed.attempt);
+        let fence = Fence::from(claimed);
         let put_back = |wait, counted_as, error| PutBack {
-            id,
-            attempt,
+            fence,
             wait,
             counted_as,
             error,
         };
-        let end = |status, error| End {
-            id,
-            attempt,
-            status,
-            error,
-        };
+        let end = |status, error| End { fence, status, error };
         let error = match ended {
             Ended::Done(done) => match self.succeed(claimed, done, time_left).await {
                 Ok(recorded) => return ("succeeded", recorded),
@@ -135,8 +130,7 @@ impl Attempts {
         time_left: Duration,
     ) -> Result<Result<(), Unrecorded>, JobError> {
         let succeed = Succeed {
-            id: claimed.id,
-            attempt: claimed.attempt,
+            fence: claimed.into(),
             done: Arc::new(done),
         };
         // The effect has the time that the attempt has left.

@@ -33,7 +33,7 @@ impl UnitOfWork for ClaimSuspect {
             SET status = 'running', attempt = attempt + 1, worker = $1, started_at = now(), progress = NULL
             FROM due WHERE job_runs.id = due.id
             RETURNING job_runs.id, kind, payload, attempt, failures, postponements, crashes, subject, request_id, traceparent,
-              COALESCE(EXTRACT(EPOCH FROM now() - failing_since), 0)::float8 AS "failing_seconds!", false AS "is_probe!""#,
+              COALESCE(EXTRACT(EPOCH FROM now() - failing_since), 0)::float8 AS "failing_seconds!", worker AS "worker!", false AS "is_probe!""#,
             self.worker,
             &self.kinds
         );

@@ -21,6 +21,9 @@ use crate::{
     in_hand::InHand, lease::Leaseholder, listener::listen, scheduler,
 };
 
+/// The interval at which due runs are looked for, in case a notification was lost.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL_WITHOUT_NOTIFICATIONS: Duration = Duration::from_millis(250);
 /// The interval at which a starting worker checks the database.
 const START_INTERVAL: Duration = Duration::from_millis(250);
 /// The time limit of a check of the schema.
@@ -33,8 +36,8 @@ const EX_SOFTWARE: i32 = 70;
 pub struct WorkerParts {
     /// The section `jobs`.
     pub settings: Settings,
-    /// The connection that listens for notifications.
-    pub listen: PgConnectOptions,
+    /// The connection that listens for notifications. Without one, as behind a pooler, the worker polls more often.
+    pub listen: Option<PgConnectOptions>,
     /// The database, with the connections for jobs.
     pub database: Database,
     /// The database, with connections that do not wait behind jobs.
@@ -138,12 +141,24 @@ async fn work(parts: WorkerParts, shutdown: Shutdown) {
     }
     tracing::info!(concurrency = parts.settings.concurrency, "working");
     let wake = Arc::new(Notify::new());
+    let poll_interval = if parts.listen.is_some() {
+        POLL_INTERVAL
+    } else {
+        POLL_INTERVAL_WITHOUT_NOTIFICATIONS
+    };
+    let listen = async {
+        match parts.listen {
+            Some(options) => listen(options, wake.clone()).await,
+            None => std::future::pending().await,
+        }
+    };
     let may_claim = || !stopping.is_cancelled();
     tokio::join!(
         claim_runs(
             in_hand.clone(),
             leaseholder.clone(),
             wake.clone(),
+            poll_interval,
             stopping.clone()
         ),
         keep_leases(
@@ -153,7 +168,7 @@ async fn work(parts: WorkerParts, shutdown: Shutdown) {
             parts.settings.lease,
             may_claim
         ),
-        stopping.run_until_cancelled(listen(parts.listen, wake)),
+        stopping.run_until_cancelled(listen),
         stopping.run_until_cancelled(scheduler::run(parts.checks, parts.kinds)),
     );
 }

@@ -7,13 +7,13 @@ use std::{
 
 use actix_web::web::Data;
 use auth::Authenticator;
-use database::{SchemaState, idempotency};
+use database::{DatabaseError, SchemaState, idempotency};
 use http_server::{RateLimiter, Server, Shared, fault_injection::FaultInjection, listen_public};
 use management::Management;
 use resilience::Deadline;
 use runtime::Phase;
 
-use crate::{Platform, Service, ServiceDefinition, Settings};
+use crate::{Platform, Service, ServiceDefinition, Settings, rules};
 
 /// The interval at which a starting process checks its database again.
 const STARTUP_CHECK_INTERVAL: Duration = Duration::from_millis(250);
@@ -254,7 +254,7 @@ fn worker<C, S: Send + Sync + 'static>(
     };
     let worker = jobs::Worker::start(jobs::WorkerParts {
         settings: settings.jobs.clone(),
-        listen: database::connect_options(&settings.database, &format!("{} listen", settings.service.name))?,
+        listen: listen_options(settings)?,
         database: platform.jobs_database.clone(),
         checks: platform.checks.clone(),
         schema: service.definition.schema,
@@ -266,6 +266,30 @@ fn worker<C, S: Send + Sync + 'static>(
     Ok(Some(worker))
 }
 
+/// The connection on which a worker listens; `None` behind a pooler, whose sessions change with each transaction.
+#[cfg(feature = "jobs")]
+fn listen_options(settings: &Settings) -> anyhow::Result<Option<database::ConnectOptions>> {
+    let name = format!("{} listen", settings.service.name);
+    let options = (!settings.database.pooler).then(|| database::connect_options(&settings.database, &name));
+    options.transpose()
+}
+
+/// What keeps this process from being started; `None` if nothing does.
+async fn reason_to_wait(platform: &Platform) -> Option<String> {
+    let unavailable = |error: DatabaseError| Some(format!("the database is not available yet: {error}"));
+    match platform.schema_state().await {
+        Ok(SchemaState::NewEnough) => {}
+        Ok(SchemaState::TooOld(behind)) => return Some(format!("the schema is too old: {behind}")),
+        Ok(SchemaState::Forbidden(table)) => return Some(rules::forbidden(table)),
+        Err(error) => return unavailable(error),
+    }
+    let settings = &platform.settings;
+    let sessions = platform
+        .checks
+        .check_sessions(&settings.database, settings.http.deadline);
+    sessions.await.unwrap_or_else(unavailable)
+}
+
 async fn run_in_background(platform: Arc<Platform>, definition: ServiceDefinition, role: Role) {
     complete_start(&platform, role).await;
     // In a service with jobs, a maintenance job does this.
@@ -274,15 +298,11 @@ async fn run_in_background(platform: Arc<Platform>, definition: ServiceDefinitio
     }
 }
 
-/// Waits until the schema is new enough, and logs the reason for waiting whenever it changes.
+/// Waits until the schema is new enough and the sessions are as the settings say, and logs the reason for waiting whenever
+/// it changes.
 async fn complete_start(platform: &Platform, role: Role) {
     let mut last_reason = String::new();
-    loop {
-        let reason = match platform.schema_state().await {
-            Ok(SchemaState::NewEnough) => break,
-            Ok(SchemaState::TooOld(behind)) => format!("the schema is too old: {behind}"),
-            Err(error) => format!("the database is not available yet: {error}"),
-        };
+    while let Some(reason) = reason_to_wait(platform).await {
         if reason != last_reason {
             tracing::warn!(reason, "not started yet");
             last_reason = reason;

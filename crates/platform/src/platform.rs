@@ -92,13 +92,16 @@ impl Platform {
             #[cfg(feature = "jobs")]
             queue: jobs::Queue::new(settings.jobs.max_queued),
             #[cfg(feature = "jobs")]
-            jobs_database: database(
-                &settings
-                    .database
-                    .with_statement_timeout(settings.jobs.statement_timeout),
-                "jobs",
-                settings.jobs.pool_size,
-            )?,
+            jobs_database: {
+                let timeout = settings.jobs.statement_timeout;
+                let limits = settings.database.with_statement_timeout(timeout);
+                let jobs = database(&limits, "jobs", settings.jobs.pool_size)?;
+                if settings.database.pooler {
+                    jobs.with_local_statement_timeout(timeout)
+                } else {
+                    jobs
+                }
+            },
             #[cfg(feature = "jobs")]
             job_metrics: jobs::JobMetrics::register(&metrics),
             #[cfg(feature = "cache")]

@@ -165,3 +165,10 @@ pub(crate) fn verified(settings: &Settings) -> Vec<String> {
         ),
     ]
 }
+
+/// The message for a role without privileges on a table of the platform.
+pub(crate) fn forbidden(table: &str) -> String {
+    format!(
+        "the role may not read and write the table {table}; run `api migrate --grant-to ROLE` as the owner"
+    )
+}

@@ -104,7 +104,7 @@ impl<U: UnderTest> TestAppBuilder<U> {
             None if self.unmigrated => (new_name(), TestDatabase::create(&server).await),
             None => (new_name(), TestDatabase::migrated(&server, schema).await),
         };
-        let (database_url, postgres) = via_proxy(&database.url, self.postgres_proxy).await;
+        let (database_url, postgres) = via_proxy(&database.service_url(), self.postgres_proxy).await;
         if let Some(proxy) = postgres.as_ref().filter(|_| self.postgres_down) {
             proxy.set(Mode::Cut);
         }

@@ -6,6 +6,11 @@ use database::Schema;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use tokio::sync::Mutex;
 
+/// Increased when templates are prepared differently, so that a server that keeps running gets new ones.
+const PREPARATION: u32 = 2;
+/// The role of the app. It owns nothing, and its password is its name.
+const SERVICE_ROLE: &str = "service";
+
 /// A database that belongs to one test; dropped with this value.
 #[derive(Debug)]
 pub struct TestDatabase {
@@ -28,7 +33,7 @@ impl TestDatabase {
     /// When a migration fails.
     pub async fn migrated(server: &str, schema: Schema) -> Self {
         static CREATED: Mutex<BTreeSet<String>> = Mutex::const_new(BTreeSet::new());
-        let name = format!("template_{}", schema.fingerprint());
+        let name = format!("template_{}_{PREPARATION}", schema.fingerprint());
         let mut created = CREATED.lock().await;
         if !created.contains(&name) {
             create_template(server, schema, &name).await;
@@ -48,6 +53,7 @@ impl TestDatabase {
             is_owner: true,
             url: url.into(),
         };
+        create_service_role(server).await;
         execute(
             &database.server,
             &format!("CREATE DATABASE {} TEMPLATE {template}", database.name),
@@ -74,19 +80,57 @@ impl TestDatabase {
         self.try_migrate(schema).await.expect("the migrations succeed");
     }
 
-    /// Runs the missing migrations; returns how many there were.
+    /// Runs the missing migrations, and grants the app's role what it needs; returns how many there were.
     ///
     /// # Errors
     /// When a migration fails.
     pub async fn try_migrate(&self, schema: Schema) -> anyhow::Result<usize> {
+        let applied = schema.migrate(&self.settings()).await?;
+        self.grant(schema).await;
+        Ok(applied)
+    }
+
+    /// Grants the app's role what a process needs.
+    ///
+    /// # Panics
+    /// When Postgres refuses.
+    pub async fn grant(&self, schema: Schema) {
+        let granted = schema.grant_to(&self.settings(), SERVICE_ROLE).await;
+        granted.expect("the privileges are granted");
+        // Tables and sequences that a test adds later.
+        self.execute(&format!(
+            "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO {SERVICE_ROLE};
+             ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO {SERVICE_ROLE};"
+        ))
+        .await;
+    }
+
+    /// The settings with which the owner of the tables connects.
+    pub fn settings(&self) -> database::Settings {
         let url = ("APP__DATABASE__URL".to_owned(), self.url.clone());
         let loaded = settings::load_from::<platform::Settings>("", "/nonexistent".as_ref(), [url]);
-        schema.migrate(&loaded.settings.database).await
+        loaded.settings.database
+    }
+
+    /// The URL for the app: its role does not own the tables.
+    pub(crate) fn service_url(&self) -> String {
+        let mut url = reqwest::Url::parse(&self.url).expect("a URL");
+        url.set_username(SERVICE_ROLE).expect("a URL with a host");
+        url.set_password(Some(SERVICE_ROLE)).expect("a URL with a host");
+        url.into()
     }
 
     /// Opens a connection to the database, bypassing any proxy.
     pub async fn connect(&self) -> PgConnection {
         let options = PgConnectOptions::from_str(&self.url).expect("a valid URL");
+        PgConnection::connect_with(&options)
+            .await
+            .expect("the test database exists")
+    }
+
+    /// Opens a connection with the role of the app, bypassing any proxy.
+    pub async fn connect_as_service(&self) -> PgConnection {
+        let options = PgConnectOptions::from_str(&self.service_url()).expect("a valid URL");
         PgConnection::connect_with(&options)
             .await
             .expect("the test database exists")
@@ -236,6 +280,22 @@ async fn create_template(server: &str, schema: Schema, name: &str) {
         )
         .await;
         // Dropping `database` drops nothing: the template has another name now.
+    }
+}
+
+/// Creates the role of the app, once per process. Another process may create it at the same time.
+async fn create_service_role(server: &str) {
+    static CREATED: Mutex<bool> = Mutex::const_new(false);
+    let mut created = CREATED.lock().await;
+    if !std::mem::replace(&mut *created, true) {
+        execute(
+            server,
+            &format!(
+                "DO $$ BEGIN CREATE ROLE {SERVICE_ROLE} LOGIN PASSWORD '{SERVICE_ROLE}';
+                 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+            ),
+        )
+        .await;
     }
 }
 

@@ -156,7 +156,7 @@ async fn connections_until(
 ) -> Result<BTreeMap<String, i64>, Failure> {
     // Only the worker runs.
     let names = "SELECT application_name, count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND pid <> pg_backend_pid() GROUP BY application_name";
+                 WHERE datname = current_database() AND application_name <> '' GROUP BY application_name";
     let mut connection = database.connect().await;
     let mut most = BTreeMap::<String, i64>::new();
     while database.count(done).await < all {

@@ -47,7 +47,22 @@ pub(super) async fn run<C: AsRef<Settings>, S>(
             match platform.schema_state().await {
                 Ok(SchemaState::NewEnough) => Ok(format!("at least {}", definition.schema.needed())),
                 Ok(SchemaState::TooOld(behind)) => Err(behind.to_string()),
+                Ok(SchemaState::Forbidden(table)) => Err(rules::forbidden(table)),
                 Err(error) => Err(format!("cannot be read: {error}")),
+            },
+        );
+    }
+    if is_reachable {
+        let sessions = platform
+            .checks
+            .check_sessions(&settings.database, CHECK_TIMEOUT)
+            .await;
+        report(
+            "sessions",
+            match sessions {
+                Ok(None) => Ok("timeouts and prepared statements work".to_owned()),
+                Ok(Some(reason)) => Err(reason),
+                Err(error) => Err(format!("cannot be checked: {error}")),
             },
         );
     }

@@ -43,7 +43,12 @@ enum Command {
         probe: probe::Probe,
     },
     /// Apply the pending database migrations.
-    Migrate,
+    Migrate {
+        /// Afterwards, grant this role what a process of the service needs: for a service whose role does not own the
+        /// tables.
+        #[arg(long, value_name = "ROLE", env = "MIGRATE_GRANT_TO")]
+        grant_to: Option<String>,
+    },
     /// List all errors in the configuration; if there are none, check the dependencies and the database schema.
     Check,
     /// Print the catalogue of problem types.
@@ -73,7 +78,7 @@ enum Command {
 enum JobCommand {
     /// Run jobs until SIGTERM or Ctrl-C.
     Work,
-    /// List, show, retry or discard jobs.
+    /// List, show, retry, discard or cancel jobs.
     #[command(subcommand)]
     Jobs(jobs::Command),
     /// Print sample payloads of all kinds of jobs, as JSON.
@@ -142,7 +147,9 @@ where
         Command::Serve { with_worker: true } => run(&settings()?, service, Role::All),
         Command::Serve { .. } => run(&settings()?, service, Role::Api),
         Command::Probe { probe } => in_runtime(probe::run(probe, service.load(&folder).settings.as_ref())),
-        Command::Migrate => in_runtime(migrate(settings()?.as_ref(), service)),
+        Command::Migrate { grant_to } => {
+            in_runtime(migrate(settings()?.as_ref(), service, grant_to.as_deref()))
+        }
         Command::Check => in_runtime(check::run(service.load(&folder), service)),
         Command::Problems { json: true, .. } => {
             let rows: Vec<_> = definition.catalogue.iter().collect();
@@ -181,12 +188,20 @@ fn in_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Resul
         .block_on(work)
 }
 
-async fn migrate<C, S>(settings: &Settings, service: &Service<C, S>) -> anyhow::Result<()> {
+async fn migrate<C, S>(
+    settings: &Settings,
+    service: &Service<C, S>,
+    grant_to: Option<&str>,
+) -> anyhow::Result<()> {
     let schema = service.definition.schema;
     let applied = schema.migrate(&settings.database).await?;
     eprintln!(
         "{applied} migration(s) applied; the schema is at {}",
         schema.needed()
     );
+    if let Some(role) = grant_to {
+        schema.grant_to(&settings.database, role).await?;
+        eprintln!("the role {role} may read and write all tables");
+    }
     Ok(())
 }

@@ -87,6 +87,8 @@ async fn an_abandoned_read_does_not_affect_the_next_request() {
     let app = TestApp::build()
         .postgres_proxy()
         .set("database.pool_size", "1")
+        // Each read asks Postgres.
+        .set("cache.fresh_ttl", "0s")
         .start()
         .await;
     let path = app.create_note().await;
@@ -111,8 +113,8 @@ async fn an_abandoned_read_does_not_affect_the_next_request() {
     }
 }
 
-/// Commits that notify wait for each other's flush to disk, and `lock_timeout` counts this as waiting for a lock. A
-/// slow disk must not cause `contention`.
+/// A commit can wait for a lock of a deferred constraint, or for the flush of other commits if it sends a `NOTIFY`, and
+/// `lock_timeout` counts that. It must not cause `contention`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_may_wait_until_the_deadline_of_the_request() {
     let app = TestApp::build()
@@ -200,26 +202,43 @@ async fn after_commit_actions_run_once_and_not_after_a_rollback() {
     }
 }
 
-/// The status of the response is that of its body, whichever layer noticed that the client's deadline passed.
+/// The response cannot say whether the commit took effect. The same key finds out: it gets the first response if the
+/// commit took effect, and has the effect if it did not. The status is that of the body, whichever layer noticed that the
+/// client's deadline had passed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_that_outlasts_its_clients_deadline_has_an_unknown_outcome() {
-    let app = TestApp::build()
-        .postgres_proxy()
-        .set("http.deadline", "5s")
-        .set("http.short_deadline", "5s")
-        .start()
-        .await;
-    let lock = app.database.block_commits().await;
-    let request = app.write_request("k", &testkit::notes::sample_note());
-    let writing = tokio::spawn(request.header("x-request-timeout-ms", "2500").send());
-    app.database.wait_for_lock_waiter().await;
-    app.postgres
-        .as_ref()
-        .expect("built with a proxy")
-        .set(Mode::Pause);
-    let response = writing.await.expect("no panic").expect("a response");
-    let (notes, post) = (testkit::notes::NOTES, Method::POST);
-    let problem = assert_problem(response, notes, post, "client-deadline-exceeded").await;
-    assert_eq!(problem["outcome"], "unknown");
-    lock.release().await;
+async fn the_same_key_finds_out_what_became_of_a_commit_with_an_unknown_outcome() {
+    for takes_effect in [true, false] {
+        let app = TestApp::build()
+            .postgres_proxy()
+            .set("http.deadline", "5s")
+            .set("http.short_deadline", "5s")
+            .start()
+            .await;
+        let lock = app.database.block_commits().await;
+        let request = app.write_request("k", &sample_note());
+        let writing = tokio::spawn(request.header("x-request-timeout-ms", "2500").send());
+        app.database.wait_for_lock_waiter().await;
+        let proxy = app.postgres.as_ref().expect("built with a proxy");
+        proxy.set(Mode::Pause);
+        let lock = if takes_effect {
+            lock.release().await;
+            None
+        } else {
+            Some(lock)
+        };
+        let response = writing.await.expect("no panic").expect("a response");
+        let problem = assert_problem(response, NOTES, Method::POST, "client-deadline-exceeded").await;
+        assert_eq!(problem["outcome"], "unknown");
+        // Postgres has ended the wait by itself.
+        drop(lock);
+        proxy.set(Mode::Pass);
+        assert_eq!(app.database.count(WRITTEN).await, i64::from(takes_effect));
+        let repeated = app.write_with_key("k", &sample_note()).await;
+        assert_eq!(repeated.status(), 201);
+        assert_eq!(
+            repeated.headers().contains_key("idempotency-replayed"),
+            takes_effect
+        );
+        assert_eq!(app.database.count(WRITTEN).await, 1);
+    }
 }

@@ -41,7 +41,8 @@ async fn a_claim_reads_no_more_than_it_takes() {
     let end = claim[start..].find("\"#").expect("its end");
     let claim = claim[start..start + end]
         .replace("\"failing_seconds!\"", "a")
-        .replace("\"is_probe!\"", "b");
+        .replace("\"is_probe!\"", "b")
+        .replace("\"worker!\"", "c");
     let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {claim}");
     let mut connection = app.database.connect().await;
     let kinds = ["test_dependent", "test_noop", "test_urgent", "purge"].map(str::to_owned);

@@ -31,6 +31,7 @@ mod postgres_faults;
 mod probes;
 mod quotas;
 mod redis_faults;
+mod replicas;
 mod request_lifecycle;
 mod texts;
 mod tokens;

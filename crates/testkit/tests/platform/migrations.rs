@@ -13,7 +13,7 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
 };
 use testkit::{
-    TestDatabase,
+    TestDatabase, log_lines,
     notes::{NOTES, sample_note},
 };
 
@@ -224,5 +224,47 @@ async fn connections_are_replaced_at_their_longest_age() {
         began.elapsed() > Duration::from_millis(700),
         "{:?}",
         began.elapsed()
+    );
+}
+
+/// Every test runs as a role that owns nothing. Without its privileges, the process says so and does not start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_without_privileges_does_not_start_until_they_are_granted() {
+    let app = TestApp::build().unmigrated().start().await;
+    let schema = testkit::notes::SERVICE.definition().schema;
+    let settings = app.database.settings();
+    schema.migrate(&settings).await.expect("the owner migrates");
+    // The bookkeeping can be read, as if the grants had been forgotten after a migration that added a table.
+    app.database
+        .execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO service")
+        .await;
+    let reason = "the role may not read and write the table idempotency_keys";
+    let began = Instant::now();
+    while !log_lines().contains(reason) {
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "the reason is not logged"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(app.management("/startupz").await.status(), 503);
+
+    app.database.grant(schema).await;
+    app.wait_for("/startupz", 200).await;
+    app.create_note().await;
+    let forbidden = sqlx::query("DELETE FROM _migrations_jobs");
+    let mut connection = app.database.connect_as_service().await;
+    forbidden
+        .execute(&mut connection)
+        .await
+        .expect_err("the record of migrations is not its own");
+
+    let error = schema
+        .grant_to(&settings, "nosuchrole")
+        .await
+        .expect_err("no such role");
+    assert!(
+        error.to_string().contains("there is no role `nosuchrole`"),
+        "{error}"
     );
 }

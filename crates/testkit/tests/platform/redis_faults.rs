@@ -232,7 +232,7 @@ async fn concurrent_misses_of_one_note_cause_one_load() {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Probe(i64);
+pub(crate) struct Probe(pub(crate) i64);
 
 impl Cacheable for Probe {
     const KIND: &'static str = "probe";
@@ -248,7 +248,7 @@ impl Cacheable for Probe {
 }
 
 /// A load that finds nothing, so that a value can only come from the cache.
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl UnitOfWork for Nothing {
     const NAME: &'static str = "nothing";
