@@ -1,7 +1,7 @@
 # Every command of the project; `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint deny check-generated check-contract fuzz generate bench-quick bench-hostile bench-jobs check-telemetry up down smoke load check-dashboards soak outage drill-proxy check-rules check-manifests image deploy release rollback abort promote release-status test-compat clean
+.PHONY: help run test check format lint deny check-generated check-contract fuzz generate bench-quick bench-hostile bench-jobs bench-backlog check-telemetry up down smoke load check-dashboards soak outage test-pooler drill-proxy check-rules check-manifests image deploy release rollback abort promote release-status test-compat clean
 .PHONY: drill drill-all drill-rollout remove-sample # sample
 
 # The folder of all builds; CARGO_TARGET_DIR overrides it.
@@ -59,9 +59,15 @@ bench-quick: ## Measure the release build: round trips per request, idle memory,
 	@cargo build --release --locked -p api
 	@dev/with-services test cargo run --quiet --locked -p tools -- bench $(TARGET)/release/api
 
+# sample: begin
 bench-jobs: ## Measure the throughput and latency of jobs, with fsync on (BASELINE=binary compares with another release)
 	@cargo build --release --locked -p api
 	@dev/with-services bench cargo run --quiet --locked -p tools -- bench-jobs $(TARGET)/release/api
+
+bench-backlog: ## Measure what 50,000 waiting jobs cost while the supplier is down
+	@cargo build --release --locked -p api
+	@dev/with-services bench cargo run --quiet --locked -p tools -- bench-backlog $(TARGET)/release/api
+# sample: end
 
 bench-hostile: ## Measure what 1,000 hostile connections cost the other clients of the release build
 	@cargo build --release --locked -p api
@@ -130,6 +136,10 @@ test-compat: ## Check that the previous release works beside this one: its tests
 soak: ## Run 10,000 flows and kill the worker 20 times; no job may be lost (FLOWS=… KILLS=…)
 	@cargo build --release --locked -p api
 	@dev/with-services test cargo run --quiet --locked -p tools -- soak $(TARGET)/release/api
+
+test-pooler: ## Run the acceptance tests through PgBouncer in transaction mode (PGBOUNCER=path)
+	@dev/with-services test dev/with-pooler cargo test --locked -p acceptance
+	@MAX_PREPARED_STATEMENTS=0 dev/with-services test dev/with-pooler cargo test --locked -p testkit -- --ignored a_pooler_
 
 # sample: begin
 outage: ## Place orders while the supplier is down for ten minutes; each must be confirmed once afterwards (OUTAGE=seconds)

@@ -10,7 +10,7 @@ use crate::Failure;
 /// The environment of the service's processes. What they call runs until this value is dropped.
 pub(crate) struct Environment {
     processes: ProcessEnvironment,
-    _supplier: Supplier, // sample
+    supplier: Supplier, // sample
 }
 
 impl Environment {
@@ -29,7 +29,7 @@ impl Environment {
         // sample: end
         Self {
             processes,
-            _supplier: supplier, // sample
+            supplier, // sample
         }
     }
 
@@ -48,6 +48,13 @@ impl Environment {
         server.wait_for_probe("/readyz", 200).await;
         Ok(server)
     }
+
+    // sample: begin
+    /// The supplier that the processes call.
+    pub(crate) fn supplier(&self) -> &Supplier {
+        &self.supplier
+    }
+    // sample: end
 
     /// The processes of the service.
     pub(crate) fn processes(&self) -> &ProcessEnvironment {

@@ -41,6 +41,13 @@ enum Tool {
         /// Path of the service's binary, built with `--release`.
         binary: PathBuf,
     },
+    // sample: begin
+    /// Print what a backlog of jobs costs while the supplier is down; needs Postgres and Redis.
+    BenchBacklog {
+        /// Path of the service's binary, built with `--release`.
+        binary: PathBuf,
+    },
+    // sample: end
     /// Print the throughput and latency of jobs, and the connections of a worker; needs Postgres and Redis.
     BenchJobs(bench::jobs::Args), // sample
     /// Run Schemathesis on a process of the service; needs Postgres and Redis.
@@ -88,7 +95,8 @@ pub async fn main() -> ExitCode {
             Ok(())
         }
         Tool::BenchHostile { binary } => bench::hostile::print(&binary).await,
-        Tool::BenchJobs(args) => bench::jobs::run(&args).await, // sample
+        Tool::BenchBacklog { binary } => bench::backlog::run(&binary).await, // sample
+        Tool::BenchJobs(args) => bench::jobs::run(&args).await,              // sample
         Tool::ContractTest { binary, seed } => contract_test::run(&binary, seed.as_deref()).await,
         Tool::Smoke(args) => smoke::run(&args).await,
         Tool::Load(args) => load::run(&args).await,

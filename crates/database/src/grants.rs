@@ -30,9 +30,8 @@ impl Schema {
             format!("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {role}"),
         ];
         let bookkeeping = self.sets().map(MigrationSet::table);
-        statements.extend(
-            bookkeeping.map(|table| format!("REVOKE INSERT, UPDATE, DELETE ON {table} FROM {role}")),
-        );
+        statements
+            .extend(bookkeeping.map(|table| format!("REVOKE INSERT, UPDATE, DELETE ON {table} FROM {role}")));
         if settings.pooler {
             let timeouts = settings.server_timeouts().map(|(parameter, timeout)| {
                 let timeout = timeout.as_millis();

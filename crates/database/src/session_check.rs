@@ -23,6 +23,17 @@ impl Database {
         settings: &Settings,
         limit: Duration,
     ) -> Result<Option<String>, DatabaseError> {
+        match self.check_prepared_statements(Deadline::after(limit)).await {
+            Ok(()) => {}
+            Err(DatabaseError::StalePlan(_)) => {
+                return Ok(Some(
+                    "prepared statements do not work; a pooler in transaction mode must support them (PgBouncer 1.21 or \
+                     later, with max_prepared_statements greater than 0)"
+                        .to_owned(),
+                ));
+            }
+            Err(error) => return Err(error),
+        }
         let found = self
             .run_idempotent(&ReadTimeouts, Deadline::after(limit), || ())
             .await?;
@@ -40,15 +51,7 @@ impl Database {
                 )));
             }
         }
-        match self.check_prepared_statements(Deadline::after(limit)).await {
-            Ok(()) => Ok(None),
-            Err(DatabaseError::StalePlan(_)) => Ok(Some(
-                "prepared statements do not work; a pooler in transaction mode must support them (PgBouncer 1.21 or later, with \
-                 max_prepared_statements greater than 0)"
-                    .to_owned(),
-            )),
-            Err(error) => Err(error),
-        }
+        Ok(None)
     }
 
     /// Prepares different statements under the same name on two connections, which a pooler may lead to one session.

@@ -13,6 +13,9 @@ use crate::{
     lease::Leaseholder,
 };
 
+/// With a backlog, the time for which a claim waits until half of the capacity is free, so that it takes several short
+/// runs at a time.
+const GATHERING: Duration = Duration::from_millis(3);
 /// The time limit of a claim.
 const CLAIM_LIMIT: Duration = Duration::from_secs(5);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -43,6 +46,12 @@ pub(crate) async fn claim_runs(
                         std::future::pending::<()>().await;
                     }
                     in_hand.freed().await;
+                    let enough = async {
+                        while !in_hand.is_half_free() {
+                            in_hand.freed().await;
+                        }
+                    };
+                    let _ = tokio::time::timeout(GATHERING, enough).await;
                 };
                 tokio::select! {
                     () = more => {}

@@ -81,6 +81,11 @@ impl InHand {
         &self.kinds
     }
 
+    /// Whether at least half of the capacity is free.
+    pub(crate) fn is_half_free(&self) -> bool {
+        2 * self.slots.available_permits() >= self.concurrency
+    }
+
     /// Waits until an attempt has ended since the last call.
     pub(crate) async fn freed(&self) {
         self.freed.notified().await;

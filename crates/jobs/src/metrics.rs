@@ -29,6 +29,9 @@ const OUTCOMES: [&str; 11] = [
     "unpersisted",
 ];
 
+/// The tables that are purged.
+const TABLES: [&str; 2] = ["idempotency_keys", "job_runs"];
+
 /// The label of kinds that this release does not have: they wait for a worker of another one.
 const UNKNOWN: &str = "unknown";
 
@@ -88,6 +91,9 @@ impl JobMetrics {
             oldest: Family::default(),
             purged: Family::default(),
         };
+        for table in TABLES {
+            let _ = metrics.purged.get_or_create(&TableLabels { table });
+        }
         all.register(|registry| {
             registry.register("jobs_started", "Attempts that began", metrics.started.clone());
             registry.register("jobs_finished", "Attempts by outcome", metrics.finished.clone());

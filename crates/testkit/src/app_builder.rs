@@ -5,7 +5,10 @@ use std::marker::PhantomData;
 use platform::{App, Role};
 use reqwest::Client;
 
-use crate::{Mode, Proxy, TestApp, TestDatabase, UnderTest, collector::COLLECTOR, logs, redis_guard};
+use crate::{
+    Mode, Proxy, TestApp, TestDatabase, UnderTest, collector::COLLECTOR, database::SERVICE_ROLE, logs,
+    redis_guard,
+};
 
 /// A builder for a [`TestApp`].
 #[expect(clippy::struct_excessive_bools, reason = "independent switches")]
@@ -129,8 +132,14 @@ impl<U: UnderTest> TestAppBuilder<U> {
             ("APP__TELEMETRY__SAMPLE_RATIO", "0"),
         ];
         let common = common.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let loaded = service.load_from(common.into_iter().chain(self.settings));
+        let of_database = database.variables().into_iter();
+        let loaded = service.load_from(of_database.chain(common).chain(self.settings));
         let settings = loaded.valid().expect("the test's settings are valid");
+        if settings.as_ref().database.pooler && !self.unmigrated {
+            // The role has the timeouts of this test.
+            let granted = schema.grant_to(&settings.as_ref().database, SERVICE_ROLE).await;
+            granted.expect("the timeouts are set");
+        }
         logs::start(settings.as_ref());
 
         let redis_guard = if self.exclusive_redis {

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 /// Increased when templates are prepared differently, so that a server that keeps running gets new ones.
 const PREPARATION: u32 = 2;
 /// The role of the app. It owns nothing, and its password is its name.
-const SERVICE_ROLE: &str = "service";
+pub(crate) const SERVICE_ROLE: &str = "service";
 
 /// A database that belongs to one test; dropped with this value.
 #[derive(Debug)]
@@ -107,9 +107,23 @@ impl TestDatabase {
 
     /// The settings with which the owner of the tables connects.
     pub fn settings(&self) -> database::Settings {
-        let url = ("APP__DATABASE__URL".to_owned(), self.url.clone());
-        let loaded = settings::load_from::<platform::Settings>("", "/nonexistent".as_ref(), [url]);
+        let variables = self.variables();
+        let loaded = settings::load_from::<platform::Settings>("", "/nonexistent".as_ref(), variables);
         loaded.settings.database
+    }
+
+    /// The address of the database, as environment variables for a process of the service. If `TEST_POOLER` has the address
+    /// of a connection pooler, it leads through that.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        let mut variables = vec![("APP__DATABASE__URL", self.service_url())];
+        if has_pooler() {
+            variables.push(("APP__DATABASE__POOLER", "true".to_owned()));
+        }
+        variables.push(("APP__DATABASE__DIRECT_URL", self.url.clone()));
+        let owned = variables
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        owned.collect()
     }
 
     /// The URL for the app: its role does not own the tables.
@@ -117,6 +131,10 @@ impl TestDatabase {
         let mut url = reqwest::Url::parse(&self.url).expect("a URL");
         url.set_username(SERVICE_ROLE).expect("a URL with a host");
         url.set_password(Some(SERVICE_ROLE)).expect("a URL with a host");
+        if let Some((host, port)) = pooler() {
+            url.set_host(Some(&host)).expect("a host");
+            url.set_port(Some(port)).expect("a URL with a host");
+        }
         url.into()
     }
 
@@ -256,6 +274,18 @@ impl Lock {
         let released = sqlx::query("COMMIT").execute(&mut self.0).await;
         released.expect("the lock is held until here");
     }
+}
+
+/// Whether the app connects through a connection pooler.
+pub(crate) fn has_pooler() -> bool {
+    pooler().is_some()
+}
+
+/// Host and port of the connection pooler through which the app connects, if there is one: `dev/with-pooler`.
+fn pooler() -> Option<(String, u16)> {
+    let address = std::env::var("TEST_POOLER").ok()?;
+    let (host, port) = address.rsplit_once(':').expect("TEST_POOLER is host:port");
+    Some((host.to_owned(), port.parse().expect("TEST_POOLER is host:port")))
 }
 
 /// Creates the template database unless it exists.

@@ -9,7 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{TestDatabase, app_builder::server_url};
+use crate::{
+    TestDatabase,
+    app_builder::server_url,
+    database::{SERVICE_ROLE, has_pooler},
+};
 use serde_json::Value;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,14 +36,18 @@ impl ProcessEnvironment {
         let server = server_url("APP__DATABASE__URL");
         let redis = server_url("APP__REDIS__URL");
         let database = TestDatabase::create(&server).await;
+        let variables = if has_pooler() {
+            let role = ("MIGRATE_GRANT_TO".to_owned(), SERVICE_ROLE.to_owned());
+            database.variables().into_iter().chain([role]).collect()
+        } else {
+            [("APP__DATABASE__URL".to_owned(), database.url.clone())].into()
+        };
         let environment = Self {
             database,
             binary: binary.into(),
-            variables: BTreeMap::new(),
+            variables,
         };
-        let url = environment.database.url.clone();
         environment
-            .set("database.url", &url)
             .set("redis.url", &redis)
             .set("service.name", &format!("test-{}", uuid::Uuid::now_v7().simple()))
             .set("http.port", "0")

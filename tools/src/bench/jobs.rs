@@ -84,7 +84,11 @@ pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
             args.rounds
         );
     }
-    let names = connections.iter().map(|(name, count)| format!("{name} {count}"));
+    // The name of the service comes first.
+    let pool = |name: &str| name.rsplit(' ').next().unwrap_or_default().to_owned();
+    let names = connections
+        .iter()
+        .map(|(name, count)| format!("{} {count}", pool(name)));
     println!(
         "connections of the worker    {:>5}      ({})",
         connections.values().sum::<i64>(),

@@ -1,6 +1,7 @@
 //! Benchmarks. `make bench-quick`: round trips per request, memory at rest, startup time. They only print figures: none of
 //! them can fail a build.
 
+pub(crate) mod backlog; // sample
 mod collectors; // sample
 pub(crate) mod hostile;
 mod isolation; // sample

@@ -1,6 +1,8 @@
 //! When the service reports that it is live, started and ready.
 
-use testkit::Mode;
+use std::time::{Duration, Instant};
+
+use testkit::{Mode, log_lines};
 
 use crate::TestApp;
 
@@ -77,4 +79,21 @@ async fn a_blocked_count_of_jobs_does_not_make_the_database_unavailable() {
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
         app.database.wait_until(waiting, |waiting| waiting == 0).await;
     }
+}
+
+/// Such a pooler leads two connections to one session, where their statements have the same names. Without the check,
+/// most requests would fail while the process is ready.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a pooler without prepared statements, which `make test-pooler` starts"]
+async fn a_pooler_without_prepared_statements_keeps_the_process_from_starting() {
+    let app = TestApp::build().unmigrated().start().await;
+    app.database
+        .migrate(testkit::notes::SERVICE.definition().schema)
+        .await;
+    let began = Instant::now();
+    while !log_lines().contains("prepared statements do not work") {
+        assert!(began.elapsed() < Duration::from_secs(20), "{}", log_lines());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(app.management("/startupz").await.status(), 503);
 }
