@@ -173,8 +173,21 @@ impl IdempotentRequest {
                 replayed: true,
             })),
             _ if !row.locked => refuse(IdempotencyRefusal::InProgress),
+            // A refusal that this release does not know had no effect, so the request runs again.
+            (Some(_), ..) => self.forget(transaction).await.map(|()| None),
             _ => Ok(None),
         }
+    }
+
+    async fn forget<R>(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<R>> {
+        let forgotten = sqlx::query!(
+            "/* idempotency_forget */ DELETE FROM idempotency_keys WHERE subject = $1 AND route = $2 AND key = $3",
+            self.subject,
+            self.route,
+            self.key
+        );
+        forgotten.execute(&mut **transaction).await?;
+        Ok(())
     }
 
     /// Records a refusal that depends on the state, and ends the transaction with it: a repeated request is refused for
@@ -219,7 +232,7 @@ impl IdempotentRequest {
             ON CONFLICT (subject, route, key) DO UPDATE
               SET fingerprint = excluded.fingerprint, status = excluded.status, location = excluded.location,
                   body = excluded.body, created_at = now(), expires_at = excluded.expires_at
-              WHERE record.expires_at <= now() OR record.status >= 400",
+              WHERE record.expires_at <= now()",
             self.subject,
             self.route,
             self.key,

@@ -139,7 +139,14 @@ impl Schema {
     ) -> Result<SchemaState, DatabaseError> {
         let found = database
             .run_idempotent(&NewestMigrations(*self), deadline, || ())
-            .await?;
+            .await;
+        let found = match found {
+            // "insufficient_privilege": nothing was ever granted to the role.
+            Err(error) if error.sqlstate().as_deref() == Some("42501") => {
+                return Ok(SchemaState::Forbidden(MIGRATIONS.table()));
+            }
+            found => found?,
+        };
         let behind = self
             .sets()
             .zip(found)

@@ -103,6 +103,13 @@ impl Attempts {
         context: &RequestContext,
         controls: Arc<Controls>,
     ) -> Ended {
+        // It may have waited for its turn.
+        if controls.lost.is_cancelled() {
+            return Ended::Lost;
+        }
+        if self.handing_back.is_cancelled() {
+            return Ended::HandedBack;
+        }
         let run = Run {
             id: claimed.id,
             attempt: claimed.attempt,

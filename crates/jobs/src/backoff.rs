@@ -4,6 +4,8 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_mins(15);
+/// The longest wait that a dependency or a job can ask for.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(24);
 /// A postponed run is tried again at least this often, so that it starts soon after its dependency is back.
 const LONGEST_POSTPONEMENT: Duration = Duration::from_mins(5);
 
@@ -14,6 +16,7 @@ pub(crate) fn after_failure(number: i32) -> Duration {
 
 /// The wait after the postponement with this number, from 1; at least `wait`, which the dependency may have asked for.
 pub(crate) fn after_postponement(number: i32, wait: Duration) -> Duration {
+    let wait = wait.min(LONGEST_WAIT);
     let growing = doubled(number).min(LONGEST_POSTPONEMENT);
     wait + jittered(growing.max(wait.min(LONGEST_POSTPONEMENT)))
 }

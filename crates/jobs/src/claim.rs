@@ -8,10 +8,8 @@ use crate::BoundKind;
 
 /// The channel of notifications about due runs.
 pub(crate) const CHANNEL: &str = "job_runs";
-/// The crashes after which a run is a suspect: it runs alone, so that it takes no other run down with it.
-pub(crate) const SUSPECT_CRASHES: i32 = 2;
-/// The time that a probe has before another worker may send the next one, in seconds.
-const PROBE_SECONDS: f64 = 10.0;
+/// The time after the time limit of a probe at which another worker may send the next one, in seconds.
+const PROBE_MARGIN: f64 = 5.0;
 
 /// An attempt that this worker has started.
 #[derive(Debug)]
@@ -34,12 +32,6 @@ pub(crate) struct Claimed {
     pub(crate) is_probe: bool,
 }
 
-impl Claimed {
-    pub(crate) fn is_suspect(&self) -> bool {
-        self.crashes >= SUSPECT_CRASHES
-    }
-}
-
 /// A kind with the number of runs that the worker has room for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room<'a> {
@@ -54,6 +46,7 @@ pub(crate) struct Claim {
     ranks: Vec<i16>,
     free: Vec<i64>,
     limit: i64,
+    probe_seconds: Vec<f64>,
 }
 
 impl Claim {
@@ -68,6 +61,10 @@ impl Claim {
                 .collect(),
             free: rooms.iter().map(|room| signed(room.free.min(limit))).collect(),
             limit: signed(limit),
+            probe_seconds: rooms
+                .iter()
+                .map(|room| room.kind.timeout().as_secs_f64() + PROBE_MARGIN)
+                .collect(),
         }
     }
 }
@@ -89,10 +86,14 @@ impl UnitOfWork for Claim {
             Claimed,
             r#"/* claim_jobs */
             WITH ended AS MATERIALIZED (
-              SELECT kind FROM job_pauses WHERE kind = ANY($2) AND until <= now() FOR UPDATE SKIP LOCKED
+              SELECT kind FROM job_pauses
+              WHERE kind = ANY($2) AND until <= now()
+                AND EXISTS (SELECT FROM job_runs WHERE job_runs.kind = job_pauses.kind AND status = 'queued' AND crashes < 2 AND due_at <= now())
+              FOR UPDATE SKIP LOCKED
             ), probing AS (
-              UPDATE job_pauses SET until = now() + make_interval(secs => $6)
-              FROM ended WHERE job_pauses.kind = ended.kind
+              UPDATE job_pauses SET until = now() + make_interval(secs => asked.seconds)
+              FROM ended JOIN unnest($2::text[], $6::float8[]) AS asked (name, seconds) ON asked.name = ended.kind
+              WHERE job_pauses.kind = ended.kind
               RETURNING job_pauses.kind
             ), wanted AS (
               SELECT name, rank, CASE WHEN probing.kind IS NULL THEN free ELSE 1 END AS free, probing.kind IS NOT NULL AS is_probe
@@ -120,7 +121,7 @@ impl UnitOfWork for Claim {
             &self.ranks,
             &self.free,
             self.limit,
-            PROBE_SECONDS
+            &self.probe_seconds
         );
         Ok(claimed.fetch_all(&mut **transaction).await?)
     }

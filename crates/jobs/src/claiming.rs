@@ -37,7 +37,7 @@ pub(crate) async fn claim_runs(
             continue;
         }
         // Not cancelled half-way: what was claimed has to be started.
-        match claim(&in_hand, &leaseholder, &rooms, free).await {
+        match claim(&in_hand, &leaseholder, &stopping, &rooms, free).await {
             Ok(is_limited) => {
                 leaseholder.set_claiming(true);
                 backoff = FIRST_BACKOFF;
@@ -76,19 +76,23 @@ pub(crate) async fn claim_runs(
 async fn claim(
     in_hand: &Arc<InHand>,
     leaseholder: &Leaseholder,
+    stopping: &CancellationToken,
     rooms: &[Room<'_>],
     free: usize,
 ) -> Result<bool, DatabaseError> {
-    // Held until the claim has its response: the identity must not change in between.
+    // Held until what was claimed is in hand: until then, the identity must not change, and the worker must not stop.
     let worker = leaseholder.id().await;
+    if stopping.is_cancelled() {
+        return Ok(false);
+    }
     let claim = Claim::new(*worker, rooms, free);
     let deadline = Deadline::after(CLAIM_LIMIT);
     let claimed = leaseholder.jobs.run_idempotent(&claim, deadline, || ()).await?;
-    drop(worker);
     let of = |room: &Room<'_>| claimed.iter().filter(|run| run.kind == room.kind.name()).count();
     let is_limited = rooms.len() < in_hand.kinds().len() || rooms.iter().any(|room| of(room) >= room.free);
     for run in claimed {
         in_hand.start(run);
     }
+    drop(worker);
     Ok(is_limited)
 }

@@ -12,7 +12,8 @@ use crate::{Job, claim::CHANNEL};
 pub struct EnqueueOptions {
     /// The time at which the run becomes due; immediately if `None`.
     pub due_at: Option<DateTime<Utc>>,
-    /// While a run of this kind with this key is queued or running, no other one is enqueued.
+    /// While a run of this kind with this key is queued or running, no other one is enqueued. A queued one does not start
+    /// before the caller's transaction ends; a running one may have started before it.
     pub unique_key: Option<String>,
 }
 
@@ -100,15 +101,24 @@ pub async fn enqueue_with<J: Job>(
             transaction.notify(CHANNEL);
             return Ok(Enqueued { id, is_new: true });
         }
-        // Locked, so that the run cannot end before this transaction does. If it has ended, the key is free again.
-        let existing = sqlx::query_scalar!(
-            "/* find_unique */
-            SELECT id FROM job_runs
-            WHERE kind = $1 AND unique_key = $2 AND status IN ('queued', 'running') FOR SHARE",
+        // Locked, so that the run does not start before this transaction ends, and then sees what it has changed.
+        let queued = sqlx::query_scalar!(
+            "/* find_queued */
+            SELECT id FROM job_runs WHERE kind = $1 AND unique_key = $2 AND status = 'queued' FOR SHARE",
             J::KIND,
             options.unique_key
         );
-        if let Some(id) = existing.fetch_optional(&mut **transaction).await? {
+        if let Some(id) = queued.fetch_optional(&mut **transaction).await? {
+            return Ok(Enqueued { id, is_new: false });
+        }
+        // If it has ended meanwhile, the key is free again.
+        let running = sqlx::query_scalar!(
+            "/* find_running */
+            SELECT id FROM job_runs WHERE kind = $1 AND unique_key = $2 AND status = 'running'",
+            J::KIND,
+            options.unique_key
+        );
+        if let Some(id) = running.fetch_optional(&mut **transaction).await? {
             return Ok(Enqueued { id, is_new: false });
         }
     }

@@ -27,27 +27,27 @@ pub enum JobError {
 }
 
 impl JobError {
-    /// Another attempt may succeed.
+    /// The error of an attempt that may succeed when it is repeated.
     pub fn retry(cause: impl Into<Cause>) -> Self {
         Self::Retry(cause.into())
     }
 
-    /// This run was not tried; the next attempt is at least `wait` away.
+    /// The error of a run that was not tried; the next attempt does not start before `wait` has passed.
     pub fn postpone(wait: Duration, cause: impl Into<Cause>) -> Self {
         Self::Postpone(wait, cause.into())
     }
 
-    /// A dependency of every run of this kind is unavailable for at least `wait`.
+    /// The error of a run whose dependency is unavailable for at least `wait`, as it is for every run of its kind.
     pub fn unavailable(wait: Duration, cause: impl Into<Cause>) -> Self {
         Self::Unavailable(wait, cause.into())
     }
 
-    /// A rule refuses the work, now and at every later attempt.
+    /// The error of work that a rule refuses, now and at every later attempt.
     pub fn fail(problem: &'static ProblemType, cause: impl Into<Cause>) -> Self {
         Self::Fail(problem, cause.into())
     }
 
-    /// A failed statement. If Postgres could not be reached or had no capacity, the run is postponed, because the job is
+    /// The error of a job whose statement failed. If Postgres could not be reached or had no capacity, the run is postponed, because the job is
     /// not at fault.
     pub fn database(error: DatabaseError) -> Self {
         match error {
@@ -67,7 +67,7 @@ impl JobError {
         }
     }
 
-    /// A failed call to another service. If the service asked to wait, or its circuit breaker is open, the kind is
+    /// The error of a job whose call to another service failed. If the service asked to wait, or its circuit breaker is open, the kind is
     /// paused.
     pub fn upstream(error: UpstreamError) -> Self {
         match error {

@@ -9,8 +9,26 @@ use crate::Progress;
 /// The crashes after which a run is dead.
 pub(crate) const MAX_CRASHES: i32 = 5;
 
-/// The worker's report, sent several times within a lease.
-pub(crate) struct Heartbeat {
+/// Shows that the worker is alive. Apart from everything else, so that nothing else can make it fail.
+pub(crate) struct Beat(pub(crate) Uuid);
+
+impl UnitOfWork for Beat {
+    const NAME: &'static str = "heartbeat";
+    /// Whether the worker still holds its leases.
+    type Output = bool;
+    type Refusal = DatabaseError;
+
+    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<bool, TransactionError<DatabaseError>> {
+        let beat = sqlx::query!(
+            "/* heartbeat */ UPDATE job_workers SET seen_at = now() WHERE id = $1",
+            self.0
+        );
+        Ok(beat.execute(&mut **transaction).await?.rows_affected() == 1)
+    }
+}
+
+/// What the worker has in hand, and what its jobs have reported.
+pub(crate) struct Report {
     pub(crate) worker: Uuid,
     /// The length of a lease, in seconds.
     pub(crate) lease: f64,
@@ -22,23 +40,24 @@ pub(crate) struct Heartbeat {
     pub(crate) kinds: Vec<String>,
 }
 
-/// The response to a heartbeat.
+/// The response to a report.
 #[derive(Debug)]
-pub(crate) struct Beat {
-    /// Whether the worker still holds its leases.
-    pub(crate) is_alive: bool,
+pub(crate) struct Orders {
     /// The runs whose end an operator has asked for.
     pub(crate) cancelled: Vec<Uuid>,
     /// Whether a suspect is due.
     pub(crate) has_suspect: bool,
 }
 
-impl UnitOfWork for Heartbeat {
-    const NAME: &'static str = "heartbeat";
-    type Output = Beat;
+impl UnitOfWork for Report {
+    const NAME: &'static str = "report_runs";
+    type Output = Orders;
     type Refusal = DatabaseError;
 
-    async fn run(&self, transaction: &mut Transaction<'_>) -> Result<Beat, TransactionError<DatabaseError>> {
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Orders, TransactionError<DatabaseError>> {
         let (mut ids, mut attempts, mut progress) = (Vec::new(), Vec::new(), Vec::<Value>::new());
         for (id, attempt, reported) in &self.progress {
             ids.push(*id);
@@ -46,26 +65,31 @@ impl UnitOfWork for Heartbeat {
             progress.push(serde_json::json!(reported));
         }
         // A run of this worker that it does not know was claimed by a statement whose response was lost, or its end could
-        // not be recorded.
-        let beat = sqlx::query_as!(
-            Beat,
-            r#"/* heartbeat */
-            WITH beat AS (
-              UPDATE job_workers SET seen_at = now() WHERE id = $1 RETURNING id
-            ), unknown AS (
-              UPDATE job_runs SET status = 'queued', worker = NULL
+        // not be recorded. Rows that are locked are left to the next report.
+        let orders = sqlx::query_as!(
+            Orders,
+            r#"/* report_runs */
+            WITH unknown AS MATERIALIZED (
+              SELECT id FROM job_runs
               WHERE worker = $1 AND status = 'running' AND id <> ALL($2)
                 AND started_at < now() - make_interval(secs => $3)
+              FOR UPDATE SKIP LOCKED
+            ), returned AS (
+              UPDATE job_runs SET status = 'queued', worker = NULL FROM unknown WHERE job_runs.id = unknown.id
+            ), own AS MATERIALIZED (
+              SELECT job_runs.id, report.progress
+              FROM job_runs JOIN unnest($4::uuid[], $5::integer[], $6::jsonb[]) AS report (id, attempt, progress)
+                ON job_runs.id = report.id AND job_runs.attempt = report.attempt
+              WHERE worker = $1 AND status = 'running'
+              FOR UPDATE OF job_runs SKIP LOCKED
             ), reported AS (
-              UPDATE job_runs SET progress = report.progress
-              FROM unnest($4::uuid[], $5::integer[], $6::jsonb[]) AS report (id, attempt, progress)
-              WHERE job_runs.id = report.id AND job_runs.attempt = report.attempt AND status = 'running'
+              UPDATE job_runs SET progress = own.progress FROM own WHERE job_runs.id = own.id
             )
-            SELECT EXISTS (SELECT FROM beat) AS "is_alive!",
-                   ARRAY(SELECT id FROM job_runs
+            SELECT ARRAY(SELECT id FROM job_runs
                          WHERE worker = $1 AND status = 'running' AND cancel_requested_at IS NOT NULL) AS "cancelled!",
                    EXISTS (SELECT FROM job_runs
-                           WHERE kind = ANY($7) AND status = 'queued' AND crashes >= 2 AND due_at <= now()) AS "has_suspect!""#,
+                           WHERE kind = ANY($7) AND status = 'queued' AND crashes >= 2 AND due_at <= now()
+                             AND kind NOT IN (SELECT kind FROM job_pauses)) AS "has_suspect!""#,
             self.worker,
             &self.running,
             self.lease,
@@ -74,7 +98,7 @@ impl UnitOfWork for Heartbeat {
             &progress,
             &self.kinds
         );
-        Ok(beat.fetch_one(&mut **transaction).await?)
+        Ok(orders.fetch_one(&mut **transaction).await?)
     }
 }
 
@@ -109,7 +133,9 @@ impl UnitOfWork for Sweep {
               DELETE FROM job_workers WHERE seen_at < now() - make_interval(secs => $1) RETURNING id
             ), unneeded AS (
               DELETE FROM job_pauses
-              WHERE NOT EXISTS (SELECT FROM job_runs WHERE job_runs.kind = job_pauses.kind AND status IN ('queued', 'running'))
+              WHERE NOT EXISTS (SELECT FROM job_runs WHERE job_runs.kind = job_pauses.kind AND status = 'queued' AND crashes < 2)
+                AND NOT EXISTS (SELECT FROM job_runs WHERE job_runs.kind = job_pauses.kind AND status = 'queued' AND crashes >= 2)
+                AND NOT EXISTS (SELECT FROM job_runs WHERE job_runs.kind = job_pauses.kind AND status = 'running')
             ), orphans AS (
               SELECT id FROM job_runs
               WHERE status = 'running' AND (worker IN (SELECT id FROM gone)

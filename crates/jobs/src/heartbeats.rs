@@ -1,91 +1,110 @@
 //! The loop that keeps the leases of a worker, and takes those of workers that are gone.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use database::DatabaseError;
 use resilience::Deadline;
+use tokio::sync::Notify;
 
 use crate::{
     BoundKind, JobMetrics,
-    heartbeat::{Heartbeat, Sweep},
+    heartbeat::{Beat, Report, Sweep},
     in_hand::InHand,
     lease::Leaseholder,
-    suspects::ClaimSuspect,
 };
 
 /// Heartbeats within one lease.
 const BEATS_PER_LEASE: u32 = 5;
+/// The worker looks for the runs of other workers at each second heartbeat.
+const BEATS_PER_SWEEP: u64 = 2;
 
-/// Sends heartbeats until it is dropped.
-pub(crate) async fn keep_leases(
-    in_hand: Arc<InHand>,
-    leaseholder: Arc<Leaseholder>,
-    metrics: JobMetrics,
-    lease: Duration,
-    may_claim: impl Fn() -> bool,
-) {
-    let interval = lease / BEATS_PER_LEASE;
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        match beat(&in_hand, &leaseholder, &metrics, lease, &may_claim).await {
-            Ok(()) => _ = leaseholder.set_beating(true),
-            Err(error) => {
-                if leaseholder.set_beating(false) {
+/// The leases of one worker.
+pub(crate) struct Leases {
+    pub(crate) in_hand: Arc<InHand>,
+    pub(crate) leaseholder: Arc<Leaseholder>,
+    pub(crate) metrics: JobMetrics,
+    pub(crate) lease: Duration,
+    /// Woken when a suspect is due.
+    pub(crate) suspect_due: Arc<Notify>,
+}
+
+impl Leases {
+    /// Sends heartbeats until it is dropped.
+    pub(crate) async fn keep(self) {
+        let mut ticks = tokio::time::interval(self.lease / BEATS_PER_LEASE);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut beating_since = None;
+        for number in 0u64.. {
+            ticks.tick().await;
+            if let Err(error) = self.beat().await {
+                beating_since = None;
+                if self.leaseholder.set_beating(false) {
                     tracing::warn!(%error, "heartbeats of the worker fail; retrying");
                 }
+                continue;
+            }
+            self.leaseholder.set_beating(true);
+            // After an outage of Postgres all workers are late. Each has a lease to show that it is alive.
+            let since = *beating_since.get_or_insert_with(Instant::now);
+            let may_sweep = since.elapsed() >= self.lease && number.is_multiple_of(BEATS_PER_SWEEP);
+            let done = async {
+                self.report().await?;
+                if may_sweep {
+                    self.sweep().await?;
+                }
+                Ok::<_, DatabaseError>(())
+            };
+            if let Err(error) = done.await {
+                tracing::warn!(%error, "the leases of other workers were not checked; retrying");
             }
         }
     }
-}
 
-async fn beat(
-    in_hand: &Arc<InHand>,
-    leaseholder: &Leaseholder,
-    metrics: &JobMetrics,
-    lease: Duration,
-    may_claim: &impl Fn() -> bool,
-) -> Result<(), DatabaseError> {
-    let deadline = || Deadline::after(lease / 2);
-    let checks = &leaseholder.checks;
-    let worker = *leaseholder.id().await;
-    let heartbeat = Heartbeat {
-        worker,
-        lease: lease.as_secs_f64(),
-        running: in_hand.ids(),
-        progress: in_hand.take_progress(),
-        kinds: in_hand
-            .kinds()
-            .iter()
-            .map(|kind| kind.name().to_owned())
-            .collect(),
-    };
-    let beat = checks.run_idempotent(&heartbeat, deadline(), || ()).await?;
-    if !beat.is_alive {
-        tracing::warn!("the leases of the worker have expired; its attempts are aborted");
-        in_hand.lose_all();
-        return leaseholder.renew().await;
+    fn deadline(&self) -> Deadline {
+        Deadline::after(self.lease / 4)
     }
-    in_hand.cancel(&beat.cancelled);
-    let sweep = Sweep {
-        lease: lease.as_secs_f64(),
-    };
-    for run in checks.run_idempotent(&sweep, deadline(), || ()).await? {
-        let kind = in_hand.kinds().iter().find(|kind| kind.name() == run.kind);
-        metrics.crashed(kind.map(BoundKind::name), run.is_dead);
-        let (job, run, crashes, is_dead) = (run.kind, run.id, run.crashes, run.is_dead);
-        tracing::error!(job, %run, crashes, is_dead, "the worker of a job is gone");
-    }
-    if beat.has_suspect && may_claim() && !in_hand.has_suspect() {
-        let suspect = ClaimSuspect {
-            worker,
-            kinds: heartbeat.kinds,
-        };
-        let claimed = checks.run_idempotent(&suspect, deadline(), || ()).await?;
-        if let Some(run) = claimed {
-            in_hand.start(run);
+
+    async fn beat(&self) -> Result<(), DatabaseError> {
+        let beat = Beat(*self.leaseholder.id().await);
+        let checks = &self.leaseholder.checks;
+        if checks.run_idempotent(&beat, self.deadline(), || ()).await? {
+            return Ok(());
         }
+        tracing::warn!("the leases of the worker have expired; its attempts are aborted");
+        self.leaseholder.renew(|| self.in_hand.lose_all()).await
     }
-    Ok(())
+
+    async fn report(&self) -> Result<(), DatabaseError> {
+        let report = Report {
+            worker: *self.leaseholder.id().await,
+            lease: self.lease.as_secs_f64(),
+            running: self.in_hand.ids(),
+            progress: self.in_hand.take_progress(),
+            kinds: self.in_hand.names(),
+        };
+        let checks = &self.leaseholder.checks;
+        let orders = checks.run_idempotent(&report, self.deadline(), || ()).await?;
+        self.in_hand.cancel(&orders.cancelled);
+        if orders.has_suspect {
+            self.suspect_due.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn sweep(&self) -> Result<(), DatabaseError> {
+        let sweep = Sweep {
+            lease: self.lease.as_secs_f64(),
+        };
+        let checks = &self.leaseholder.checks;
+        for run in checks.run_idempotent(&sweep, self.deadline(), || ()).await? {
+            let kind = self.in_hand.kinds().iter().find(|kind| kind.name() == run.kind);
+            self.metrics.crashed(kind.map(BoundKind::name), run.is_dead);
+            let (job, run, crashes, is_dead) = (run.kind, run.id, run.crashes, run.is_dead);
+            tracing::error!(job, %run, crashes, is_dead, "the worker of a job has lost its lease");
+        }
+        Ok(())
+    }
 }

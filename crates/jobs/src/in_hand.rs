@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -31,8 +31,27 @@ pub(crate) struct InHand {
 
 struct Entry {
     kind: &'static str,
-    is_suspect: bool,
     controls: Arc<Controls>,
+}
+
+/// The slots of a run, which are free again when it is dropped.
+pub(crate) struct Slots(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
+
+/// Removes an entry when it is dropped.
+struct Removal<'h> {
+    this: &'h InHand,
+    key: (Uuid, i32),
+}
+
+impl Drop for Removal<'_> {
+    fn drop(&mut self) {
+        self.this.runs().remove(&self.key);
+        self.this.freed.notify_one();
+    }
+}
+
+fn permits(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 impl fmt::Debug for InHand {
@@ -81,6 +100,11 @@ impl InHand {
         &self.kinds
     }
 
+    /// The names of all kinds.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.kinds.iter().map(|kind| kind.name().to_owned()).collect()
+    }
+
     /// Whether at least half of the capacity is free.
     pub(crate) fn is_half_free(&self) -> bool {
         2 * self.slots.available_permits() >= self.concurrency
@@ -91,41 +115,53 @@ impl InHand {
         self.freed.notified().await;
     }
 
+    /// Waits until nothing else is in hand, and keeps it so: a suspect runs alone. The semaphore is fair: while a suspect
+    /// waits for all slots, no other run gets one.
+    pub(crate) async fn all_slots(&self) -> Slots {
+        let slots = self.slots.clone().acquire_many_owned(permits(self.concurrency));
+        Slots(slots.await.ok())
+    }
+
     /// Executes a claimed run.
     pub(crate) fn start(self: &Arc<Self>, claimed: Claimed) {
+        let slots = self.slots.clone().try_acquire_owned();
+        let this = self.clone();
+        let slots = async move {
+            match slots {
+                Ok(slot) => Slots(Some(slot)),
+                // A suspect waits for all slots.
+                Err(_) => Slots(this.slots.clone().acquire_owned().await.ok()),
+            }
+        };
+        self.start_with(claimed, slots);
+    }
+
+    /// Executes a claimed run as soon as there are slots for it.
+    pub(crate) fn start_with(
+        self: &Arc<Self>,
+        claimed: Claimed,
+        slots: impl Future<Output = Slots> + Send + 'static,
+    ) {
         let kind = self.kinds.iter().find(|kind| kind.name() == claimed.kind);
         let kind = kind.expect("only known kinds are claimed").clone();
         let key = (claimed.id, claimed.attempt);
         let controls = Arc::<Controls>::default();
         let entry = Entry {
             kind: kind.name(),
-            is_suspect: claimed.is_suspect(),
             controls: controls.clone(),
         };
         self.runs().insert(key, entry);
-        // The semaphore is fair: while a suspect waits for all slots, no other run gets one.
-        let needed = if claimed.is_suspect() { self.concurrency } else { 1 };
-        let needed = u32::try_from(needed).unwrap_or(u32::MAX);
-        let slots = self.slots.clone().try_acquire_many_owned(needed);
         let this = self.clone();
         self.tracker.spawn(async move {
-            let slots = match slots {
-                Ok(slots) => Ok(slots),
-                Err(_) => this.slots.clone().acquire_many_owned(needed).await,
-            };
+            // Removed even if the attempt panics: what stays in hand is never run by another worker.
+            let _removal = Removal { this: &this, key };
+            let _slots = slots.await;
             this.attempts.execute(claimed, kind, controls).await;
-            this.runs().remove(&key);
-            drop(slots);
-            this.freed.notify_one();
         });
     }
 
     pub(crate) fn ids(&self) -> Vec<Uuid> {
         self.runs().keys().map(|(id, _)| *id).collect()
-    }
-
-    pub(crate) fn has_suspect(&self) -> bool {
-        self.runs().values().any(|entry| entry.is_suspect)
     }
 
     /// The progress that jobs have reported since the last call.

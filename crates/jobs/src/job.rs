@@ -34,7 +34,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 
     /// Does the work. It may run again after it was done: an effect outside Postgres carries [`Run::id`] as its
-    /// idempotency key. Work that computes for more than a few milliseconds belongs into
+    /// idempotency key. Work that computes for more than a few milliseconds belongs in
     /// [`spawn_blocking`](tokio::task::spawn_blocking), since an attempt that does not yield cannot be aborted.
     fn run(&self, run: &Run<Self::State>) -> impl Future<Output = Result<Self::Outcome, JobError>> + Send;
 

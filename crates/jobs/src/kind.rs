@@ -58,17 +58,18 @@ impl<S: Send + Sync + 'static> JobKind<S> {
         }
     }
 
-    /// Adds a schedule: one run in each period, whatever the number of workers, with the payload `{}`. If the last run
-    /// has not ended, the period has none.
+    /// Adds a schedule: one run in each period, whatever the number of workers, with the payload `{}`. The current
+    /// period has one, too. If the last run has not ended, the period has none.
     pub const fn every(mut self, period: Duration) -> Self {
         self.properties.schedule = Some(Schedule::Every(period));
         self
     }
 
     /// Adds a schedule: one run at each occurrence of this cron pattern in this time zone, such as `"30 3 * * *"` in
-    /// `"Europe/Berlin"`, whatever the number of workers, with the payload `{}`. If the last run has not ended, an
-    /// occurrence is skipped; of several that were missed, one is made up for. A time that daylight saving skips or
-    /// repeats occurs once. A pattern or zone that does not exist is an error at startup.
+    /// `"Europe/Berlin"`, whatever the number of workers, with the payload `{}`. A new schedule begins with its next
+    /// occurrence. If the last run has not ended, an occurrence is skipped; of several that were missed, only the latest
+    /// has its run. A time that daylight saving skips or repeats occurs once. A pattern or zone that does not exist is an error
+    /// at startup.
     pub const fn cron(mut self, pattern: &'static str, zone: &'static str) -> Self {
         self.properties.schedule = Some(Schedule::Cron { pattern, zone });
         self

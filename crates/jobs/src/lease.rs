@@ -62,10 +62,20 @@ impl Leaseholder {
             .await
     }
 
-    /// Registers the worker under a new id, because the leases of the old one have expired.
-    pub(crate) async fn renew(&self) -> Result<(), DatabaseError> {
-        *self.id.write().await = Uuid::now_v7();
+    /// Registers the worker under a new id, because the leases of the old one have expired. `lose` is called when no claim
+    /// is in flight.
+    pub(crate) async fn renew(&self, lose: impl FnOnce()) -> Result<(), DatabaseError> {
+        {
+            let mut id = self.id.write().await;
+            *id = Uuid::now_v7();
+            lose();
+        }
         self.register().await
+    }
+
+    /// Waits until no claim is in flight.
+    pub(crate) async fn no_claim_in_flight(&self) {
+        drop(self.id.write().await);
     }
 
     /// Ends the registration of a worker without runs.
@@ -80,12 +90,12 @@ impl Leaseholder {
         }
     }
 
-    /// Records whether claims succeed; returns whether that is news.
+    /// Records whether claims succeed; returns whether the value changed.
     pub(crate) fn set_claiming(&self, succeeds: bool) -> bool {
         self.update(|health| std::mem::replace(&mut health.is_claiming, succeeds) != succeeds)
     }
 
-    /// Records whether heartbeats succeed; returns whether that is news.
+    /// Records whether heartbeats succeed; returns whether the value changed.
     pub(crate) fn set_beating(&self, succeeds: bool) -> bool {
         self.update(|health| std::mem::replace(&mut health.is_beating, succeeds) != succeeds)
     }

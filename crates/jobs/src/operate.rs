@@ -103,7 +103,7 @@ impl UnitOfWork for List {
 /// The newest runs of this choice, at most `limit`.
 ///
 /// # Errors
-/// When the database gives no answer.
+/// When the database does not respond.
 pub async fn list(database: &Database, filter: Filter, limit: i64) -> Result<Vec<RunSummary>, DatabaseError> {
     let list = List { filter, limit };
     database
@@ -121,15 +121,21 @@ impl UnitOfWork for Retry {
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<u64, TransactionError<DatabaseError>> {
         let retried = sqlx::query!(
             "/* retry_jobs */
+            WITH chosen AS MATERIALIZED (
+              SELECT DISTINCT ON (kind, COALESCE(unique_key, id::text)) id FROM job_runs AS run
+              WHERE ($1::uuid IS NULL OR id = $1) AND ($2::text IS NULL OR kind = $2)
+                AND (cardinality($3::text[]) = 0 OR status = ANY($3)) AND status IN ('dead', 'failed', 'cancelled')
+                AND ($4::timestamptz IS NULL OR created_at >= $4)
+                AND (unique_key IS NULL OR NOT EXISTS
+                     (SELECT FROM job_runs AS other WHERE other.kind = run.kind AND other.unique_key = run.unique_key
+                        AND other.unique_key IS NOT NULL AND other.status IN ('queued', 'running')))
+              LIMIT $5
+            )
             UPDATE job_runs
             SET status = 'queued', due_at = now(), failures = 0, postponements = 0, crashes = 0, failing_since = NULL,
                 postponed_since = NULL, cancel_requested_at = NULL, worker = NULL, result = NULL, problem = NULL,
                 finished_at = NULL
-            WHERE id IN (SELECT id FROM job_runs
-                         WHERE ($1::uuid IS NULL OR id = $1) AND ($2::text IS NULL OR kind = $2)
-                           AND (cardinality($3::text[]) = 0 OR status = ANY($3)) AND status IN ('dead', 'failed', 'cancelled')
-                           AND ($4::timestamptz IS NULL OR created_at >= $4)
-                         LIMIT $5 FOR UPDATE SKIP LOCKED)",
+            FROM chosen WHERE job_runs.id = chosen.id AND status IN ('dead', 'failed', 'cancelled')",
             self.0.id,
             self.0.kind,
             &self.0.statuses,
@@ -143,10 +149,11 @@ impl UnitOfWork for Retry {
 }
 
 /// Returns runs of this choice that are dead, failed or cancelled to the queue, as if they were new; returns their
-/// number. `progress` is called with the number so far.
+/// number. A run whose unique key an unfinished run has is left out; of several with one key, one is chosen. `progress` is
+/// called with the number so far.
 ///
 /// # Errors
-/// When the database gives no answer. The runs counted so far are queued.
+/// When the database does not respond. The runs counted so far are queued.
 pub async fn retry(
     database: &Database,
     filter: Filter,
@@ -184,7 +191,7 @@ impl UnitOfWork for Discard {
 /// Deletes runs of this choice, except running ones; returns their number. `progress` is called with the number so far.
 ///
 /// # Errors
-/// When the database gives no answer. The runs counted so far are deleted.
+/// When the database does not respond. The runs counted so far are deleted.
 pub async fn discard(
     database: &Database,
     filter: Filter,
@@ -255,7 +262,7 @@ impl UnitOfWork for Cancel {
 /// Cancels a queued run, or asks a running one to end; `None` if there is no such run.
 ///
 /// # Errors
-/// When the database gives no answer.
+/// When the database does not respond.
 pub async fn cancel(database: &Database, id: Uuid) -> Result<Option<Cancelled>, DatabaseError> {
     database
         .transaction_cancellable(&Cancel(id), Deadline::after(LIMIT))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
 
-use crate::claim::CHANNEL;
+use crate::{backoff::LONGEST_WAIT, claim::CHANNEL};
 
 /// The shortest pause, so that probes stay rare.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -14,6 +14,8 @@ pub(crate) struct Pause {
     pub(crate) kind: &'static str,
     pub(crate) wait: Duration,
     pub(crate) reason: String,
+    /// Whether a probe has found the dependency unavailable; its wait is the latest one.
+    pub(crate) is_probe: bool,
 }
 
 impl UnitOfWork for Pause {
@@ -25,10 +27,13 @@ impl UnitOfWork for Pause {
         sqlx::query!(
             "/* pause_kind */
             INSERT INTO job_pauses (kind, until, reason) VALUES ($1, now() + make_interval(secs => $2), $3)
-            ON CONFLICT (kind) DO UPDATE SET until = EXCLUDED.until, reason = EXCLUDED.reason",
+            ON CONFLICT (kind) DO UPDATE
+              SET until = CASE WHEN $4 THEN EXCLUDED.until ELSE greatest(job_pauses.until, EXCLUDED.until) END,
+                  reason = EXCLUDED.reason",
             self.kind,
-            self.wait.max(SHORTEST).as_secs_f64(),
-            self.reason
+            self.wait.clamp(SHORTEST, LONGEST_WAIT).as_secs_f64(),
+            self.reason,
+            self.is_probe
         )
         .execute(&mut **transaction)
         .await?;
@@ -54,7 +59,7 @@ impl UnitOfWork for Resume {
         if ended.execute(&mut **transaction).await?.rows_affected() > 0 {
             tracing::info!(
                 job = self.kind,
-                "its dependency is available again; the kind is resumed"
+                "the dependency of a kind of job is available again; the kind is resumed"
             );
             // The runs that were postponed when the pause began need not wait any longer.
             sqlx::query!(

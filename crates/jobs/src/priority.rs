@@ -12,7 +12,7 @@ pub enum Priority {
 }
 
 impl Priority {
-    /// Its rank in a claim; the lowest is claimed first.
+    /// The rank of the priority in a claim; the lowest is claimed first.
     pub(crate) fn rank(self) -> i16 {
         self as i16
     }

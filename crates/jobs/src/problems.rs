@@ -14,5 +14,5 @@ pub static JOB_NOT_FOUND: ProblemType = ProblemType {
     operator_hint: "A client error, or a job that finished longer ago than `jobs.retention`.",
 };
 
-/// All of them.
+/// Every problem type of jobs.
 pub const ALL: &[&ProblemType] = &[&JOB_NOT_FOUND];

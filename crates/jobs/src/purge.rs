@@ -51,7 +51,9 @@ impl Job for Purge {
             run.state.metrics.purged("job_runs", runs);
             purged.idempotency_keys += keys;
             purged.job_runs += runs;
-            if keys.max(runs) < PURGE_BATCH.unsigned_abs() {
+            // The next run continues if there is more than one attempt can delete.
+            let is_late = run.context.deadline().remaining() < Self::TIMEOUT / 3;
+            if is_late || keys.max(runs) < PURGE_BATCH.unsigned_abs() {
                 return Ok(purged);
             }
         }
@@ -74,7 +76,7 @@ impl UnitOfWork for PurgeRuns {
             DELETE FROM job_runs WHERE id IN
               (SELECT id FROM job_runs
                WHERE status IN ('succeeded', 'failed', 'cancelled') AND finished_at < now() - make_interval(secs => $1)
-               ORDER BY finished_at LIMIT $2)",
+               ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
             self.retention_seconds,
             PURGE_BATCH
         );

@@ -16,7 +16,9 @@ use crate::{
 };
 
 /// The interval at which the totals are read.
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(2);
+/// The pause after a count that failed: one that takes too long must not be repeated immediately.
+const PAUSE: Duration = Duration::from_secs(10);
 /// The age from which a depth says nothing about the present.
 const STALE_AFTER: Duration = Duration::from_secs(10);
 /// The time limit of a count.
@@ -83,7 +85,7 @@ impl Queue {
                 Err(_) => {}
             }
             works = totals.is_ok();
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(if works { INTERVAL } else { PAUSE }).await;
         }
     }
 }

@@ -13,7 +13,7 @@ use outcome::Cause;
 use crate::{
     BoundKind, JobError,
     attempt::{Attempts, Ended, context_of, panic_text},
-    backoff,
+    backoff::{self, LONGEST_WAIT},
     claim::Claimed,
     endings::{CountedAs, End, Fence, FinalStatus, PutBack, Succeed, Unrecorded},
     heartbeat::MAX_CRASHES,
@@ -94,6 +94,7 @@ impl Attempts {
                 let reason = chain(&cause);
                 tracing::info!(job = name, run = %id, attempt, cause = reason, ?wait, "job postponed and its kind paused: a dependency is unavailable");
                 self.pause(claimed, name, wait, &reason).await;
+                let wait = wait.min(LONGEST_WAIT);
                 let put_back = put_back(wait, CountedAs::Postponement, Some(reason));
                 ("postponed", self.persist(claimed, &put_back).await)
             }
@@ -150,6 +151,7 @@ impl Attempts {
             kind,
             wait,
             reason: reason.to_owned(),
+            is_probe: claimed.is_probe,
         };
         let context = context_of(claimed, RECORDING);
         if let Err(error) = self.database.transaction(pause, &context).await {

@@ -9,6 +9,9 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+/// The characters of a progress message that are stored.
+const LONGEST_MESSAGE: usize = 500;
+
 /// One attempt at a job.
 #[derive(Debug)]
 pub struct Run<S> {
@@ -38,7 +41,7 @@ pub struct Progress {
     pub message: String,
 }
 
-/// What a worker and the attempt tell each other.
+/// Signals between a worker and an attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Controls {
     /// An operator has asked for the end of the run.
@@ -68,7 +71,7 @@ impl<S> Run<S> {
             } else {
                 fraction.clamp(0.0, 1.0)
             },
-            message: message.into(),
+            message: stored(message.into()),
         };
         let mut latest = self
             .controls
@@ -88,6 +91,12 @@ impl<S> Run<S> {
     pub fn is_cancelled(&self) -> bool {
         self.controls.cancelled.is_cancelled()
     }
+}
+
+/// A message as Postgres can store it: of limited length, and without U+0000.
+fn stored(mut message: String) -> String {
+    message.retain(|character| character != '\0');
+    message.chars().take(LONGEST_MESSAGE).collect()
 }
 
 impl Run<()> {

@@ -48,16 +48,18 @@ async fn enqueue_due(
     let (now, known) = database.run_idempotent(last, deadline(), || ()).await?;
     for (kind, occurrences) in scheduled {
         let last = known.iter().find(|(name, _)| name == kind).map(|(_, last)| *last);
-        // A schedule that is new begins now: its last occurrence is past.
-        let due = match last {
-            Some(last) => occurrences.latest(last, now),
-            None => Some(occurrences.latest(DateTime::UNIX_EPOCH, now).unwrap_or(now)),
+        // The current period of a new schedule has its run; the last occurrence of a new cron pattern is past.
+        let due = match (last, occurrences) {
+            (Some(last), _) => occurrences.latest(last, now),
+            (None, Occurrences::Every(_)) => occurrences.latest(DateTime::UNIX_EPOCH, now),
+            (None, Occurrences::Cron(..)) => Some(now),
         };
         if let Some(occurrence) = due {
             let enqueue = Enqueue {
                 kind,
                 last,
                 occurrence,
+                is_new: last.is_none() && matches!(occurrences, Occurrences::Cron(..)),
             };
             database.transaction_cancellable(&enqueue, deadline()).await?;
         }
@@ -96,6 +98,8 @@ struct Enqueue {
     kind: &'static str,
     last: Option<DateTime<Utc>>,
     occurrence: DateTime<Utc>,
+    /// Whether to record the schedule without enqueuing a run.
+    is_new: bool,
 }
 
 impl UnitOfWork for Enqueue {
@@ -104,7 +108,7 @@ impl UnitOfWork for Enqueue {
     type Refusal = DatabaseError;
 
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<DatabaseError>> {
-        let is_first = sqlx::query!(
+        let advanced = sqlx::query!(
             "/* advance_schedule */
             INSERT INTO job_schedules AS known (kind, last_at) VALUES ($1, $2)
             ON CONFLICT (kind) DO UPDATE SET last_at = EXCLUDED.last_at WHERE known.last_at = $3",
@@ -112,7 +116,8 @@ impl UnitOfWork for Enqueue {
             self.occurrence,
             self.last
         );
-        if is_first.execute(&mut **transaction).await?.rows_affected() == 0 {
+        let advanced = advanced.execute(&mut **transaction).await?.rows_affected() > 0;
+        if !advanced || self.is_new {
             return Ok(());
         }
         // A dead run of the schedule is replaced by the next one.

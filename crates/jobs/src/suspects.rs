@@ -1,15 +1,101 @@
-//! Suspects: runs during which a process has ended more than once. They are claimed one at a time and run alone, so that
-//! a run that kills its process takes no other one down with it, and one that was only near it is cleared.
+//! Suspects: runs during which a process has ended more than once. Each runs alone, so that a run that kills its process
+//! takes no other one with it, and one that was only near it succeeds.
+
+use std::{sync::Arc, time::Duration};
 
 use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
+use resilience::Deadline;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::claim::Claimed;
+use crate::{claim::Claimed, in_hand::InHand, lease::Leaseholder};
 
-/// Claims the suspect that has been due for the longest time.
-pub(crate) struct ClaimSuspect {
-    pub(crate) worker: Uuid,
-    pub(crate) kinds: Vec<String>,
+/// The time limit of a statement.
+const LIMIT: Duration = Duration::from_secs(5);
+/// The time for which a suspect is reserved for one worker, in seconds. It is not claimed before it can run: if the worker
+/// ended until then, the suspect would be charged with that.
+const RESERVED_SECONDS: f64 = 60.0;
+
+/// Runs suspects, one at a time, until `stopping` is cancelled.
+pub(crate) async fn run_suspects(
+    in_hand: Arc<InHand>,
+    leaseholder: Arc<Leaseholder>,
+    due: Arc<Notify>,
+    stopping: CancellationToken,
+) {
+    while stopping.run_until_cancelled(due.notified()).await.is_some() {
+        if let Err(error) = run_one(&in_hand, &leaseholder, &stopping).await {
+            tracing::warn!(%error, "a job that runs alone was not claimed; retrying");
+        }
+    }
+}
+
+async fn run_one(
+    in_hand: &Arc<InHand>,
+    leaseholder: &Leaseholder,
+    stopping: &CancellationToken,
+) -> Result<(), DatabaseError> {
+    let reserve = Reserve {
+        kinds: in_hand.names(),
+    };
+    let reserved = leaseholder
+        .jobs
+        .run_idempotent(&reserve, Deadline::after(LIMIT), || ())
+        .await?;
+    let Some(id) = reserved else { return Ok(()) };
+    let Some(slots) = stopping.run_until_cancelled(in_hand.all_slots()).await else {
+        return Ok(());
+    };
+    let worker = leaseholder.id().await;
+    if stopping.is_cancelled() {
+        return Ok(());
+    }
+    let claim = ClaimSuspect { worker: *worker, id };
+    let claimed = leaseholder
+        .jobs
+        .run_idempotent(&claim, Deadline::after(LIMIT), || ())
+        .await?;
+    if let Some(claimed) = claimed {
+        in_hand.start_with(claimed, std::future::ready(slots));
+    }
+    drop(worker);
+    Ok(())
+}
+
+/// Reserves the suspect that has been due for the longest time.
+struct Reserve {
+    kinds: Vec<String>,
+}
+
+impl UnitOfWork for Reserve {
+    const NAME: &'static str = "reserve_suspect";
+    type Output = Option<Uuid>;
+    type Refusal = DatabaseError;
+
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'_>,
+    ) -> Result<Option<Uuid>, TransactionError<DatabaseError>> {
+        let reserved = sqlx::query_scalar!(
+            "/* reserve_suspect */
+            UPDATE job_runs SET due_at = now() + make_interval(secs => $2)
+            WHERE id IN (SELECT id FROM job_runs
+                         WHERE kind = ANY($1) AND status = 'queued' AND crashes >= 2 AND due_at <= now()
+                           AND kind NOT IN (SELECT kind FROM job_pauses)
+                         ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+            RETURNING id",
+            &self.kinds,
+            RESERVED_SECONDS
+        );
+        Ok(reserved.fetch_optional(&mut **transaction).await?)
+    }
+}
+
+/// Claims a suspect that was reserved.
+struct ClaimSuspect {
+    worker: Uuid,
+    id: Uuid,
 }
 
 impl UnitOfWork for ClaimSuspect {
@@ -24,18 +110,14 @@ impl UnitOfWork for ClaimSuspect {
         let claimed = sqlx::query_as!(
             Claimed,
             r#"/* claim_suspect */
-            WITH due AS MATERIALIZED (
-              SELECT id FROM job_runs
-              WHERE kind = ANY($2) AND status = 'queued' AND crashes >= 2 AND due_at <= now()
-              ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
-            )
             UPDATE job_runs
             SET status = 'running', attempt = attempt + 1, worker = $1, started_at = now(), progress = NULL
-            FROM due WHERE job_runs.id = due.id
-            RETURNING job_runs.id, kind, payload, attempt, failures, postponements, crashes, subject, request_id, traceparent,
-              COALESCE(EXTRACT(EPOCH FROM now() - failing_since), 0)::float8 AS "failing_seconds!", worker AS "worker!", false AS "is_probe!""#,
+            WHERE id = $2 AND status = 'queued' AND EXISTS (SELECT FROM job_workers WHERE job_workers.id = $1)
+            RETURNING id, kind, payload, attempt, failures, postponements, crashes, subject, request_id, traceparent,
+              COALESCE(EXTRACT(EPOCH FROM now() - failing_since), 0)::float8 AS "failing_seconds!", worker AS "worker!",
+              false AS "is_probe!""#,
             self.worker,
-            &self.kinds
+            self.id
         );
         Ok(claimed.fetch_optional(&mut **transaction).await?)
     }

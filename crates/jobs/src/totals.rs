@@ -69,12 +69,21 @@ impl UnitOfWork for ReadTotals {
         &self,
         transaction: &mut Transaction<'_>,
     ) -> Result<Totals, TransactionError<DatabaseError>> {
+        // Each branch has an index of its own: finished runs are not read.
         let totals = sqlx::query_as!(
             Totals,
             r#"/* count_jobs */
             WITH due AS MATERIALIZED (
               SELECT id FROM job_totals
               WHERE counted_at < now() - make_interval(secs => greatest(0.9, took_seconds * 5)) FOR UPDATE SKIP LOCKED
+            ), counted_runs AS (
+              SELECT * FROM job_runs WHERE status = 'queued' AND crashes < 2 AND EXISTS (SELECT FROM due)
+              UNION ALL
+              SELECT * FROM job_runs WHERE status = 'queued' AND crashes >= 2 AND EXISTS (SELECT FROM due)
+              UNION ALL
+              SELECT * FROM job_runs WHERE status = 'running' AND EXISTS (SELECT FROM due)
+              UNION ALL
+              SELECT * FROM job_runs WHERE status = 'dead' AND EXISTS (SELECT FROM due)
             ), states AS (
               SELECT job_runs.kind,
                      CASE WHEN status <> 'queued' THEN status
@@ -82,9 +91,8 @@ impl UnitOfWork for ReadTotals {
                           WHEN due_at > now() THEN 'scheduled' ELSE 'queued' END AS state,
                      CASE WHEN status = 'running' THEN started_at WHEN status = 'dead' THEN finished_at
                           WHEN job_pauses.kind IS NOT NULL THEN least(postponed_since, job_pauses.since)
-                          ELSE COALESCE(postponed_since, due_at) END AS since
-              FROM job_runs LEFT JOIN job_pauses ON job_pauses.kind = job_runs.kind
-              WHERE status IN ('queued', 'running', 'dead') AND EXISTS (SELECT FROM due)
+                          WHEN due_at > now() THEN COALESCE(postponed_since, created_at) ELSE due_at END AS since
+              FROM counted_runs AS job_runs LEFT JOIN job_pauses ON job_pauses.kind = job_runs.kind
             ), by_state AS (
               SELECT kind, state, count(*) AS runs, greatest(EXTRACT(EPOCH FROM now() - min(since)), 0)::float8 AS oldest_seconds
               FROM states GROUP BY kind, state

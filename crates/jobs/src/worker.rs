@@ -17,8 +17,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    BoundKind, JobMetrics, Settings, attempt::Attempts, claiming::claim_runs, heartbeats::keep_leases,
-    in_hand::InHand, lease::Leaseholder, listener::listen, scheduler,
+    BoundKind, JobMetrics, Settings, attempt::Attempts, claiming::claim_runs, heartbeats::Leases,
+    in_hand::InHand, lease::Leaseholder, listener::listen, scheduler, suspects::run_suspects,
 };
 
 /// The interval at which due runs are looked for, in case a notification was lost.
@@ -152,7 +152,14 @@ async fn work(parts: WorkerParts, shutdown: Shutdown) {
             None => std::future::pending().await,
         }
     };
-    let may_claim = || !stopping.is_cancelled();
+    let suspect_due = Arc::new(Notify::new());
+    let leases = Leases {
+        in_hand: in_hand.clone(),
+        leaseholder: leaseholder.clone(),
+        metrics: parts.metrics,
+        lease: parts.settings.lease,
+        suspect_due: suspect_due.clone(),
+    };
     tokio::join!(
         claim_runs(
             in_hand.clone(),
@@ -161,13 +168,8 @@ async fn work(parts: WorkerParts, shutdown: Shutdown) {
             poll_interval,
             stopping.clone()
         ),
-        keep_leases(
-            in_hand,
-            leaseholder,
-            parts.metrics,
-            parts.settings.lease,
-            may_claim
-        ),
+        leases.keep(),
+        run_suspects(in_hand, leaseholder, suspect_due, stopping.clone()),
         stopping.run_until_cancelled(listen),
         stopping.run_until_cancelled(scheduler::run(parts.checks, parts.kinds)),
     );
@@ -196,13 +198,15 @@ impl Shutdown {
         let began = Instant::now();
         self.stopping.cancel();
         self.leaseholder.set_claiming(false);
+        // What a claim in flight has taken is in hand after this.
+        let _ = timeout_at(began + self.drain / 2, self.leaseholder.no_claim_in_flight()).await;
         // Half of the time for jobs to end by themselves, most of the rest for those that do not yield.
         let _ = timeout_at(began + self.drain / 2, self.in_hand.idle()).await;
         self.attempts.handing_back.cancel();
         let _ = timeout_at(began + self.drain * 9 / 10, self.in_hand.idle()).await;
         self.attempts.exiting.cancel();
         if timeout_at(began + self.drain, self.in_hand.idle()).await.is_err() {
-            tracing::warn!("some jobs were not returned to the queue; they are when their lease expires");
+            tracing::warn!("some jobs were not returned to the queue; they return when their lease expires");
         } else {
             self.leaseholder.deregister().await;
         }

@@ -158,7 +158,12 @@ pub(super) async fn run(
         Command::Retry { target, status } => {
             let retried = jobs::retry(database, target.filter(status), progress("queued again")).await;
             let retried = retried.map_err(|error| as_text(&error))?;
-            report(target, retried, "queued again", "dead, failed or cancelled")
+            report(
+                target,
+                retried,
+                "queued again",
+                "dead, failed or cancelled and whose unique key is free",
+            )
         }
         Command::Discard { target, status } => {
             let discarded = jobs::discard(database, target.filter(status), progress("deleted")).await;

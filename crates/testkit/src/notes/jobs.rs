@@ -91,7 +91,8 @@ impl Job for Patient {
     async fn run(&self, run: &Run<State>) -> Result<(), JobError> {
         match self {
             Self::Cooperative => {
-                run.progress(0.4, "2 of 5 steps");
+                // Postgres cannot store U+0000.
+                run.progress(0.4, "2 of 5\0 steps");
                 run.cancelled().await;
                 Err(JobError::retry("stopped early"))
             }

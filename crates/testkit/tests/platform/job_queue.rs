@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ::jobs::{Cancelled, EnqueueOptions, cancel};
+use ::jobs::{Cancelled, EnqueueOptions, Filter, cancel};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ async fn a_claim_reads_no_more_than_it_takes() {
         .bind(&[1i16, 1, 0, 0][..])
         .bind(&[8i64; 4][..])
         .bind(8i64)
-        .bind(10.0f64)
+        .bind(&[35.0f64; 4][..])
         .fetch_one(&mut connection)
         .await
         .expect("a plan");
@@ -176,4 +176,63 @@ async fn a_running_job_reports_its_progress_and_can_be_cancelled() {
     }
     let response = app.get(&format!("/v1/jobs/{}", Uuid::nil())).await;
     assert_problem(response, "/v1/jobs/{id}", Method::GET, "job-not-found").await;
+}
+
+/// Two unfinished runs cannot have one key: a dead run whose key is in use stays dead, and of two dead runs with one key, one
+/// is retried.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bulk_retry_leaves_out_runs_whose_key_is_in_use() {
+    let app = TestApp::start().await;
+    app.database
+        .execute(
+            "INSERT INTO job_runs (id, kind, payload, unique_key, status)
+             SELECT gen_random_uuid(), 'test_noop', '{}', key, status
+             FROM (VALUES ('used', 'dead'), ('used', 'queued'), ('free', 'dead'), ('free', 'dead'), (NULL, 'dead'), (NULL, 'dead'))
+               AS runs (key, status)",
+        )
+        .await;
+    let database = &app.app.platform.database;
+    let dead = || Filter {
+        statuses: vec!["dead".to_owned()],
+        ..Filter::default()
+    };
+    let retry = async || {
+        ::jobs::retry(database, dead(), |_| ())
+            .await
+            .expect("Postgres responds")
+    };
+    assert_eq!(retry().await, 3);
+    assert_eq!(retry().await, 0);
+    let left = "SELECT count(*) FROM job_runs WHERE status = 'dead' AND unique_key IS NOT NULL";
+    assert_eq!(app.database.count(left).await, 2);
+}
+
+/// Finished runs are kept for days: neither the count, nor the look for runs of other workers, nor the claim reads them.
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_of_workers_do_not_read_finished_runs() {
+    let app = TestApp::start().await;
+    app.database
+        .execute(
+            "INSERT INTO job_runs (id, kind, payload, status, finished_at)
+             SELECT gen_random_uuid(), 'test_noop', '{}', 'succeeded', now() FROM generate_series(1, 50000);
+             INSERT INTO job_pauses (kind, until, reason) VALUES ('test_dependent', now() + interval '1 h', 'away');
+             ANALYZE job_runs",
+        )
+        .await;
+    let scans = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'job_runs'";
+    let before = app.database.count(scans).await;
+    let worker = TestApp::build()
+        .replica_of(&app)
+        .worker()
+        .set("jobs.lease", "1s")
+        .start()
+        .await;
+    let pauses = "SELECT count(*) FROM job_pauses";
+    worker.database.wait_until(pauses, |pauses| pauses == 0).await;
+    let id = worker.database.enqueue("test_noop", json!({}), 1).await;
+    worker.database.wait_for_job(id, "succeeded").await;
+    // Statistics are written when a session ends or is idle.
+    app.database.terminate_connections().await;
+    let after = app.database.count(scans).await;
+    assert_eq!(after, before, "job_runs was read as a whole");
 }

@@ -18,6 +18,7 @@ mod idempotency;
 mod identity_provider;
 mod job_pauses;
 mod job_queue;
+mod job_schedules;
 mod jobs;
 mod logs;
 mod metrics;

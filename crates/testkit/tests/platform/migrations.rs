@@ -234,6 +234,15 @@ async fn a_role_without_privileges_does_not_start_until_they_are_granted() {
     let schema = testkit::notes::SERVICE.definition().schema;
     let settings = app.database.settings();
     schema.migrate(&settings).await.expect("the owner migrates");
+    let nothing_granted = "the role may not read and write the table _migrations_database";
+    let began = Instant::now();
+    while !log_lines().contains(nothing_granted) {
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "the reason is not logged"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     // The bookkeeping can be read, as if the grants had been forgotten after a migration that added a table.
     app.database
         .execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO service")
