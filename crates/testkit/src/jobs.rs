@@ -46,7 +46,7 @@ impl TestDatabase {
     /// Waits until a run has started this many attempts.
     ///
     /// # Panics
-    /// After 40 s.
+    /// After 90 s.
     pub async fn wait_for_attempt(&self, id: Uuid, attempt: i32) {
         let attempts = format!("SELECT attempt::bigint FROM job_runs WHERE id = '{id}'");
         self.wait_until(&attempts, |started| started >= i64::from(attempt))
@@ -56,7 +56,7 @@ impl TestDatabase {
     /// Waits until a run has this status; returns its number of attempts and last error.
     ///
     /// # Panics
-    /// After 40 s.
+    /// After 90 s.
     pub async fn wait_for_job(&self, id: Uuid, expected: &str) -> (i32, String) {
         let started = std::time::Instant::now();
         loop {
@@ -65,7 +65,7 @@ impl TestDatabase {
                 return (attempt, error);
             }
             assert!(
-                started.elapsed() < Duration::from_secs(40),
+                started.elapsed() < Duration::from_secs(90),
                 "still {status} after {attempt} attempts: {error}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
