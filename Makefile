@@ -1,8 +1,8 @@
 # Every command of the project; `make` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint deny check-generated check-contract fuzz generate bench-quick bench-hostile bench-jobs bench-backlog check-telemetry up down smoke load check-dashboards soak outage test-pooler drill-proxy check-rules check-manifests image deploy release rollback abort promote release-status test-compat clean
-.PHONY: drill drill-all drill-rollout remove-sample # sample
+.PHONY: help run test check format lint deny check-generated check-contract fuzz generate bench-quick bench-hostile check-telemetry up down smoke load check-dashboards soak test-pooler drill-proxy check-rules check-manifests image deploy release rollback abort promote release-status test-compat clean
+.PHONY: bench-jobs bench-backlog outage drill drill-all drill-rollout remove-sample # sample
 
 # The folder of all builds; CARGO_TARGET_DIR overrides it.
 TARGET := $(or $(CARGO_TARGET_DIR),target)

@@ -11,7 +11,8 @@ impl Schema {
     /// pooler, the role gets the timeouts, too.
     ///
     /// # Errors
-    /// When the database cannot be reached, there is no such role, or the connecting role may not grant.
+    /// When the database cannot be reached, there is no such role, or the connecting role may not grant or, with a
+    /// pooler, may not alter the role.
     pub async fn grant_to(&self, settings: &Settings, role: &str) -> anyhow::Result<()> {
         let mut connection = PgConnection::connect_with(&direct_options(settings)?)
             .await

@@ -191,8 +191,9 @@ impl IdempotentRequest {
     }
 
     /// Records a refusal that depends on the state, and ends the transaction with it: a repeated request is refused for
-    /// the same reason, even if the state has changed. Only a variant without a value can be recorded; with another one,
-    /// the transaction is rolled back and the key stays unused. After a failed statement nothing can be recorded: find out
+    /// the same reason, even if the state has changed. What the work has written before is committed with the
+    /// record, so call it before the first write. Only a variant without a value can be recorded; with another one, the
+    /// transaction is rolled back and the key stays unused. After a failed statement nothing can be recorded: find out
     /// with `SELECT` or `ON CONFLICT DO NOTHING` instead.
     pub async fn refuse<R: Refusal + From<IdempotencyRefusal>>(
         &self,

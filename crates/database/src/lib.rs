@@ -252,7 +252,7 @@ impl Database {
             Err(TransactionError::RefusedAndRecorded(refusal)) => {
                 let committed = session.commit(deadline).await;
                 committed.map_err(TransactionError::Failed)?;
-                Err(TransactionError::Refused(refusal))
+                Err(TransactionError::RefusedAndRecorded(refusal))
             }
             Err(error) => {
                 session.roll_back(deadline).await;

@@ -23,7 +23,8 @@ impl Database {
         settings: &Settings,
         limit: Duration,
     ) -> Result<Option<String>, DatabaseError> {
-        match self.check_prepared_statements(Deadline::after(limit)).await {
+        let deadline = Deadline::after(limit);
+        match self.check_prepared_statements(deadline).await {
             Ok(()) => {}
             Err(DatabaseError::StalePlan(_)) => {
                 return Ok(Some(
@@ -34,9 +35,7 @@ impl Database {
             }
             Err(error) => return Err(error),
         }
-        let found = self
-            .run_idempotent(&ReadTimeouts, Deadline::after(limit), || ())
-            .await?;
+        let found = self.run_idempotent(&ReadTimeouts, deadline, || ()).await?;
         for (name, wanted) in settings.server_timeouts() {
             let wanted = i64::try_from(wanted.as_millis()).unwrap_or(i64::MAX);
             let found = found
@@ -46,8 +45,8 @@ impl Database {
             // The role may be limited more strictly.
             if !(1..=wanted).contains(&found) {
                 return Ok(Some(format!(
-                    "{name} is {found} ms for these connections and must be at most {wanted} ms; behind a pooler, set \
-                     database.pooler and run `api migrate --grant-to ROLE`"
+                    "{name} is {found} ms for these connections and must be between 1 and {wanted} ms (0 disables it); \
+                     behind a pooler, set database.pooler and run `api migrate --grant-to ROLE`"
                 )));
             }
         }

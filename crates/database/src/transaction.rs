@@ -26,7 +26,7 @@ impl CommitOutcome {
     /// The outcome of a transaction with this result; `None` if it had no effect.
     pub(super) fn of<T, R>(result: &Result<T, TransactionError<R>>) -> Option<Self> {
         match result {
-            Ok(_) => Some(Self::Committed),
+            Ok(_) | Err(TransactionError::RefusedAndRecorded(_)) => Some(Self::Committed),
             Err(TransactionError::Failed(DatabaseError::OutcomeUnknown(_))) => Some(Self::Unknown),
             Err(_) => None,
         }
@@ -133,5 +133,20 @@ impl AfterCommit {
                 tracing::error!("an after-commit action panicked; the result of the transaction stands");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_commit_actions_run_if_a_refusal_was_recorded_and_not_if_it_was_rolled_back() {
+        let outcome = |error| CommitOutcome::of::<(), &str>(&Err(error));
+        assert_eq!(
+            outcome(TransactionError::RefusedAndRecorded("gone")),
+            Some(CommitOutcome::Committed)
+        );
+        assert_eq!(outcome(TransactionError::Refused("gone")), None);
     }
 }

@@ -22,7 +22,7 @@ pub struct Job {
     /// The kind of work that the job does.
     #[schema(example = "send_invoice")]
     kind: String,
-    /// `queued`, `running`, `succeeded`, `failed` (a retry cannot help), `dead` (it failed for too long) or `cancelled`.
+    /// `queued`, `running`, `succeeded`, `failed` (a retry cannot help), `dead` (no longer retried) or `cancelled`.
     #[schema(example = "running")]
     status: String,
     /// Number of attempts started so far.

@@ -15,6 +15,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
     BoundKind, JobError, JobMetrics, Run,
+    attempt_outcome::Outcome,
     claim::Claimed,
     endings::Unrecorded,
     kind::{Done, Executed, Failure},
@@ -67,16 +68,15 @@ impl Attempts {
         self.metrics.started(name);
         let context = context_of(&claimed, kind.timeout());
         let ended = self.work(&claimed, kind, &context, controls).await;
-        let reached_dependency = matches!(ended, Ended::Done(_) | Ended::Failed(JobError::Fail(..)));
         let stuck = matches!(ended, Ended::Stuck(_));
         let time_left = kind.timeout().saturating_sub(began.elapsed());
         let (outcome, recorded) = self.record(&claimed, kind, ended, time_left).await;
         let outcome = match recorded {
             Ok(()) => outcome,
-            Err(Unrecorded::Fenced) => "fenced",
-            Err(Unrecorded::Refused(_) | Unrecorded::Database(_)) => "unpersisted",
+            Err(Unrecorded::Fenced) => Outcome::Fenced,
+            Err(Unrecorded::Refused(_) | Unrecorded::Database(_)) => Outcome::Unpersisted,
         };
-        if claimed.is_probe && reached_dependency && outcome != "unpersisted" {
+        if claimed.is_probe && outcome.has_reached_dependencies() {
             let resume = Resume { kind: name };
             let context = context_of(&claimed, RECORDING);
             if let Err(error) = self.database.transaction(resume, &context).await {
@@ -85,10 +85,11 @@ impl Attempts {
         }
         self.metrics.finished(name, outcome, began.elapsed());
         let span = tracing::Span::current();
-        span.record("outcome", outcome);
-        if !["succeeded", "released", "postponed", "cancelled"].contains(&outcome) {
-            telemetry::failed(&span, outcome);
+        span.record("outcome", outcome.name());
+        if outcome.is_error() {
+            telemetry::failed(&span, outcome.name());
         }
+        let outcome = outcome.name();
         tracing::info!(job = name, run = %id, attempt, outcome, duration_ms = began.elapsed().as_secs_f64() * 1e3, about = context.about(), "job ended");
         if stuck {
             self.stuck.cancel();
@@ -136,15 +137,19 @@ impl Attempts {
                 Err(error) => Ended::Failed(JobError::retry(panic_of(error))),
             },
             () = tokio::time::sleep(timeout) => {
-                Ended::Failed(JobError::retry(format!("no end after {timeout:?}")))
+                Ended::Failed(JobError::retry(format!("timed out after {timeout:?}")))
             }
             () = cancelled => Ended::Cancelled,
             () = controls.lost.cancelled() => Ended::Lost,
             () = self.handing_back.cancelled() => Ended::HandedBack,
         };
         task.abort();
-        if tokio::time::timeout(ABORT_LIMIT, &mut task).await.is_ok() {
-            return ended;
+        if let Ok(joined) = tokio::time::timeout(ABORT_LIMIT, &mut task).await {
+            // The job may have ended by itself just before.
+            return match joined {
+                Ok(Ok(done)) if !matches!(ended, Ended::Lost) => Ended::Done(done),
+                _ => ended,
+            };
         }
         if matches!(ended, Ended::HandedBack) {
             // The process exits anyway, and until then the job may end by itself.

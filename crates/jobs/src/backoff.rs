@@ -28,7 +28,7 @@ fn doubled(number: i32) -> Duration {
 
 /// Between half of the time and all of it: runs that failed together do not return together, and none returns
 /// immediately.
-fn jittered(time: Duration) -> Duration {
+pub(crate) fn jittered(time: Duration) -> Duration {
     time.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 

@@ -78,8 +78,8 @@ impl UnitOfWork for Claim {
         &self,
         transaction: &mut Transaction<'_>,
     ) -> Result<Vec<Claimed>, TransactionError<DatabaseError>> {
-        // The claim does not wait for the disk: a server that crashes may forget it, and then the run is claimed again. The
-        // worker in the fencing token distinguishes such claims, whose attempts have the same number.
+        // The claim does not wait for the disk: a server that crashes may forget it, and the run is claimed again with the
+        // same attempt number. The worker in the fencing token distinguishes claims of different workers.
         // A paused kind is claimed by the worker that moves the end of its pause, and then for one run. The rows are locked,
         // so their addresses do not change within the statement.
         let claimed = sqlx::query_as!(
@@ -108,7 +108,7 @@ impl UnitOfWork for Claim {
                 WHERE kind = wanted.name AND status = 'queued' AND crashes < 2 AND due_at <= now()
                 ORDER BY due_at LIMIT wanted.free FOR UPDATE SKIP LOCKED
               ) AS run
-              ORDER BY wanted.rank, run.due_at LIMIT $5
+              ORDER BY NOT wanted.is_probe, wanted.rank, run.due_at LIMIT $5
             )
             UPDATE job_runs
             SET status = 'running', attempt = attempt + 1, worker = $1, started_at = now(), progress = NULL

@@ -33,7 +33,10 @@ fn fenced_unless(rows: u64) -> Result<(), TransactionError<Unrecorded>> {
     }
 }
 
-/// An attempt, as its row knows it.
+/// The crashes after which a run is dead.
+pub(crate) const MAX_CRASHES: i32 = 5;
+
+/// The identity of an attempt in its row: the fencing token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fence {
     id: Uuid,
@@ -84,6 +87,7 @@ impl UnitOfWork for Succeed {
 pub(crate) struct End {
     pub(crate) fence: Fence,
     pub(crate) status: FinalStatus,
+    pub(crate) counted_as: CountedAs,
     pub(crate) error: String,
 }
 
@@ -110,47 +114,53 @@ impl UnitOfWork for End {
             "/* end_job */
             UPDATE job_runs
             SET status = $4, problem = $5, last_error = $6, progress = NULL, finished_at = now(),
-                failures = failures + CASE WHEN $4 = 'dead' THEN 1 ELSE 0 END
+                failures = failures + $7, crashes = crashes + $8
             WHERE id = $1 AND worker = $2 AND attempt = $3 AND status = 'running'",
             self.fence.id,
             self.fence.worker,
             self.fence.attempt,
             status,
             problem,
-            self.error
+            self.error,
+            self.counted_as.one_if(CountedAs::Failure),
+            self.counted_as.one_if(CountedAs::Crash)
         );
         fenced_unless(updated.execute(&mut **transaction).await?.rows_affected())
     }
 }
 
-/// What a run that returns to the queue is counted as.
+/// The count of a run that its attempt adds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CountedAs {
     Failure,
     Postponement,
     Crash,
-    /// Its worker is shutting down.
     Nothing,
+}
+
+impl CountedAs {
+    fn one_if(self, count: Self) -> i32 {
+        i32::from(self == count)
+    }
 }
 
 /// Returns the run to the queue; cancels it if an operator has asked for that.
 #[derive(Clone)]
-pub(crate) struct PutBack {
+pub(crate) struct Requeue {
     pub(crate) fence: Fence,
     pub(crate) wait: Duration,
     pub(crate) counted_as: CountedAs,
     pub(crate) error: Option<String>,
 }
 
-impl UnitOfWork for PutBack {
-    const NAME: &'static str = "put_back_job";
+impl UnitOfWork for Requeue {
+    const NAME: &'static str = "requeue_job";
     type Output = ();
     type Refusal = Unrecorded;
 
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<Unrecorded>> {
-        let count = |counted_as| i32::from(self.counted_as == counted_as);
         let updated = sqlx::query!(
-            "/* put_back_job */
+            "/* requeue_job */
             UPDATE job_runs
             SET status = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
                 finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN now() END,
@@ -167,9 +177,9 @@ impl UnitOfWork for PutBack {
             self.fence.worker,
             self.fence.attempt,
             self.wait.as_secs_f64(),
-            count(CountedAs::Failure),
-            count(CountedAs::Postponement),
-            count(CountedAs::Crash),
+            self.counted_as.one_if(CountedAs::Failure),
+            self.counted_as.one_if(CountedAs::Postponement),
+            self.counted_as.one_if(CountedAs::Crash),
             self.error
         );
         fenced_unless(updated.execute(&mut **transaction).await?.rows_affected())

@@ -1,4 +1,5 @@
-//! Enqueuing, as part of the caller's transaction: rolled back the run never existed, committed it is done.
+//! Enqueuing, in the caller's transaction: if it is rolled back, the run never existed; if it commits, the run will be
+//! executed.
 
 use chrono::{DateTime, Utc};
 use database::Transaction;

@@ -47,8 +47,8 @@ impl JobError {
         Self::Fail(problem, cause.into())
     }
 
-    /// The error of a job whose statement failed. If Postgres could not be reached or had no capacity, the run is postponed, because the job is
-    /// not at fault.
+    /// The error of a job whose statement failed. If Postgres could not be reached or had no capacity, the run is postponed,
+    /// because the job is not at fault.
     pub fn database(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Unavailable(_)
@@ -67,8 +67,8 @@ impl JobError {
         }
     }
 
-    /// The error of a job whose call to another service failed. If the service asked to wait, or its circuit breaker is open, the kind is
-    /// paused.
+    /// The error of a job whose call to another service failed. If the service asked to wait or refused the credentials, or
+    /// its circuit breaker is open, the kind is paused.
     pub fn upstream(error: UpstreamError) -> Self {
         match error {
             UpstreamError::Open(wait) | UpstreamError::Throttled(wait) | UpstreamError::FailedUntil(wait) => {

@@ -1,15 +1,12 @@
-//! The statements of leases: a worker shows that it is alive, and takes the runs of workers that do not.
+//! The statements of leases: heartbeats, reports, and the recovery of runs whose worker has lost its lease.
 
 use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::Progress;
+use crate::{Progress, endings::MAX_CRASHES};
 
-/// The crashes after which a run is dead.
-pub(crate) const MAX_CRASHES: i32 = 5;
-
-/// Shows that the worker is alive. Apart from everything else, so that nothing else can make it fail.
+/// Shows that the worker is alive. A statement of its own, so that no other work can make it fail.
 pub(crate) struct Beat(pub(crate) Uuid);
 
 impl UnitOfWork for Beat {
@@ -27,12 +24,12 @@ impl UnitOfWork for Beat {
     }
 }
 
-/// What the worker has in hand, and what its jobs have reported.
+/// The runs in flight, and what their jobs have reported.
 pub(crate) struct Report {
     pub(crate) worker: Uuid,
     /// The length of a lease, in seconds.
     pub(crate) lease: f64,
-    /// The runs that the worker has in hand.
+    /// The runs in flight.
     pub(crate) running: Vec<Uuid>,
     /// The progress that their jobs have reported.
     pub(crate) progress: Vec<(Uuid, i32, Progress)>,
@@ -42,7 +39,7 @@ pub(crate) struct Report {
 
 /// The response to a report.
 #[derive(Debug)]
-pub(crate) struct Orders {
+pub(crate) struct ReportResponse {
     /// The runs whose end an operator has asked for.
     pub(crate) cancelled: Vec<Uuid>,
     /// Whether a suspect is due.
@@ -51,13 +48,13 @@ pub(crate) struct Orders {
 
 impl UnitOfWork for Report {
     const NAME: &'static str = "report_runs";
-    type Output = Orders;
+    type Output = ReportResponse;
     type Refusal = DatabaseError;
 
     async fn run(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<Orders, TransactionError<DatabaseError>> {
+    ) -> Result<ReportResponse, TransactionError<DatabaseError>> {
         let (mut ids, mut attempts, mut progress) = (Vec::new(), Vec::new(), Vec::<Value>::new());
         for (id, attempt, reported) in &self.progress {
             ids.push(*id);
@@ -66,8 +63,8 @@ impl UnitOfWork for Report {
         }
         // A run of this worker that it does not know was claimed by a statement whose response was lost, or its end could
         // not be recorded. Rows that are locked are left to the next report.
-        let orders = sqlx::query_as!(
-            Orders,
+        let response = sqlx::query_as!(
+            ReportResponse,
             r#"/* report_runs */
             WITH unknown AS MATERIALIZED (
               SELECT id FROM job_runs
@@ -75,7 +72,10 @@ impl UnitOfWork for Report {
                 AND started_at < now() - make_interval(secs => $3)
               FOR UPDATE SKIP LOCKED
             ), returned AS (
-              UPDATE job_runs SET status = 'queued', worker = NULL FROM unknown WHERE job_runs.id = unknown.id
+              UPDATE job_runs
+              SET status = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
+                  finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN now() END, worker = NULL, progress = NULL
+              FROM unknown WHERE job_runs.id = unknown.id
             ), own AS MATERIALIZED (
               SELECT job_runs.id, report.progress
               FROM job_runs JOIN unnest($4::uuid[], $5::integer[], $6::jsonb[]) AS report (id, attempt, progress)
@@ -89,7 +89,7 @@ impl UnitOfWork for Report {
                          WHERE worker = $1 AND status = 'running' AND cancel_requested_at IS NOT NULL) AS "cancelled!",
                    EXISTS (SELECT FROM job_runs
                            WHERE kind = ANY($7) AND status = 'queued' AND crashes >= 2 AND due_at <= now()
-                             AND kind NOT IN (SELECT kind FROM job_pauses)) AS "has_suspect!""#,
+                             AND kind NOT IN (SELECT kind FROM job_pauses WHERE until > now())) AS "has_suspect!""#,
             self.worker,
             &self.running,
             self.lease,
@@ -98,7 +98,7 @@ impl UnitOfWork for Report {
             &progress,
             &self.kinds
         );
-        Ok(orders.fetch_one(&mut **transaction).await?)
+        Ok(response.fetch_one(&mut **transaction).await?)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{JobError, Priority, Run};
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Names the kind in the database, metrics and logs. Never changes.
     const KIND: &'static str;
-    /// The period for which a failing run is retried, counted from its first failure. After that it is dead.
+    /// The period for which a failing run is retried, from its first failure. A run that fails after this period is dead.
     const RETRY_FOR: Duration = Duration::from_hours(24);
     /// The time limit of one attempt.
     const TIMEOUT: Duration = Duration::from_secs(30);

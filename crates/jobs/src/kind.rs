@@ -58,8 +58,10 @@ impl<S: Send + Sync + 'static> JobKind<S> {
         }
     }
 
-    /// Adds a schedule: one run in each period, whatever the number of workers, with the payload `{}`. The current
-    /// period has one, too. If the last run has not ended, the period has none.
+    /// Adds a schedule: one run in each period, whatever the number of workers, with the payload `{}`. Periods are whole
+    /// seconds counted from the Unix epoch; schedules are checked every 5 s, so shorter periods are skipped. A new schedule
+    /// has a run in the current period. A period has no run if the last one has not ended. A period of less than one second
+    /// is an error at startup.
     pub const fn every(mut self, period: Duration) -> Self {
         self.properties.schedule = Some(Schedule::Every(period));
         self

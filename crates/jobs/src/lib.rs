@@ -1,19 +1,20 @@
 #![doc = include_str!("../README.md")]
 
 mod attempt;
+mod attempt_outcome;
 mod backoff;
 mod claim;
-mod claiming;
+mod claim_loop;
 mod endings;
 mod enqueue;
 mod error;
 mod find;
 mod heartbeat;
-mod heartbeats;
-mod in_hand;
+mod in_flight;
 mod job;
 mod kind;
-mod lease;
+mod leaseholder;
+mod leases;
 mod listener;
 mod metrics;
 mod operate;
@@ -28,6 +29,7 @@ mod run;
 mod schedule;
 mod scheduler;
 mod settings;
+mod status;
 mod suspects;
 mod totals;
 mod worker;
@@ -45,6 +47,7 @@ pub use priority::Priority;
 pub use purge::{MAINTENANCE_JOBS, Maintenance};
 pub use queue::{Queue, QueueRefusal};
 pub use run::{Progress, Run};
+pub use status::Status;
 pub use worker::{Worker, WorkerParts};
 
 use database::MigrationSet;

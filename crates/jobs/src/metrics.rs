@@ -12,22 +12,10 @@ use prometheus_client::{
 };
 use telemetry::metrics::{Counters, Metrics};
 
-use crate::totals::{Count, State};
-
-/// The outcomes of an attempt.
-const OUTCOMES: [&str; 11] = [
-    "succeeded",
-    "retried",
-    "failed",
-    "dead",
-    "postponed",
-    "unreadable",
-    "cancelled",
-    "released",
-    "crashed",
-    "fenced",
-    "unpersisted",
-];
+use crate::{
+    attempt_outcome::Outcome,
+    totals::{Count, State},
+};
 
 /// The tables that are purged.
 const TABLES: [&str; 2] = ["idempotency_keys", "job_runs"];
@@ -136,7 +124,7 @@ impl JobMetrics {
         self.timeout
             .get_or_create(&KindLabels { kind })
             .set(timeout.as_secs_f64());
-        for outcome in OUTCOMES {
+        for outcome in Outcome::ALL.map(Outcome::name) {
             let _ = self.finished.get_or_create(&OutcomeLabels { kind, outcome });
         }
         self.kinds
@@ -150,7 +138,7 @@ impl JobMetrics {
         self.started.get_or_create(&KindLabels { kind }).inc();
     }
 
-    pub(crate) fn finished(&self, kind: &'static str, outcome: &'static str, took: Duration) {
+    pub(crate) fn finished(&self, kind: &'static str, outcome: Outcome, took: Duration) {
         self.count(kind, outcome);
         self.duration
             .get_or_create(&KindLabels { kind })
@@ -160,13 +148,14 @@ impl JobMetrics {
     /// Counts an attempt whose worker is gone.
     pub(crate) fn crashed(&self, kind: Option<&'static str>, is_dead: bool) {
         let kind = kind.unwrap_or(UNKNOWN);
-        self.count(kind, "crashed");
+        self.count(kind, Outcome::Crashed);
         if is_dead {
-            self.count(kind, "dead");
+            self.count(kind, Outcome::Dead);
         }
     }
 
-    fn count(&self, kind: &'static str, outcome: &'static str) {
+    fn count(&self, kind: &'static str, outcome: Outcome) {
+        let outcome = outcome.name();
         self.finished
             .get_or_create(&OutcomeLabels { kind, outcome })
             .inc();

@@ -8,7 +8,7 @@ use resilience::Deadline;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::claim::CHANNEL;
+use crate::{Status, claim::CHANNEL};
 
 /// The time limit of a statement of an operator's command.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -44,20 +44,27 @@ pub struct RunSummary {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// A choice of runs.
+/// A selection of runs. All conditions must hold; an empty filter selects every run.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// The run with this id.
     pub id: Option<Uuid>,
     /// Runs of this kind.
     pub kind: Option<String>,
-    /// Runs with one of these statuses; of any status if there are none.
-    pub statuses: Vec<String>,
+    /// Runs with one of these statuses; any status if empty.
+    pub statuses: Vec<Status>,
     /// Runs enqueued since this time.
     pub since: Option<DateTime<Utc>>,
 }
 
 impl Filter {
+    fn status_names(&self) -> Vec<String> {
+        self.statuses
+            .iter()
+            .map(|status| status.name().to_owned())
+            .collect()
+    }
+
     /// The run with this id.
     pub fn one(id: Uuid) -> Self {
         Self {
@@ -92,7 +99,7 @@ impl UnitOfWork for List {
             LIMIT $5",
             self.filter.id,
             self.filter.kind,
-            &self.filter.statuses,
+            &self.filter.status_names(),
             self.filter.since,
             self.limit
         );
@@ -100,7 +107,7 @@ impl UnitOfWork for List {
     }
 }
 
-/// The newest runs of this choice, at most `limit`.
+/// Returns the newest runs that match the filter, at most `limit`.
 ///
 /// # Errors
 /// When the database does not respond.
@@ -138,7 +145,7 @@ impl UnitOfWork for Retry {
             FROM chosen WHERE job_runs.id = chosen.id AND status IN ('dead', 'failed', 'cancelled')",
             self.0.id,
             self.0.kind,
-            &self.0.statuses,
+            &self.0.status_names(),
             self.0.since,
             BATCH
         );
@@ -148,9 +155,9 @@ impl UnitOfWork for Retry {
     }
 }
 
-/// Returns runs of this choice that are dead, failed or cancelled to the queue, as if they were new; returns their
-/// number. A run whose unique key an unfinished run has is left out; of several with one key, one is chosen. `progress` is
-/// called with the number so far.
+/// Requeues the matching runs that are dead, failed or cancelled, as if they were new, and returns their number. Skips a
+/// run whose unique key an unfinished run has; of several runs with one key, requeues one. `progress` is called after each
+/// full batch with the number so far.
 ///
 /// # Errors
 /// When the database does not respond. The runs counted so far are queued.
@@ -180,7 +187,7 @@ impl UnitOfWork for Discard {
                          LIMIT $5 FOR UPDATE SKIP LOCKED)",
             self.0.id,
             self.0.kind,
-            &self.0.statuses,
+            &self.0.status_names(),
             self.0.since,
             BATCH
         );
@@ -188,7 +195,8 @@ impl UnitOfWork for Discard {
     }
 }
 
-/// Deletes runs of this choice, except running ones; returns their number. `progress` is called with the number so far.
+/// Deletes the matching runs that are not running, and returns their number. `progress` is called after each full batch
+/// with the number so far.
 ///
 /// # Errors
 /// When the database does not respond. The runs counted so far are deleted.

@@ -1,7 +1,7 @@
 //! The order in which kinds of jobs are claimed.
 
 /// The priority of a kind of job. A worker with free capacity claims due runs of a higher priority first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
     /// Before all others: short work that a person waits for, and maintenance.
     High,

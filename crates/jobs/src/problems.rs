@@ -9,7 +9,7 @@ pub static JOB_NOT_FOUND: ProblemType = ProblemType {
     title: "Job not found",
     origin: Origin::Client,
     retry: Retry::Never,
-    advice: "Check the id. A job of another subject does not exist for you either; finished ones are kept for some days.",
+    advice: "Check the id. Jobs of other subjects are not visible, and finished jobs are deleted after some days.",
     user_message: "There is nothing here any more.",
     operator_hint: "A client error, or a job that finished longer ago than `jobs.retention`.",
 };

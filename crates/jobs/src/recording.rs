@@ -8,15 +8,15 @@ use std::{
 
 use database::{DatabaseError, UnitOfWork};
 use futures_util::FutureExt;
-use outcome::Cause;
+use outcome::{Cause, cause_chain};
 
 use crate::{
     BoundKind, JobError,
     attempt::{Attempts, Ended, context_of, panic_text},
+    attempt_outcome::Outcome,
     backoff::{self, LONGEST_WAIT},
     claim::Claimed,
-    endings::{CountedAs, End, Fence, FinalStatus, PutBack, Succeed, Unrecorded},
-    heartbeat::MAX_CRASHES,
+    endings::{CountedAs, End, Fence, FinalStatus, MAX_CRASHES, Requeue, Succeed, Unrecorded},
     kind::Done,
     pause::Pause,
 };
@@ -32,8 +32,8 @@ const PROBE_WAIT: Duration = Duration::from_secs(5);
 /// The characters of an error that are stored.
 const LONGEST_ERROR: usize = 2_000;
 
-/// The outcome of an attempt as a metric label, and whether it was recorded.
-type Recorded = (&'static str, Result<(), Unrecorded>);
+/// The outcome of an attempt, and whether it was recorded.
+type Recorded = (Outcome, Result<(), Unrecorded>);
 
 impl Attempts {
     pub(crate) async fn record(
@@ -45,41 +45,50 @@ impl Attempts {
     ) -> Recorded {
         let (name, id, attempt) = (kind.name(), claimed.id, claimed.attempt);
         let fence = Fence::from(claimed);
-        let put_back = |wait, counted_as, error| PutBack {
+        let requeue = |wait, counted_as, error| Requeue {
             fence,
             wait,
             counted_as,
             error,
         };
-        let end = |status, error| End { fence, status, error };
+        let end = |status, counted_as, error| End {
+            fence,
+            status,
+            counted_as,
+            error,
+        };
         let error = match ended {
             Ended::Done(done) => match self.succeed(claimed, done, time_left).await {
-                Ok(recorded) => return ("succeeded", recorded),
+                Ok(recorded) => return (Outcome::Succeeded, recorded),
                 Err(error) => error,
             },
             Ended::Failed(error) => error,
             Ended::Unreadable(error) => {
                 tracing::error!(job = name, run = %id, error, "a payload cannot be read; it stays queued");
                 let wait = backoff::after_postponement(claimed.postponements + 1, UNREADABLE_WAIT);
-                let put_back = put_back(wait, CountedAs::Postponement, Some(error));
-                return ("unreadable", self.persist(claimed, &put_back).await);
+                let requeue = requeue(wait, CountedAs::Postponement, Some(error));
+                return (Outcome::Unreadable, self.persist(claimed, &requeue).await);
             }
             Ended::Cancelled => {
-                let end = end(FinalStatus::Cancelled, "cancelled by an operator".to_owned());
-                return ("cancelled", self.persist(claimed, &end).await);
+                let end = end(
+                    FinalStatus::Cancelled,
+                    CountedAs::Nothing,
+                    "cancelled by an operator".to_owned(),
+                );
+                return (Outcome::Cancelled, self.persist(claimed, &end).await);
             }
             Ended::HandedBack => {
-                let put_back = put_back(Duration::ZERO, CountedAs::Nothing, None);
-                return ("released", self.persist(claimed, &put_back).await);
+                let requeue = requeue(Duration::ZERO, CountedAs::Nothing, None);
+                return (Outcome::Released, self.persist(claimed, &requeue).await);
             }
-            Ended::Lost => return ("fenced", Err(Unrecorded::Fenced)),
+            Ended::Lost => return (Outcome::Fenced, Err(Unrecorded::Fenced)),
             Ended::Stuck(error) if claimed.crashes + 1 >= MAX_CRASHES => {
-                let end = end(FinalStatus::Dead, error.to_owned());
-                return ("dead", self.persist(claimed, &end).await);
+                let end = end(FinalStatus::Dead, CountedAs::Crash, error.to_owned());
+                return (Outcome::Dead, self.persist(claimed, &end).await);
             }
             Ended::Stuck(error) => {
-                let put_back = put_back(Duration::ZERO, CountedAs::Crash, Some(error.to_owned()));
-                return ("crashed", self.persist(claimed, &put_back).await);
+                let requeue = requeue(Duration::ZERO, CountedAs::Crash, Some(error.to_owned()));
+                return (Outcome::Crashed, self.persist(claimed, &requeue).await);
             }
         };
         match error {
@@ -87,22 +96,22 @@ impl Attempts {
                 let error = chain(&cause);
                 let wait = backoff::after_postponement(claimed.postponements + 1, wait);
                 tracing::info!(job = name, run = %id, attempt, cause = error, ?wait, "job postponed");
-                let put_back = put_back(wait, CountedAs::Postponement, Some(error));
-                ("postponed", self.persist(claimed, &put_back).await)
+                let requeue = requeue(wait, CountedAs::Postponement, Some(error));
+                (Outcome::Postponed, self.persist(claimed, &requeue).await)
             }
             JobError::Unavailable(wait, cause) => {
                 let reason = chain(&cause);
                 tracing::info!(job = name, run = %id, attempt, cause = reason, ?wait, "job postponed and its kind paused: a dependency is unavailable");
                 self.pause(claimed, name, wait, &reason).await;
                 let wait = wait.min(LONGEST_WAIT);
-                let put_back = put_back(wait, CountedAs::Postponement, Some(reason));
-                ("postponed", self.persist(claimed, &put_back).await)
+                let requeue = requeue(wait, CountedAs::Postponement, Some(reason));
+                (Outcome::Postponed, self.persist(claimed, &requeue).await)
             }
             JobError::Fail(problem, cause) => {
                 let (code, error) = (problem.code, chain(&cause));
                 tracing::warn!(job = name, run = %id, attempt, problem = code, error, "job failed permanently");
-                let end = end(FinalStatus::Failed(problem), error);
-                ("failed", self.persist(claimed, &end).await)
+                let end = end(FinalStatus::Failed(problem), CountedAs::Failure, error);
+                (Outcome::Failed, self.persist(claimed, &end).await)
             }
             JobError::Retry(cause) => {
                 let error = chain(&cause);
@@ -112,18 +121,19 @@ impl Attempts {
                 let number = claimed.failures + 1;
                 let (failing, wait) = (claimed.failing_seconds, backoff::after_failure(number));
                 if failing >= kind.properties.retry_for.as_secs_f64() {
-                    tracing::error!(job = name, run = %id, attempt, failures = number, error, "job is dead: it has failed for as long as it is retried");
-                    let end = end(FinalStatus::Dead, error);
-                    return ("dead", self.persist(claimed, &end).await);
+                    tracing::error!(job = name, run = %id, attempt, failures = number, error, "job is dead: it has been failing for longer than its retry period");
+                    let end = end(FinalStatus::Dead, CountedAs::Failure, error);
+                    return (Outcome::Dead, self.persist(claimed, &end).await);
                 }
                 tracing::warn!(job = name, run = %id, attempt, failures = number, error, ?wait, "job failed; it will be retried");
-                let put_back = put_back(wait, CountedAs::Failure, Some(error));
-                ("retried", self.persist(claimed, &put_back).await)
+                let requeue = requeue(wait, CountedAs::Failure, Some(error));
+                (Outcome::Retried, self.persist(claimed, &requeue).await)
             }
         }
     }
 
-    /// Commits the effect with the success; the error with which the attempt ends instead if the effect was refused.
+    /// Commits the effect and the success together. Returns the error with which the attempt ends if the effect was not
+    /// committed.
     async fn succeed(
         &self,
         claimed: &Claimed,
@@ -198,16 +208,13 @@ impl Attempts {
     }
 }
 
-/// An error with its causes, outermost first.
+/// An error with its causes, as it is stored.
 fn chain(cause: &Cause) -> String {
-    let mut error: &dyn std::error::Error = cause.as_ref();
-    let mut text = error.to_string();
-    while let Some(source) = error.source() {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        error = source;
-    }
-    // Text in Postgres cannot contain U+0000.
-    text.retain(|character| character != '\0');
-    text.chars().take(LONGEST_ERROR).collect()
+    storable(&cause_chain(cause.as_ref()), LONGEST_ERROR)
+}
+
+/// At most this many characters of a text, without U+0000, which Postgres cannot store.
+pub(crate) fn storable(text: &str, characters: usize) -> String {
+    let text = text.chars().filter(|character| *character != '\0');
+    text.take(characters).collect()
 }

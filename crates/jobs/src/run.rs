@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::recording::storable;
+
 /// The characters of a progress message that are stored.
 const LONGEST_MESSAGE: usize = 500;
 
@@ -62,16 +64,16 @@ impl Controls {
 }
 
 impl<S> Run<S> {
-    /// Reports the completed share of the work, between 0 and 1, and what the job is doing. The owner of the job sees it
-    /// within a few seconds, however often it is called.
-    pub fn progress(&self, fraction: f64, message: impl Into<String>) {
+    /// Reports the completed share of the work (limited to 0 to 1; NaN is 0) and what the job is doing (the first 500
+    /// characters are stored). The owner of the job sees the latest report within a few seconds; a report costs no query.
+    pub fn progress(&self, fraction: f64, message: impl AsRef<str>) {
         let progress = Progress {
             fraction: if fraction.is_nan() {
                 0.0
             } else {
                 fraction.clamp(0.0, 1.0)
             },
-            message: stored(message.into()),
+            message: storable(message.as_ref(), LONGEST_MESSAGE),
         };
         let mut latest = self
             .controls
@@ -91,12 +93,6 @@ impl<S> Run<S> {
     pub fn is_cancelled(&self) -> bool {
         self.controls.cancelled.is_cancelled()
     }
-}
-
-/// A message as Postgres can store it: of limited length, and without U+0000.
-fn stored(mut message: String) -> String {
-    message.retain(|character| character != '\0');
-    message.chars().take(LONGEST_MESSAGE).collect()
 }
 
 impl Run<()> {

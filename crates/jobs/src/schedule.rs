@@ -79,7 +79,7 @@ mod tests {
         Schedule::Cron { pattern, zone }.parse().expect("a schedule")
     }
 
-    /// Every occurrence that a worker sees that looks every five minutes.
+    /// The occurrences seen by a worker that checks every five minutes.
     fn seen(occurrences: &Occurrences, from: &str, until: &str) -> Vec<DateTime<Utc>> {
         let (mut now, until) = (time(from), time(until));
         let (mut last, mut seen) = (now, Vec::new());

@@ -87,7 +87,7 @@ impl UnitOfWork for LastOccurrences {
             &self.names
         );
         let rows = rows.fetch_all(&mut **transaction).await?;
-        let now = rows.first().map_or_else(Utc::now, |row| row.now);
+        let now = rows.first().expect("the left join returns a row").now;
         let known = rows.into_iter().filter_map(|row| Some((row.kind?, row.last_at?)));
         Ok((now, known.collect()))
     }

@@ -3,64 +3,82 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use database::{DatabaseError, Transaction, TransactionError, UnitOfWork};
 use resilience::Deadline;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{claim::Claimed, in_hand::InHand, lease::Leaseholder};
+use crate::{claim::Claimed, in_flight::InFlight, leaseholder::Leaseholder};
 
 /// The time limit of a statement.
 const LIMIT: Duration = Duration::from_secs(5);
-/// The time for which a suspect is reserved for one worker, in seconds. It is not claimed before it can run: if the worker
-/// ended until then, the suspect would be charged with that.
+/// The time, in seconds, for which a suspect is reserved for one worker. A suspect is claimed only once it can run, so that
+/// a worker that ends in the meantime does not add a crash.
 const RESERVED_SECONDS: f64 = 60.0;
 
 /// Runs suspects, one at a time, until `stopping` is cancelled.
 pub(crate) async fn run_suspects(
-    in_hand: Arc<InHand>,
+    in_flight: Arc<InFlight>,
     leaseholder: Arc<Leaseholder>,
     due: Arc<Notify>,
     stopping: CancellationToken,
 ) {
     while stopping.run_until_cancelled(due.notified()).await.is_some() {
-        if let Err(error) = run_one(&in_hand, &leaseholder, &stopping).await {
-            tracing::warn!(%error, "a job that runs alone was not claimed; retrying");
+        if let Err(error) = run_one(&in_flight, &leaseholder, &stopping).await {
+            tracing::warn!(%error, "a suspect was not claimed; retrying");
         }
     }
 }
 
 async fn run_one(
-    in_hand: &Arc<InHand>,
+    in_flight: &Arc<InFlight>,
     leaseholder: &Leaseholder,
     stopping: &CancellationToken,
 ) -> Result<(), DatabaseError> {
     let reserve = Reserve {
-        kinds: in_hand.names(),
+        kinds: in_flight.names(),
     };
     let reserved = leaseholder
         .jobs
         .run_idempotent(&reserve, Deadline::after(LIMIT), || ())
         .await?;
-    let Some(id) = reserved else { return Ok(()) };
-    let Some(slots) = stopping.run_until_cancelled(in_hand.all_slots()).await else {
+    let Some(reserved) = reserved else {
+        return Ok(());
+    };
+    let Some(slots) = stopping.run_until_cancelled(in_flight.reserve_all()).await else {
         return Ok(());
     };
     let worker = leaseholder.id().await;
     if stopping.is_cancelled() {
         return Ok(());
     }
-    let claim = ClaimSuspect { worker: *worker, id };
+    let claim = ClaimSuspect {
+        worker: *worker,
+        reserved,
+    };
     let claimed = leaseholder
         .jobs
         .run_idempotent(&claim, Deadline::after(LIMIT), || ())
-        .await?;
-    if let Some(claimed) = claimed {
-        in_hand.start_with(claimed, std::future::ready(slots));
+        .await;
+    match claimed {
+        Ok(Some(claimed)) => in_flight.start(claimed, slots),
+        Ok(None) => in_flight.release(slots),
+        Err(error) => {
+            in_flight.release(slots);
+            return Err(error);
+        }
     }
     drop(worker);
     Ok(())
+}
+
+/// A suspect that is reserved for this worker. Until it is claimed, its due time proves that.
+#[derive(Debug)]
+struct Reserved {
+    id: Uuid,
+    due_at: DateTime<Utc>,
 }
 
 /// Reserves the suspect that has been due for the longest time.
@@ -70,21 +88,22 @@ struct Reserve {
 
 impl UnitOfWork for Reserve {
     const NAME: &'static str = "reserve_suspect";
-    type Output = Option<Uuid>;
+    type Output = Option<Reserved>;
     type Refusal = DatabaseError;
 
     async fn run(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<Option<Uuid>, TransactionError<DatabaseError>> {
-        let reserved = sqlx::query_scalar!(
+    ) -> Result<Option<Reserved>, TransactionError<DatabaseError>> {
+        let reserved = sqlx::query_as!(
+            Reserved,
             "/* reserve_suspect */
             UPDATE job_runs SET due_at = now() + make_interval(secs => $2)
             WHERE id IN (SELECT id FROM job_runs
                          WHERE kind = ANY($1) AND status = 'queued' AND crashes >= 2 AND due_at <= now()
-                           AND kind NOT IN (SELECT kind FROM job_pauses)
+                           AND kind NOT IN (SELECT kind FROM job_pauses WHERE until > now())
                          ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-            RETURNING id",
+            RETURNING id, due_at",
             &self.kinds,
             RESERVED_SECONDS
         );
@@ -95,7 +114,7 @@ impl UnitOfWork for Reserve {
 /// Claims a suspect that was reserved.
 struct ClaimSuspect {
     worker: Uuid,
-    id: Uuid,
+    reserved: Reserved,
 }
 
 impl UnitOfWork for ClaimSuspect {
@@ -112,12 +131,13 @@ impl UnitOfWork for ClaimSuspect {
             r#"/* claim_suspect */
             UPDATE job_runs
             SET status = 'running', attempt = attempt + 1, worker = $1, started_at = now(), progress = NULL
-            WHERE id = $2 AND status = 'queued' AND EXISTS (SELECT FROM job_workers WHERE job_workers.id = $1)
+            WHERE id = $2 AND due_at = $3 AND status = 'queued' AND EXISTS (SELECT FROM job_workers WHERE job_workers.id = $1)
             RETURNING id, kind, payload, attempt, failures, postponements, crashes, subject, request_id, traceparent,
               COALESCE(EXTRACT(EPOCH FROM now() - failing_since), 0)::float8 AS "failing_seconds!", worker AS "worker!",
               false AS "is_probe!""#,
             self.worker,
-            self.id
+            self.reserved.id,
+            self.reserved.due_at
         );
         Ok(claimed.fetch_optional(&mut **transaction).await?)
     }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use sqlx::types::Json;
 
 /// A state of a run, as gauges show it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
     /// Due, and waiting for a worker.
@@ -56,7 +56,7 @@ pub(crate) struct Totals {
     pub(crate) counts: Json<Vec<Count>>,
 }
 
-/// Reads the totals, and counts before if that is due. A count that takes long is repeated less often: counting takes at
+/// Reads the totals, and counts first if a count is due. A count that takes long is repeated less often: counting takes at
 /// most a fifth of one connection.
 pub(crate) struct ReadTotals;
 

@@ -17,8 +17,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    BoundKind, JobMetrics, Settings, attempt::Attempts, claiming::claim_runs, heartbeats::Leases,
-    in_hand::InHand, lease::Leaseholder, listener::listen, scheduler, suspects::run_suspects,
+    BoundKind, JobMetrics, Settings, attempt::Attempts, claim_loop::claim_runs, in_flight::InFlight,
+    leaseholder::Leaseholder, leases::Leases, listener::listen, scheduler, suspects::run_suspects,
 };
 
 /// The interval at which due runs are looked for, in case a notification was lost.
@@ -46,7 +46,8 @@ pub struct WorkerParts {
     pub schema: Schema,
     /// The kinds of jobs that the worker runs.
     pub kinds: Vec<BoundKind>,
-    /// The time for jobs to end during a graceful shutdown.
+    /// The time limit of a graceful shutdown. Jobs have half of it to end by themselves; then they are aborted and handed
+    /// back.
     pub drain: Duration,
     /// The metrics of attempts.
     pub metrics: JobMetrics,
@@ -73,10 +74,13 @@ impl Drop for Worker {
 }
 
 impl Worker {
-    /// Starts to run jobs as soon as the schema is new enough.
+    /// Starts a worker, which runs jobs as soon as the schema is new enough.
     ///
     /// # Errors
     /// When no threads can be started.
+    ///
+    /// # Panics
+    /// When called outside a Tokio runtime.
     pub fn start(parts: WorkerParts) -> anyhow::Result<Self> {
         // A runtime of its own: a job that does not yield must not stop the heartbeats.
         let jobs = tokio::runtime::Builder::new_multi_thread()
@@ -93,7 +97,7 @@ impl Worker {
         };
         let shutdown = Shutdown {
             stopping: CancellationToken::new(),
-            in_hand: InHand::new(attempts.clone(), parts.kinds.clone(), parts.settings.concurrency),
+            in_flight: InFlight::new(attempts.clone(), parts.kinds.clone(), parts.settings.concurrency),
             leaseholder: Arc::new(Leaseholder::new(
                 parts.database.clone(),
                 parts.checks.clone(),
@@ -115,8 +119,8 @@ impl Worker {
         })
     }
 
-    /// Claims nothing more, and returns the runs to the queue that do not end in time. The heartbeats continue until
-    /// then.
+    /// Stops claiming, waits for jobs to end, and returns the others to the queue. Takes at most [`WorkerParts::drain`].
+    /// Heartbeats continue until then.
     pub async fn stop(self) {
         self.shutdown.run().await;
     }
@@ -125,7 +129,7 @@ impl Worker {
 async fn work(parts: WorkerParts, shutdown: Shutdown) {
     let Shutdown {
         stopping,
-        in_hand,
+        in_flight,
         leaseholder,
         ..
     } = shutdown;
@@ -139,7 +143,7 @@ async fn work(parts: WorkerParts, shutdown: Shutdown) {
     if stopping.run_until_cancelled(start).await.is_none() {
         return;
     }
-    tracing::info!(concurrency = parts.settings.concurrency, "working");
+    tracing::info!(concurrency = parts.settings.concurrency, "worker started");
     let wake = Arc::new(Notify::new());
     let poll_interval = if parts.listen.is_some() {
         POLL_INTERVAL
@@ -154,7 +158,7 @@ async fn work(parts: WorkerParts, shutdown: Shutdown) {
     };
     let suspect_due = Arc::new(Notify::new());
     let leases = Leases {
-        in_hand: in_hand.clone(),
+        in_flight: in_flight.clone(),
         leaseholder: leaseholder.clone(),
         metrics: parts.metrics,
         lease: parts.settings.lease,
@@ -162,14 +166,14 @@ async fn work(parts: WorkerParts, shutdown: Shutdown) {
     };
     tokio::join!(
         claim_runs(
-            in_hand.clone(),
+            in_flight.clone(),
             leaseholder.clone(),
             wake.clone(),
             poll_interval,
             stopping.clone()
         ),
         leases.keep(),
-        run_suspects(in_hand, leaseholder, suspect_due, stopping.clone()),
+        run_suspects(in_flight, leaseholder, suspect_due, stopping.clone()),
         stopping.run_until_cancelled(listen),
         stopping.run_until_cancelled(scheduler::run(parts.checks, parts.kinds)),
     );
@@ -187,7 +191,7 @@ async fn wait_for_schema(parts: &WorkerParts) {
 #[derive(Clone, Debug)]
 struct Shutdown {
     stopping: CancellationToken,
-    in_hand: Arc<InHand>,
+    in_flight: Arc<InFlight>,
     leaseholder: Arc<Leaseholder>,
     attempts: Attempts,
     drain: Duration,
@@ -198,17 +202,20 @@ impl Shutdown {
         let began = Instant::now();
         self.stopping.cancel();
         self.leaseholder.set_claiming(false);
-        // What a claim in flight has taken is in hand after this.
+        // After this, the runs of a claim that was in progress are in flight.
         let _ = timeout_at(began + self.drain / 2, self.leaseholder.no_claim_in_flight()).await;
         // Half of the time for jobs to end by themselves, most of the rest for those that do not yield.
-        let _ = timeout_at(began + self.drain / 2, self.in_hand.idle()).await;
+        let _ = timeout_at(began + self.drain / 2, self.in_flight.idle()).await;
         self.attempts.handing_back.cancel();
-        let _ = timeout_at(began + self.drain * 9 / 10, self.in_hand.idle()).await;
+        let _ = timeout_at(began + self.drain * 9 / 10, self.in_flight.idle()).await;
         self.attempts.exiting.cancel();
-        if timeout_at(began + self.drain, self.in_hand.idle()).await.is_err() {
+        if timeout_at(began + self.drain, self.in_flight.idle())
+            .await
+            .is_err()
+        {
             tracing::warn!("some jobs were not returned to the queue; they return when their lease expires");
         } else {
-            self.leaseholder.deregister().await;
+            let _ = timeout_at(began + self.drain, self.leaseholder.deregister()).await;
         }
     }
 

@@ -14,6 +14,6 @@ pub use catalogue::Catalogue;
 pub use client_code::catalogue_as_rust;
 pub use fields::{FieldError, Location};
 pub use markdown::catalogue_as_markdown;
-pub use problem::{Cause, Problem};
+pub use problem::{Cause, Problem, cause_chain};
 pub use problem_type::{ErrorStatus, Origin, ProblemType, Retry};
 pub use refusal::{Attach, Refusal};

@@ -117,19 +117,23 @@ impl Problem {
 
     /// The cause and the chain of its sources, outermost first, for the log.
     pub fn cause_chain(&self) -> Option<String> {
-        let mut error: &dyn Error = self.cause.as_deref()?;
-        let mut chain = error.to_string();
-        while let Some(source) = error.source() {
-            let text = source.to_string();
-            // Many errors repeat their source in their own message.
-            if !chain.ends_with(&text) {
-                chain.push_str(": ");
-                chain.push_str(&text);
-            }
-            error = source;
-        }
-        Some(chain)
+        self.cause.as_deref().map(|cause| cause_chain(cause))
     }
+}
+
+/// An error and the chain of its sources, outermost first, separated by colons.
+pub fn cause_chain(mut error: &(dyn Error + 'static)) -> String {
+    let mut chain = error.to_string();
+    while let Some(source) = error.source() {
+        let text = source.to_string();
+        // Many errors repeat their source in their own message.
+        if !chain.ends_with(&text) {
+            chain.push_str(": ");
+            chain.push_str(&text);
+        }
+        error = source;
+    }
+    chain
 }
 
 /// For logs and operators: the code, the detail and the causes.

@@ -79,7 +79,8 @@ impl Platform {
         let redis = || cache::Redis::new(&settings.redis, &lifecycle, metrics.dependencies.clone());
         Ok(Self {
             database: database(&settings.database, "requests", settings.database.pool_size)?,
-            // One connection for counting jobs, which can be slow, and one for health checks.
+            // Two connections, so that counting jobs, which can be slow, delays neither health checks nor the heartbeats and
+            // schedules of a worker.
             checks: database(&settings.database, "checks", 2)?,
             info: Info {
                 service: settings.service.name.clone(),

@@ -105,7 +105,7 @@ impl TestDatabase {
         .await;
     }
 
-    /// The settings with which the owner of the tables connects.
+    /// The settings for commands that change the schema: `direct_url` connects as the owner of the tables.
     pub fn settings(&self) -> database::Settings {
         let variables = self.variables();
         let loaded = settings::load_from::<platform::Settings>("", "/nonexistent".as_ref(), variables);

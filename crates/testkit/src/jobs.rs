@@ -46,7 +46,7 @@ impl TestDatabase {
     /// Waits until a run has started this many attempts.
     ///
     /// # Panics
-    /// After 90 s.
+    /// After a minute.
     pub async fn wait_for_attempt(&self, id: Uuid, attempt: i32) {
         let attempts = format!("SELECT attempt::bigint FROM job_runs WHERE id = '{id}'");
         self.wait_until(&attempts, |started| started >= i64::from(attempt))

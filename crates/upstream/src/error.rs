@@ -28,7 +28,7 @@ pub enum UpstreamError {
     /// 503: the upstream service asks us to wait, and we ask our client to do the same.
     #[problem(common::UPSTREAM_UNAVAILABLE, "an upstream service asks to wait")]
     Throttled(Duration),
-    /// 503: an earlier call for the same effect is still running, and its result is known after this time.
+    /// 503: an earlier call for the same effect is still running. The call can be repeated after this time.
     #[problem(
         common::UPSTREAM_UNAVAILABLE,
         "an upstream service is still processing an earlier call"

@@ -16,14 +16,14 @@ use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use testkit::{Proxy, Server};
 
-use super::median;
+use super::{median, orders::place_order};
 use crate::{Failure, environment::Environment};
 
 const BACKLOG: i32 = 50_000;
 const ROUNDS: usize = 5;
 const ORDERS: usize = 400;
 const IN_FLIGHT: usize = 4;
-/// The time for which the statements of a worker are counted.
+/// The time for which the round trips of a worker are counted.
 const COUNTED: Duration = Duration::from_secs(20);
 
 /// A service whose supplier accepts no notification, with a worker.
@@ -31,8 +31,8 @@ struct Service {
     environment: Environment,
     api: Server,
     _worker: Server,
-    /// Counts the statements of the worker.
-    statements: Proxy,
+    /// Counts the round trips of the worker to Postgres.
+    round_trips: Proxy,
     token: String,
 }
 
@@ -44,7 +44,7 @@ impl Service {
         environment
             .supplier()
             .set_fault(Endpoint::Notifications, Some(Fault::Status { status: 503 }));
-        let (statements, url) = Proxy::before(&environment.processes().database.url).await;
+        let (round_trips, url) = Proxy::before(&environment.processes().database.url).await;
         let environment = environment.set("database.url", &url);
         let worker = environment.processes().work();
         worker.wait_for_probe("/readyz", 200).await;
@@ -52,20 +52,13 @@ impl Service {
             environment,
             api,
             _worker: worker,
-            statements,
+            round_trips,
             token,
         })
     }
 
     fn place_order(&self, client: &Client) -> RequestBuilder {
-        client
-            .post(format!("{}/v1/orders", self.api.public))
-            .bearer_auth(&self.token)
-            .header("idempotency-key", uuid::Uuid::new_v4().to_string())
-            .json(&json!({
-                "customer_email": "ada@example.com", "currency": "EUR",
-                "items": [{ "sku": "ABC-1234", "quantity": 2, "unit_price_cents": 1999 }]
-            }))
+        place_order(client, &self.api.public, &self.token)
     }
 
     /// The median time of an order, in milliseconds.
@@ -96,9 +89,9 @@ pub(crate) async fn run(binary: &Path) -> Result<(), Failure> {
         let database = &service.environment.processes().database;
         database.wait_until(paused, |paused| paused == 1).await;
     }
-    let before = full.statements.round_trips();
+    let before = full.round_trips.round_trips();
     tokio::time::sleep(COUNTED).await;
-    let statements = (full.statements.round_trips() - before) as f64 / COUNTED.as_secs_f64();
+    let per_second = (full.round_trips.round_trips() - before) as f64 / COUNTED.as_secs_f64();
 
     let mut ratios = Vec::new();
     for round in 0..ROUNDS {
@@ -122,7 +115,7 @@ pub(crate) async fn run(binary: &Path) -> Result<(), Failure> {
         );
         ratios.push(times[0] / times[1]);
     }
-    println!("\nstatements of the worker     {statements:>5.1} /s   (supplier down, {BACKLOG} jobs waiting)");
+    println!("\nround trips of the worker    {per_second:>5.1} /s   (supplier down, {BACKLOG} jobs waiting)");
     println!(
         "POST /v1/orders, p50         × {:.2}     (median of {ROUNDS} pairs, with and without the backlog)",
         median(ratios)

@@ -38,14 +38,7 @@ pub(super) async fn print(environment: ProcessEnvironment) {
             .request(method, format!("{}{path}", server.public))
             .bearer_auth(&token)
     };
-    let place = || {
-        request(Method::POST, "/v1/orders")
-            .header("idempotency-key", uuid::Uuid::new_v4().to_string())
-            .json(&json!({
-                "customer_email": "ada@example.com", "currency": "EUR",
-                "items": [{ "sku": "ABC-1234", "quantity": 2, "unit_price_cents": 1999 }]
-            }))
-    };
+    let place = || place_order(&client, &server.public, &token);
     let settled = async || {
         let mut before = (0, 0);
         while before != (postgres.round_trips(), redis.round_trips()) {
@@ -89,6 +82,17 @@ pub(super) async fn print(environment: ProcessEnvironment) {
         "memory after 1000 requests   {:>5.1} MB",
         megabytes(server.resident_kib())
     );
+}
+
+/// A request that places an order, under a new key.
+pub(super) fn place_order(client: &Client, base: &str, token: &str) -> RequestBuilder {
+    let request = client.post(format!("{base}/v1/orders")).bearer_auth(token);
+    request
+        .header("idempotency-key", uuid::Uuid::new_v4().to_string())
+        .json(&json!({
+            "customer_email": "ada@example.com", "currency": "EUR",
+            "items": [{ "sku": "ABC-1234", "quantity": 2, "unit_price_cents": 1999 }]
+        }))
 }
 
 fn address(variable: &str) -> std::net::SocketAddr {

@@ -51,8 +51,6 @@ pub(super) async fn run<C: AsRef<Settings>, S>(
                 Err(error) => Err(format!("cannot be read: {error}")),
             },
         );
-    }
-    if is_reachable {
         let sessions = platform
             .checks
             .check_sessions(&settings.database, CHECK_TIMEOUT)

@@ -2,9 +2,12 @@
 
 use std::fmt::Write;
 
-use ::jobs::{self, Cancelled, Filter, RunSummary};
+use ::jobs::{self, Cancelled, Filter, RunSummary, Status};
 use chrono::{DateTime, Utc};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use uuid::Uuid;
 
 use super::{as_text, print};
@@ -17,7 +20,7 @@ pub(super) enum Command {
         #[command(flatten)]
         choice: Choice,
         /// Only jobs with this status; can be repeated.
-        #[arg(long)]
+        #[arg(long, value_parser = one_of(Status::ALL))]
         status: Vec<Status>,
         /// The maximum number of jobs.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
@@ -31,12 +34,12 @@ pub(super) enum Command {
         /// Id of the job.
         id: Uuid,
     },
-    /// Queue a job that is dead, failed or cancelled again, as if it were new; with --all, every dead one.
+    /// Return a dead, failed or cancelled job to the queue, as if it were new; with --all, every dead one.
     Retry {
         #[command(flatten)]
         target: Target,
         /// With --all: jobs with this status instead of dead ones; can be repeated.
-        #[arg(long, requires = "all")]
+        #[arg(long, requires = "all", value_parser = one_of(RETRIABLE))]
         status: Vec<Status>,
     },
     /// Delete a job that is not running; with --all, every dead one.
@@ -44,7 +47,7 @@ pub(super) enum Command {
         #[command(flatten)]
         target: Target,
         /// With --all: jobs with this status instead of dead ones; can be repeated.
-        #[arg(long, requires = "all")]
+        #[arg(long, requires = "all", value_parser = one_of(DISCARDABLE))]
         status: Vec<Status>,
     },
     /// Cancel a job: a queued one immediately; a running one is asked to end, and aborted if it does not.
@@ -77,14 +80,25 @@ pub(super) struct Choice {
     since: Option<DateTime<Utc>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Status {
-    Queued,
-    Running,
-    Succeeded,
-    Failed,
-    Dead,
-    Cancelled,
+/// The statuses of jobs that can be retried.
+const RETRIABLE: [Status; 3] = [Status::Failed, Status::Dead, Status::Cancelled];
+/// The statuses of jobs that can be deleted.
+const DISCARDABLE: [Status; 5] = [
+    Status::Queued,
+    Status::Succeeded,
+    Status::Failed,
+    Status::Dead,
+    Status::Cancelled,
+];
+
+/// Parses the name of one of these statuses.
+fn one_of<const N: usize>(statuses: [Status; N]) -> impl TypedValueParser<Value = Status> {
+    let names = PossibleValuesParser::new(statuses.map(Status::name));
+    names.map(|name| {
+        let all = Status::ALL.into_iter();
+        let mut named = all.filter(|status| status.name() == name);
+        named.next().expect("the name of a status")
+    })
 }
 
 impl Choice {
@@ -92,7 +106,7 @@ impl Choice {
         Filter {
             id: None,
             kind: self.kind.clone(),
-            statuses: names(statuses),
+            statuses: statuses.to_vec(),
             since: self.since,
         }
     }
@@ -107,11 +121,6 @@ impl Target {
             None => self.choice.filter(statuses),
         }
     }
-}
-
-fn names(statuses: &[Status]) -> Vec<String> {
-    let names = statuses.iter().filter_map(Status::to_possible_value);
-    names.map(|value| value.get_name().to_owned()).collect()
 }
 
 fn since(text: &str) -> Result<DateTime<Utc>, String> {

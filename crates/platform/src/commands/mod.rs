@@ -201,7 +201,9 @@ async fn migrate<C, S>(
     );
     if let Some(role) = grant_to {
         schema.grant_to(&settings.database, role).await?;
-        eprintln!("the role {role} may read and write all tables");
+        eprintln!(
+            "the role {role} may read and write the rows of all tables, except the records of migrations"
+        );
     }
     Ok(())
 }

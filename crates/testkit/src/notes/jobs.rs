@@ -1,4 +1,4 @@
-//! Jobs that exist only in tests: one that fails in a chosen way, one that does nothing, one that writes a note.
+//! Jobs that exist only in tests.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -76,7 +76,7 @@ pub enum Patient {
     /// The job reports progress and ends when it is cancelled.
     Cooperative,
     /// The job ignores a cancellation.
-    Deaf,
+    IgnoresCancellation,
     /// The job computes for a minute without yielding.
     Busy,
 }
@@ -96,7 +96,7 @@ impl Job for Patient {
                 run.cancelled().await;
                 Err(JobError::retry("stopped early"))
             }
-            Self::Deaf => std::future::pending().await,
+            Self::IgnoresCancellation => std::future::pending().await,
             Self::Busy => {
                 std::thread::sleep(Duration::from_mins(1));
                 Ok(())
@@ -154,7 +154,7 @@ impl Job for Urgent {
     }
 }
 
-/// A job that runs once at a time in a worker, and fails if it does not.
+/// A job that fails if another one of its kind runs in the same worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Single {}
 
@@ -169,7 +169,10 @@ impl Job for Single {
         tokio::time::sleep(Duration::from_millis(20)).await;
         run.state.singles.fetch_sub(1, Ordering::SeqCst);
         if others > 0 {
-            return Err(JobError::fail(&common::INTERNAL, "it does not run alone"));
+            return Err(JobError::fail(
+                &common::INTERNAL,
+                "another run of this kind is active",
+            ));
         }
         Ok(())
     }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::TestApp;
 
 /// The job finds its dependency unavailable while there is this note.
-const AWAY: &str = "INSERT INTO test_notes (id, text) VALUES (gen_random_uuid(), 'unavailable')";
-const BACK: &str = "DELETE FROM test_notes WHERE text = 'unavailable'";
+const UNAVAILABLE: &str = "INSERT INTO test_notes (id, text) VALUES (gen_random_uuid(), 'unavailable')";
+const AVAILABLE: &str = "DELETE FROM test_notes WHERE text = 'unavailable'";
 const PAUSED: &str = "SELECT count(*) FROM job_pauses WHERE kind = 'test_dependent'";
 const STARTS: &str = "SELECT COALESCE(sum(attempt), 0)::bigint FROM job_runs WHERE kind = 'test_dependent'";
 
@@ -19,7 +19,7 @@ async fn while_a_dependency_is_unavailable_one_run_at_a_time_probes() {
         .set("jobs.max_queued", "500")
         .start()
         .await;
-    app.database.execute(AWAY).await;
+    app.database.execute(UNAVAILABLE).await;
     let id = app.database.enqueue("test_dependent", json!({}), 1_000).await;
     app.database.wait_until(PAUSED, |paused| paused == 1).await;
     // Runs that were claimed before the pause may still end.
@@ -58,7 +58,7 @@ async fn while_a_dependency_is_unavailable_one_run_at_a_time_probes() {
     let other = app.database.enqueue("test_noop", json!({}), 1).await;
     app.database.wait_for_job(other, "succeeded").await;
 
-    app.database.execute(BACK).await;
+    app.database.execute(AVAILABLE).await;
     let done = "SELECT count(*) FROM job_runs WHERE kind = 'test_dependent' AND status = 'succeeded'";
     app.database.wait_until(done, |done| done == 1_000).await;
     assert_eq!(app.database.count(PAUSED).await, 0);
@@ -69,7 +69,9 @@ async fn while_a_dependency_is_unavailable_one_run_at_a_time_probes() {
 async fn a_pause_ends_when_no_run_waits() {
     let app = TestApp::build().worker().start().await;
     app.database
-        .execute("INSERT INTO job_pauses (kind, until, reason) VALUES ('test_dependent', now(), 'away')")
+        .execute(
+            "INSERT INTO job_pauses (kind, until, reason) VALUES ('test_dependent', now(), 'unavailable')",
+        )
         .await;
     app.database.wait_until(PAUSED, |paused| paused == 0).await;
 }

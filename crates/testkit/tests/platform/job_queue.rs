@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ::jobs::{Cancelled, EnqueueOptions, Filter, cancel};
+use ::jobs::{Cancelled, EnqueueOptions, Filter, Status, cancel};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -30,8 +30,8 @@ async fn a_claim_reads_no_more_than_it_takes() {
              SELECT gen_random_uuid(), kind, '{}', now() + delay
              FROM (VALUES ('test_dependent', interval '-1 h'), ('test_noop', interval '1 h')) AS runs (kind, delay),
                   generate_series(1, 50000);
-             INSERT INTO job_runs (id, kind, payload) SELECT gen_random_uuid(), 'test_noop', '{}' FROM generate_series(1, 8);
-             INSERT INTO job_pauses (kind, until, reason) VALUES ('test_dependent', now() + interval '1 h', 'away');
+             INSERT INTO job_runs (id, kind, payload) SELECT gen_random_uuid(), 'test_noop', '{}' FROM generate_series(1, 16);
+             INSERT INTO job_pauses (kind, until, reason) VALUES ('test_dependent', now() + interval '1 h', 'unavailable');
              INSERT INTO job_workers (id) VALUES ('00000000-0000-7000-8000-000000000001');
              ANALYZE job_runs",
         )
@@ -46,16 +46,21 @@ async fn a_claim_reads_no_more_than_it_takes() {
     let explain = format!("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {claim}");
     let mut connection = app.database.connect().await;
     let kinds = ["test_dependent", "test_noop", "test_urgent", "purge"].map(str::to_owned);
-    let plan: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
-        .bind(Uuid::from_u128(0x7000_8000_0000_0000_0001))
-        .bind(&kinds[..])
-        .bind(&[1i16, 1, 0, 0][..])
-        .bind(&[8i64; 4][..])
-        .bind(8i64)
-        .bind(&[35.0f64; 4][..])
-        .fetch_one(&mut connection)
-        .await
-        .expect("a plan");
+    let mut claim = async || -> Value {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(explain.clone()))
+            .bind(Uuid::from_u128(0x7000_8000_0000_0000_0001))
+            .bind(&kinds[..])
+            .bind(&[1i16, 1, 0, 0][..])
+            .bind(&[8i64; 4][..])
+            .bind(8i64)
+            .bind(&[35.0f64; 4][..])
+            .fetch_one(&mut connection)
+            .await
+            .expect("a plan")
+    };
+    // The first claim of a connection also reads the descriptions of the indexes.
+    claim().await;
+    let plan = claim().await;
     let plan = &plan[0]["Plan"];
     let buffers =
         ["Shared Hit Blocks", "Shared Read Blocks"].map(|name| plan[name].as_i64().expect("a number"));
@@ -83,7 +88,7 @@ async fn a_higher_priority_is_claimed_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kind_runs_no_more_often_at_a_time_than_it_allows() {
+async fn a_kind_never_exceeds_its_concurrency() {
     let app = TestApp::build().worker().start().await;
     app.database.enqueue("test_single", json!({}), 30).await;
     let ended = "SELECT count(*) FROM job_runs WHERE kind = 'test_single' AND finished_at IS NOT NULL";
@@ -154,7 +159,7 @@ async fn a_unique_key_has_one_unfinished_run() {
 async fn a_running_job_reports_its_progress_and_can_be_cancelled() {
     let app = TestApp::build().worker().start().await;
     let database = &app.app.platform.database;
-    for (job, error) in [(Patient::Cooperative, "cancelled"), (Patient::Deaf, "cancelled")] {
+    for job in [Patient::Cooperative, Patient::IgnoresCancellation] {
         let id = app.database.enqueue("test_patient", json!(job), 1).await;
         app.database.wait_until(RUNNING, |running| running == 1).await;
         if matches!(job, Patient::Cooperative) {
@@ -166,7 +171,11 @@ async fn a_running_job_reports_its_progress_and_can_be_cancelled() {
         let cancelled = cancel(database, id).await.expect("Postgres responds");
         assert_eq!(cancelled, Some(Cancelled::Requested));
         let (attempts, last_error) = app.database.wait_for_job(id, "cancelled").await;
-        assert_eq!((attempts, last_error.contains(error)), (1, true), "{last_error}");
+        assert_eq!(
+            (attempts, last_error.contains("cancelled")),
+            (1, true),
+            "{last_error}"
+        );
         let job = job_view(&app, id).await;
         assert_eq!(
             (&job["status"], &job["progress"]),
@@ -193,7 +202,7 @@ async fn a_bulk_retry_leaves_out_runs_whose_key_is_in_use() {
         .await;
     let database = &app.app.platform.database;
     let dead = || Filter {
-        statuses: vec!["dead".to_owned()],
+        statuses: vec![Status::Dead],
         ..Filter::default()
     };
     let retry = async || {
@@ -215,7 +224,7 @@ async fn statements_of_workers_do_not_read_finished_runs() {
         .execute(
             "INSERT INTO job_runs (id, kind, payload, status, finished_at)
              SELECT gen_random_uuid(), 'test_noop', '{}', 'succeeded', now() FROM generate_series(1, 50000);
-             INSERT INTO job_pauses (kind, until, reason) VALUES ('test_dependent', now() + interval '1 h', 'away');
+             INSERT INTO job_pauses (kind, until, reason) VALUES ('test_dependent', now() + interval '1 h', 'unavailable');
              ANALYZE job_runs",
         )
         .await;

@@ -101,7 +101,7 @@ async fn each_occurrence_is_enqueued_once_and_not_while_the_last_run_has_not_end
     assert_eq!(database.count(known).await, 1);
     let runs = "SELECT count(*) FROM job_runs WHERE kind = 'yearly'";
     assert_eq!(database.count(runs).await, 0);
-    // When its time has come, it is enqueued: the last occurrence is four years ago.
+    // An occurrence that has passed is enqueued: any nine years contain a 29 February.
     database
         .execute("UPDATE job_schedules SET last_at = now() - interval '9 years' WHERE kind = 'yearly'")
         .await;

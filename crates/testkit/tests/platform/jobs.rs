@@ -27,7 +27,7 @@ async fn a_job_that_keeps_failing_is_dead_and_other_jobs_succeed() {
         (FailingJob::Error, "provoked-job-error"),
         (FailingJob::Panic, "panicked: provoked-job-panic"),
         (FailingJob::PanicInCommit, "panicked: provoked-commit-panic"),
-        (FailingJob::Endless, "no end after 500ms"),
+        (FailingJob::Endless, "timed out after 500ms"),
     ];
     let mut failing = Vec::new();
     for (job, error) in cases {

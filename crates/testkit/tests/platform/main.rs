@@ -19,6 +19,7 @@ mod identity_provider;
 mod job_pauses;
 mod job_queue;
 mod job_schedules;
+mod job_suspects;
 mod jobs;
 mod logs;
 mod metrics;

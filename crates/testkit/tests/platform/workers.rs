@@ -95,7 +95,22 @@ async fn a_job_that_ends_its_process_takes_no_other_job_with_it() {
         }
     };
     let watch = async {
-        let (_, error) = environment.database.wait_for_job(poison, "dead").await;
+        // From here on it runs alone, however many other jobs are claimed meanwhile.
+        let suspect = format!("SELECT crashes::bigint FROM job_runs WHERE id = '{poison}'");
+        environment
+            .database
+            .wait_until(&suspect, |crashes| crashes >= 2)
+            .await;
+        let enqueue_others = async {
+            loop {
+                environment.database.enqueue("test_noop", json!({}), 1).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let (_, error) = tokio::select! {
+            dead = environment.database.wait_for_job(poison, "dead") => dead,
+            () = enqueue_others => unreachable!("it does not end"),
+        };
         assert!(
             error.contains("the process ended while the job ran (5 times)"),
             "{error}"
@@ -112,6 +127,12 @@ async fn a_job_that_ends_its_process_takes_no_other_job_with_it() {
     }
     assert_eq!(environment.database.count(NOTES).await, 3);
     let crashes = "SELECT max(crashes)::bigint FROM job_runs WHERE kind = 'test_effect'";
+    let others = "SELECT max(crashes)::bigint FROM job_runs WHERE kind = 'test_noop'";
+    assert_eq!(
+        environment.database.count(others).await,
+        0,
+        "nothing runs beside a suspect"
+    );
     assert!(
         environment.database.count(crashes).await <= 2,
         "neighbours ran alone in time"

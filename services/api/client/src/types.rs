@@ -124,7 +124,7 @@ pub struct Job {
     pub id: Uuid,
     /// The kind of the job, such as `build_report`.
     pub kind: String,
-    /// `queued`, `running`, `succeeded`, `failed` or `dead`.
+    /// `queued`, `running`, `succeeded`, `failed`, `dead` or `cancelled`.
     pub status: String,
     /// The number of attempts started so far.
     pub attempts: i32,

@@ -290,6 +290,8 @@ async fn dead_jobs_are_retried_and_discarded_by_kind_and_time() {
         &["retry", "--kind", "one_kind"],
         &["retry", "--all", "--since", "yesterday"],
         &["discard", "--status", "queued"],
+        &["discard", "--all", "--status", "running"],
+        &["retry", "--all", "--status", "queued"],
     ] {
         assert_eq!(run(wrong).status.code(), Some(2), "{wrong:?}");
     }

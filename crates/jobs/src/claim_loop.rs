@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use database::DatabaseError;
 use resilience::Deadline;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    backoff::jittered,
     claim::{Claim, Room},
-    in_hand::InHand,
-    lease::Leaseholder,
+    in_flight::InFlight,
+    leaseholder::Leaseholder,
 };
 
 /// With a backlog, the time for which a claim waits until half of the capacity is free, so that it takes several short
@@ -23,7 +24,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// Claims and starts runs until `stopping` is cancelled.
 pub(crate) async fn claim_runs(
-    in_hand: Arc<InHand>,
+    in_flight: Arc<InFlight>,
     leaseholder: Arc<Leaseholder>,
     wake: Arc<Notify>,
     poll_interval: Duration,
@@ -31,24 +32,23 @@ pub(crate) async fn claim_runs(
 ) {
     let mut backoff = FIRST_BACKOFF;
     while !stopping.is_cancelled() {
-        let (free, rooms) = in_hand.rooms();
-        if rooms.is_empty() {
-            stopping.run_until_cancelled(in_hand.freed()).await;
+        let Some((slots, rooms)) = in_flight.reserve() else {
+            stopping.run_until_cancelled(in_flight.freed()).await;
             continue;
-        }
+        };
         // Not cancelled half-way: what was claimed has to be started.
-        match claim(&in_hand, &leaseholder, &stopping, &rooms, free).await {
+        match claim(&in_flight, &leaseholder, &stopping, &rooms, slots).await {
             Ok(is_limited) => {
-                leaseholder.set_claiming(true);
+                leaseholder.set_claiming(!stopping.is_cancelled());
                 backoff = FIRST_BACKOFF;
                 let more = async {
                     if !is_limited {
                         std::future::pending::<()>().await;
                     }
-                    in_hand.freed().await;
+                    in_flight.freed().await;
                     let enough = async {
-                        while !in_hand.is_half_free() {
-                            in_hand.freed().await;
+                        while !in_flight.is_half_free() {
+                            in_flight.freed().await;
                         }
                     };
                     let _ = tokio::time::timeout(GATHERING, enough).await;
@@ -64,7 +64,7 @@ pub(crate) async fn claim_runs(
                 if leaseholder.set_claiming(false) {
                     tracing::warn!(%error, "jobs cannot be claimed; retrying");
                 }
-                let pause = tokio::time::sleep(backoff.mul_f64(0.5 + fastrand::f64() / 2.0));
+                let pause = tokio::time::sleep(jittered(backoff));
                 stopping.run_until_cancelled(pause).await;
                 backoff = (backoff * 2).min(LONGEST_BACKOFF);
             }
@@ -74,24 +74,27 @@ pub(crate) async fn claim_runs(
 
 /// Claims once; returns whether a limit of this worker may have kept it from claiming more.
 async fn claim(
-    in_hand: &Arc<InHand>,
+    in_flight: &Arc<InFlight>,
     leaseholder: &Leaseholder,
     stopping: &CancellationToken,
     rooms: &[Room<'_>],
-    free: usize,
+    mut slots: OwnedSemaphorePermit,
 ) -> Result<bool, DatabaseError> {
-    // Held until what was claimed is in hand: until then, the identity must not change, and the worker must not stop.
+    // Held until what was claimed is in flight: until then, the identity must not change, and the worker must not stop.
     let worker = leaseholder.id().await;
     if stopping.is_cancelled() {
         return Ok(false);
     }
-    let claim = Claim::new(*worker, rooms, free);
+    let claim = Claim::new(*worker, rooms, slots.num_permits());
     let deadline = Deadline::after(CLAIM_LIMIT);
     let claimed = leaseholder.jobs.run_idempotent(&claim, deadline, || ()).await?;
     let of = |room: &Room<'_>| claimed.iter().filter(|run| run.kind == room.kind.name()).count();
-    let is_limited = rooms.len() < in_hand.kinds().len() || rooms.iter().any(|room| of(room) >= room.free);
+    let is_limited = rooms.len() < in_flight.kinds().len() || rooms.iter().any(|room| of(room) >= room.free);
     for run in claimed {
-        in_hand.start(run);
+        let slot = slots
+            .split(1)
+            .expect("a claim takes no more runs than it has slots");
+        in_flight.start(run, slot);
     }
     drop(worker);
     Ok(is_limited)

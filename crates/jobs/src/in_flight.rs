@@ -1,4 +1,4 @@
-//! The runs that a worker has in hand, and its free capacity.
+//! The runs in flight in a worker, and its free capacity.
 
 use std::{
     collections::HashMap,
@@ -18,12 +18,12 @@ use crate::{
 };
 
 /// The runs of one worker, from the claim to the recorded end of the attempt.
-pub(crate) struct InHand {
+pub(crate) struct InFlight {
     attempts: Attempts,
     kinds: Vec<BoundKind>,
     concurrency: usize,
     slots: Arc<Semaphore>,
-    /// By id and attempt: after a lost lease, two attempts of one run can be in the same hand for a moment.
+    /// By id and attempt: after a lost lease, two attempts of one run can be in flight in this worker.
     runs: Mutex<HashMap<(Uuid, i32), Entry>>,
     freed: Notify,
     tracker: TaskTracker,
@@ -34,18 +34,23 @@ struct Entry {
     controls: Arc<Controls>,
 }
 
-/// The slots of a run, which are free again when it is dropped.
-pub(crate) struct Slots(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
-
 /// Removes an entry when it is dropped.
 struct Removal<'h> {
-    this: &'h InHand,
+    this: &'h InFlight,
     key: (Uuid, i32),
+    controls: Arc<Controls>,
 }
 
 impl Drop for Removal<'_> {
     fn drop(&mut self) {
-        self.this.runs().remove(&self.key);
+        let mut runs = self.this.runs();
+        if runs
+            .get(&self.key)
+            .is_some_and(|entry| Arc::ptr_eq(&entry.controls, &self.controls))
+        {
+            runs.remove(&self.key);
+        }
+        drop(runs);
         self.this.freed.notify_one();
     }
 }
@@ -54,13 +59,13 @@ fn permits(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-impl fmt::Debug for InHand {
+impl fmt::Debug for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InHand").finish_non_exhaustive()
+        f.debug_struct("InFlight").finish_non_exhaustive()
     }
 }
 
-impl InHand {
+impl InFlight {
     pub(crate) fn new(attempts: Attempts, kinds: Vec<BoundKind>, concurrency: usize) -> Arc<Self> {
         Arc::new(Self {
             attempts,
@@ -77,22 +82,19 @@ impl InHand {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of runs that may be claimed now, and how many of each kind; a kind without room is left out.
-    pub(crate) fn rooms(&self) -> (usize, Vec<Room<'_>>) {
+    /// Reserves the free slots for a claim; returns how many runs of each kind may take them. A kind without room is left
+    /// out. While a suspect waits for all slots, there are none.
+    pub(crate) fn reserve(&self) -> Option<(OwnedSemaphorePermit, Vec<Room<'_>>)> {
         let free = self.slots.available_permits();
+        let slots = self.slots.clone().try_acquire_many_owned(permits(free)).ok()?;
         let runs = self.runs();
         let taken = |kind: &BoundKind| runs.values().filter(|entry| entry.kind == kind.name()).count();
         let rooms = self.kinds.iter().filter_map(|kind| {
-            let limit = kind.properties.concurrency;
-            let left = if limit < self.concurrency {
-                limit.saturating_sub(taken(kind))
-            } else {
-                free
-            };
-            let free = free.min(left);
+            let free = free.min(kind.properties.concurrency.saturating_sub(taken(kind)));
             (free > 0).then_some(Room { kind, free })
         });
-        (free, rooms.collect())
+        let rooms: Vec<Room<'_>> = rooms.collect();
+        (!rooms.is_empty()).then_some((slots, rooms))
     }
 
     /// All kinds, with and without room.
@@ -115,33 +117,21 @@ impl InHand {
         self.freed.notified().await;
     }
 
-    /// Waits until nothing else is in hand, and keeps it so: a suspect runs alone. The semaphore is fair: while a suspect
-    /// waits for all slots, no other run gets one.
-    pub(crate) async fn all_slots(&self) -> Slots {
+    /// Waits until nothing else is in flight, and reserves all slots for a suspect. The semaphore is fair: meanwhile, no
+    /// other run gets a slot.
+    pub(crate) async fn reserve_all(&self) -> OwnedSemaphorePermit {
         let slots = self.slots.clone().acquire_many_owned(permits(self.concurrency));
-        Slots(slots.await.ok())
+        slots.await.expect("the semaphore is never closed")
     }
 
-    /// Executes a claimed run.
-    pub(crate) fn start(self: &Arc<Self>, claimed: Claimed) {
-        let slots = self.slots.clone().try_acquire_owned();
-        let this = self.clone();
-        let slots = async move {
-            match slots {
-                Ok(slot) => Slots(Some(slot)),
-                // A suspect waits for all slots.
-                Err(_) => Slots(this.slots.clone().acquire_owned().await.ok()),
-            }
-        };
-        self.start_with(claimed, slots);
+    /// Frees slots that no run has taken, and wakes the claim loop.
+    pub(crate) fn release(&self, slots: OwnedSemaphorePermit) {
+        drop(slots);
+        self.freed.notify_one();
     }
 
-    /// Executes a claimed run as soon as there are slots for it.
-    pub(crate) fn start_with(
-        self: &Arc<Self>,
-        claimed: Claimed,
-        slots: impl Future<Output = Slots> + Send + 'static,
-    ) {
+    /// Executes a claimed run in these slots.
+    pub(crate) fn start(self: &Arc<Self>, claimed: Claimed, slots: OwnedSemaphorePermit) {
         let kind = self.kinds.iter().find(|kind| kind.name() == claimed.kind);
         let kind = kind.expect("only known kinds are claimed").clone();
         let key = (claimed.id, claimed.attempt);
@@ -150,12 +140,19 @@ impl InHand {
             kind: kind.name(),
             controls: controls.clone(),
         };
-        self.runs().insert(key, entry);
+        // The server has forgotten the claim of an earlier attempt with this number.
+        if let Some(replaced) = self.runs().insert(key, entry) {
+            replaced.controls.lost.cancel();
+        }
         let this = self.clone();
         self.tracker.spawn(async move {
-            // Removed even if the attempt panics: what stays in hand is never run by another worker.
-            let _removal = Removal { this: &this, key };
-            let _slots = slots.await;
+            // Removed even if the attempt panics: a run in flight is never executed by another worker.
+            let _removal = Removal {
+                this: &this,
+                key,
+                controls: controls.clone(),
+            };
+            let _slots = slots;
             this.attempts.execute(claimed, kind, controls).await;
         });
     }
@@ -189,7 +186,7 @@ impl InHand {
         }
     }
 
-    /// Waits until no attempt is in hand. Nothing may be claimed any more.
+    /// Waits until no run is in flight. Nothing may be claimed any more.
     pub(crate) async fn idle(&self) {
         self.tracker.close();
         self.tracker.wait().await;

@@ -1,4 +1,4 @@
-//! The loop that keeps the leases of a worker, and takes those of workers that are gone.
+//! The loop that renews the leases of a worker and recovers the runs of workers that have lost theirs.
 
 use std::{
     sync::Arc,
@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use crate::{
     BoundKind, JobMetrics,
     heartbeat::{Beat, Report, Sweep},
-    in_hand::InHand,
-    lease::Leaseholder,
+    in_flight::InFlight,
+    leaseholder::Leaseholder,
 };
 
 /// Heartbeats within one lease.
@@ -23,7 +23,7 @@ const BEATS_PER_SWEEP: u64 = 2;
 
 /// The leases of one worker.
 pub(crate) struct Leases {
-    pub(crate) in_hand: Arc<InHand>,
+    pub(crate) in_flight: Arc<InFlight>,
     pub(crate) leaseholder: Arc<Leaseholder>,
     pub(crate) metrics: JobMetrics,
     pub(crate) lease: Duration,
@@ -58,7 +58,7 @@ impl Leases {
                 Ok::<_, DatabaseError>(())
             };
             if let Err(error) = done.await {
-                tracing::warn!(%error, "the leases of other workers were not checked; retrying");
+                tracing::warn!(%error, "the runs of this worker were not reported, or expired leases were not checked; retrying");
             }
         }
     }
@@ -74,21 +74,21 @@ impl Leases {
             return Ok(());
         }
         tracing::warn!("the leases of the worker have expired; its attempts are aborted");
-        self.leaseholder.renew(|| self.in_hand.lose_all()).await
+        self.leaseholder.renew(|| self.in_flight.lose_all()).await
     }
 
     async fn report(&self) -> Result<(), DatabaseError> {
         let report = Report {
             worker: *self.leaseholder.id().await,
             lease: self.lease.as_secs_f64(),
-            running: self.in_hand.ids(),
-            progress: self.in_hand.take_progress(),
-            kinds: self.in_hand.names(),
+            running: self.in_flight.ids(),
+            progress: self.in_flight.take_progress(),
+            kinds: self.in_flight.names(),
         };
         let checks = &self.leaseholder.checks;
-        let orders = checks.run_idempotent(&report, self.deadline(), || ()).await?;
-        self.in_hand.cancel(&orders.cancelled);
-        if orders.has_suspect {
+        let response = checks.run_idempotent(&report, self.deadline(), || ()).await?;
+        self.in_flight.cancel(&response.cancelled);
+        if response.has_suspect {
             self.suspect_due.notify_one();
         }
         Ok(())
@@ -100,7 +100,7 @@ impl Leases {
         };
         let checks = &self.leaseholder.checks;
         for run in checks.run_idempotent(&sweep, self.deadline(), || ()).await? {
-            let kind = self.in_hand.kinds().iter().find(|kind| kind.name() == run.kind);
+            let kind = self.in_flight.kinds().iter().find(|kind| kind.name() == run.kind);
             self.metrics.crashed(kind.map(BoundKind::name), run.is_dead);
             let (job, run, crashes, is_dead) = (run.kind, run.id, run.crashes, run.is_dead);
             tracing::error!(job, %run, crashes, is_dead, "the worker of a job has lost its lease");

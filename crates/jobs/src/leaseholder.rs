@@ -135,8 +135,17 @@ impl UnitOfWork for Deregister {
     type Refusal = DatabaseError;
 
     async fn run(&self, transaction: &mut Transaction<'_>) -> Result<(), TransactionError<DatabaseError>> {
+        // No run is in flight: one that is still marked as running was claimed by a statement whose response was lost, or
+        // its end could not be recorded.
         sqlx::query!(
-            "/* deregister_worker */ DELETE FROM job_workers WHERE id = $1",
+            "/* deregister_worker */
+            WITH returned AS (
+              UPDATE job_runs
+              SET status = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
+                  finished_at = CASE WHEN cancel_requested_at IS NOT NULL THEN now() END, worker = NULL, progress = NULL
+              WHERE worker = $1 AND status = 'running'
+            )
+            DELETE FROM job_workers WHERE id = $1",
             self.0
         )
         .execute(&mut **transaction)
