@@ -104,11 +104,35 @@ migration_said() { # PHASE LINES
     k logs "$(echo "$pods" | tail -n 1)" --tail="$2" || true
 }
 
+# A migration that runs is not interrupted: the index that it builds would be left invalid. If its image is ours, so is its
+# result; otherwise ours begins after it. A Job whose pod does not start is replaced.
+start_migration() {
+  local image ready running waited=""
+  image=$(sed -n 's/^ *image: *//p' "$WORK/migrate.yaml")
+  while :; do
+    running=$(k get job migrate --ignore-not-found --output jsonpath='{.status.ready} {.spec.template.spec.containers[0].image}') || return 1
+    ready=${running%% *} running=${running#* }
+    [ "${ready:-0}" != 0 ] || break
+    if [ "$running" = "$image" ]; then
+      say "attached to the migration that is running"
+      return
+    fi
+    if [ "$(left)" -le 0 ]; then
+      echo "the migration of $running did not end in $(elapsed) s, and goes on: kubectl --namespace $NAMESPACE logs --follow job/migrate"
+      return 2
+    fi
+    [ -n "$waited" ] || say "waiting for the migration of $running, which is running"
+    waited=yes
+    sleep 1
+  done
+  k delete job migrate --ignore-not-found >/dev/null && k apply --filename "$WORK/migrate.yaml" >/dev/null
+}
+
 # Gives 1 when the migration failed, 2 when it took too long. It must not leave an error to `set -e`: its callers ask.
 migrate() {
   local state
   say "the schema"
-  k delete job migrate --ignore-not-found >/dev/null && k apply --filename "$WORK/migrate.yaml" >/dev/null || return 1
+  start_migration || return $?
   while :; do
     state=$(k get job migrate --output jsonpath='{range .status.conditions[?(@.status=="True")]}{.type} {.reason} {end}') || true
     case $state in

@@ -45,7 +45,6 @@ pub struct Redis {
     breaker: Breaker,
     time_budget: Duration,
     distrust_before: Arc<AtomicU64>,
-    is_encrypted: bool,
     metrics: DependencyMetrics,
 }
 
@@ -74,7 +73,7 @@ impl Redis {
     /// A client that connects on demand.
     ///
     /// # Errors
-    /// When `redis.url` cannot be parsed.
+    /// When `redis.url` cannot be parsed, or `redis.root_certificate` cannot be read.
     pub fn new(
         settings: &RedisSettings,
         lifecycle: &Lifecycle,
@@ -91,7 +90,6 @@ impl Redis {
             breaker: Breaker::new(breaker),
             time_budget: settings.timeout,
             distrust_before: Arc::default(),
-            is_encrypted: settings.is_encrypted(),
             metrics,
         })
     }
@@ -248,28 +246,28 @@ impl Redis {
         pong.await.is_some()
     }
 
-    /// The version of the server; `None` if it does not respond.
-    pub async fn version(&self) -> Option<String> {
-        let info: String = self
-            .call_in_background("INFO", |mut connection| async move {
-                let mut info = cmd("INFO");
-                info.arg("server").query_async(&mut connection.connection).await
-            })
-            .await?;
+    /// The version of the server; `None` if its description has none.
+    ///
+    /// # Errors
+    /// The reason why the server does not respond within `limit`.
+    pub async fn version(&self, limit: Duration) -> anyhow::Result<Option<String>> {
+        let info = async {
+            let mut connection = self.pool.get().await?;
+            let mut info = cmd("INFO");
+            let info = info
+                .arg("server")
+                .query_async::<String>(&mut connection.connection);
+            anyhow::Ok(info.await?)
+        };
+        let info = tokio::time::timeout(limit, info).await??;
         // Valkey answers with its own name beside the version of Redis that it is compatible with.
         let field = |name: &str| {
             info.lines()
                 .find_map(|line| line.strip_prefix(name))
                 .map(str::trim)
         };
-        field("valkey_version:")
-            .or(field("redis_version:"))
-            .map(str::to_owned)
-    }
-
-    /// Whether connections are encrypted.
-    pub fn is_encrypted(&self) -> bool {
-        self.is_encrypted
+        let version = field("valkey_version:").or(field("redis_version:"));
+        Ok(version.map(str::to_owned))
     }
 
     /// The state of the circuit breaker.

@@ -13,7 +13,6 @@ use deadpool::managed::{Manager, Metrics as Usage, Pool, RecycleError, RecycleRe
 use deadpool_redis::redis::{AsyncConnectionConfig, RedisError, aio::MultiplexedConnection};
 use futures_util::FutureExt;
 use resilience::{Late, LateLimits};
-use settings::ExposeSecret;
 use tokio::runtime::Handle;
 
 use crate::RedisSettings;
@@ -61,8 +60,7 @@ pub(super) fn new_pool(settings: &RedisSettings, runtime: Handle) -> anyhow::Res
         .set_connection_timeout(Some(settings.connect_timeout))
         // Each call has its own limit.
         .set_response_timeout(None);
-    let inner = deadpool_redis::Manager::new_with_config(settings.url.expose_secret(), limits)
-        .map_err(|_| anyhow::anyhow!("redis.url is not a valid Redis address"))?;
+    let inner = deadpool_redis::Manager::new_with_config(settings.address()?, limits)?;
     let limits = LateLimits {
         attempts: settings.pool_size,
         kept: settings.pool_size,

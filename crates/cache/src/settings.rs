@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use deadpool_redis::redis::IntoConnectionInfo;
+use anyhow::Context as _;
+use deadpool_redis::redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
+use runtime::{Tls, TlsSettings};
 use settings::{Errors, ExposeSecret, SecretString};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -11,8 +13,11 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 #[derive(Clone, Debug, settings::Settings)]
 #[settings(check = RedisSettings::check)]
 pub struct RedisSettings {
-    /// Address of Redis: `redis://host:port`, or `rediss://host:port` with TLS.
+    /// Address of Redis: `redis://host:port`.
     pub url: SecretString,
+    /// The keys `tls` and `root_certificate`.
+    #[setting(flatten)]
+    pub encryption: TlsSettings,
     /// Maximum connections to Redis per process.
     #[setting(default = 8, min = 1)]
     pub pool_size: usize,
@@ -45,6 +50,10 @@ impl RedisSettings {
             .any(|scheme| url.starts_with(scheme))
         {
             errors.add("url", format!("must have the form {}", Self::EXAMPLE));
+        } else if url.starts_with("rediss://") && self.encryption.tls == Tls::Off {
+            errors.add("url", "asks for TLS, but `redis.tls` is `off`");
+        } else if url.contains('#') {
+            errors.add("url", "must not have a fragment; set `redis.tls` instead");
         } else if url.into_connection_info().is_err() {
             errors.add(
                 "url",
@@ -56,9 +65,38 @@ impl RedisSettings {
         }
     }
 
-    /// Whether the address asks for TLS.
-    pub(crate) fn is_encrypted(&self) -> bool {
-        self.url.expose_secret().starts_with("rediss:")
+    /// The address, with the encryption of these settings.
+    ///
+    /// # Errors
+    /// When the address cannot be parsed, or the file of `redis.root_certificate` cannot be read.
+    pub(crate) fn address(&self) -> anyhow::Result<ConnectionInfo> {
+        // The library's message would repeat the address, including the password.
+        let address = self.url.expose_secret().into_connection_info();
+        let address = address.map_err(|_| anyhow::anyhow!("redis.url is not a valid Redis address"))?;
+        let (ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }) =
+            address.addr().clone()
+        else {
+            anyhow::bail!("redis.url is not the address of a host");
+        };
+        if self.encryption.tls == Tls::Off {
+            return Ok(address);
+        }
+        let address = address.set_addr(ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: self.encryption.tls == Tls::Require,
+            tls_params: None,
+        });
+        let root_cert = self.encryption.root_certificate.as_ref().map(std::fs::read);
+        let certificates = TlsCertificates {
+            client_tls: None,
+            root_cert: root_cert
+                .transpose()
+                .context("redis.root_certificate cannot be read")?,
+        };
+        let client = Client::build_with_tls(address, certificates);
+        let client = client.context("redis.root_certificate is not valid")?;
+        Ok(client.get_connection_info().clone())
     }
 
     /// Requires an address, for a service that uses Redis.

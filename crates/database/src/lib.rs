@@ -23,7 +23,6 @@ pub use metrics::PoolMetrics;
 pub use migrations::MigrationSet;
 pub use pool::connect_options;
 pub use schema::{Schema, SchemaState, TooOld};
-pub use server::ServerInfo;
 pub use sqlx::postgres::PgConnectOptions as ConnectOptions;
 pub use transaction::{CommitOutcome, Transaction};
 pub use unique_violation::UniqueViolation;

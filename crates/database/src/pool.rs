@@ -10,8 +10,12 @@ use std::{
 use deadpool::managed::{Manager, Metrics as Usage, Pool, PoolError, RecycleError, RecycleResult};
 use futures_util::FutureExt;
 use resilience::{Deadline, Late, LateLimits};
+use runtime::Tls;
 use settings::{ExposeSecret, SecretString};
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{
+    Connection, PgConnection,
+    postgres::{PgConnectOptions, PgSslMode},
+};
 use tokio::runtime::Handle;
 
 use super::{
@@ -170,7 +174,7 @@ fn connect_timed_out() -> sqlx::Error {
 /// # Errors
 /// When `database.url` cannot be parsed.
 pub fn connect_options(settings: &Settings, name: &str) -> anyhow::Result<PgConnectOptions> {
-    let options = parse_url(&settings.url, "database.url")?.application_name(name);
+    let options = address(settings, &settings.url, "database.url")?.application_name(name);
     // Since Postgres 12 it changes nothing, and poolers do not know it.
     let options = options.extra_float_digits(None);
     if settings.pooler {
@@ -183,18 +187,28 @@ pub fn connect_options(settings: &Settings, name: &str) -> anyhow::Result<PgConn
 /// The options of a command that changes the schema, which needs a session of its own.
 pub(super) fn direct_options(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
     match &settings.direct_url {
-        Some(url) => parse_url(url, "database.direct_url"),
+        Some(url) => address(settings, url, "database.direct_url"),
         None if settings.pooler => {
             anyhow::bail!("database.direct_url is not set; migrations need a connection past the pooler")
         }
-        None => parse_url(&settings.url, "database.url"),
+        None => address(settings, &settings.url, "database.url"),
     }
 }
 
-fn parse_url(url: &SecretString, key: &str) -> anyhow::Result<PgConnectOptions> {
+/// The address in the key `key`, with the encryption of the settings.
+fn address(settings: &Settings, url: &SecretString, key: &str) -> anyhow::Result<PgConnectOptions> {
     // The library's message would repeat the address, including the password.
-    PgConnectOptions::from_str(url.expose_secret())
-        .map_err(|_| anyhow::anyhow!("{key} is not a valid Postgres address"))
+    let options = PgConnectOptions::from_str(url.expose_secret())
+        .map_err(|_| anyhow::anyhow!("{key} is not a valid Postgres address"))?;
+    let options = options.ssl_mode(match settings.encryption.tls {
+        Tls::Verify => PgSslMode::VerifyFull,
+        Tls::Require => PgSslMode::Require,
+        Tls::Off => PgSslMode::Disable,
+    });
+    Ok(match &settings.encryption.root_certificate {
+        Some(file) => options.ssl_root_cert(file),
+        None => options,
+    })
 }
 
 /// Opens connections, and checks them before reuse.

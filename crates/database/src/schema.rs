@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    io::ErrorKind,
     time::{Duration, Instant},
 };
 
@@ -171,6 +172,8 @@ async fn connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     let began = Instant::now();
     loop {
         match PgConnection::connect_with(options).await {
+            // The certificate is not valid.
+            Err(sqlx::Error::Io(error)) if error.kind() == ErrorKind::InvalidData => return Err(error.into()),
             // A connection that is closed immediately is reported as a protocol error.
             Err(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) if began.elapsed() < CONNECT_RETRY_LIMIT => {
                 tokio::time::sleep(POLL_INTERVAL).await;

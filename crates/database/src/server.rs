@@ -3,18 +3,8 @@
 use std::time::Duration;
 
 use resilience::Deadline;
-use sqlx::FromRow;
 
 use crate::{Database, DatabaseError, Transaction, TransactionError, UnitOfWork, transaction::AfterCommit};
-
-/// The server that a database address leads to.
-#[derive(Clone, Debug, FromRow)]
-pub struct ServerInfo {
-    /// The version of Postgres.
-    pub version: String,
-    /// The version of TLS, if the connection is encrypted.
-    pub tls: Option<String>,
-}
 
 /// Checks that the server responds.
 struct Ping;
@@ -31,21 +21,20 @@ impl UnitOfWork for Ping {
     }
 }
 
-/// Asks for the version of the server and the encryption of the connection.
-struct DescribeServer;
+/// Asks for the version of the server.
+struct ServerVersion;
 
-impl UnitOfWork for DescribeServer {
-    const NAME: &'static str = "describe_server";
-    type Output = ServerInfo;
+impl UnitOfWork for ServerVersion {
+    const NAME: &'static str = "server_version";
+    type Output = String;
     type Refusal = DatabaseError;
 
     async fn run(
         &self,
         transaction: &mut Transaction<'_>,
-    ) -> Result<ServerInfo, TransactionError<DatabaseError>> {
-        let query = "/* describe_server */ SELECT current_setting('server_version') AS version, \
-                     (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl) AS tls";
-        Ok(sqlx::query_as(query).fetch_one(&mut **transaction).await?)
+    ) -> Result<String, TransactionError<DatabaseError>> {
+        let query = sqlx::query_scalar("/* server_version */ SELECT current_setting('server_version')");
+        Ok(query.fetch_one(&mut **transaction).await?)
     }
 }
 
@@ -58,12 +47,12 @@ impl Database {
         self.read_within(&Ping, limit).await
     }
 
-    /// The version of the server, and whether the connection to it is encrypted.
+    /// The version of the server.
     ///
     /// # Errors
     /// The reason why the server does not respond within `limit`.
-    pub async fn server(&self, limit: Duration) -> Result<ServerInfo, DatabaseError> {
-        self.read_within(&DescribeServer, limit).await
+    pub async fn server_version(&self, limit: Duration) -> Result<String, DatabaseError> {
+        self.read_within(&ServerVersion, limit).await
     }
 
     async fn read_within<U: UnitOfWork<Refusal = DatabaseError>>(

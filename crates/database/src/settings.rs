@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use runtime::TlsSettings;
 use settings::{Errors, ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
@@ -22,6 +23,9 @@ pub struct Settings {
     pub pooler: bool,
     /// Address of the database itself, past the pooler, for `api migrate`. Required there if `database.pooler` is true.
     pub direct_url: Option<SecretString>,
+    /// The keys `tls` and `root_certificate`.
+    #[setting(flatten)]
+    pub encryption: TlsSettings,
     /// Maximum connections per process for requests. When all are in use, a request waits for up to
     /// `database.acquire_timeout`. Each process opens up to two more for its own checks; jobs have `jobs.pool_size`.
     #[setting(default = 16, min = 1)]
@@ -71,6 +75,15 @@ impl Settings {
                 format!("cannot be parsed as an address; expected the form {EXAMPLE}"),
             );
         }
+        let direct_url = self.direct_url.as_ref().map_or("", |url| url.expose_secret());
+        for (key, url) in [("url", url), ("direct_url", direct_url)] {
+            if let Some(parameter) = tls_parameter(url) {
+                errors.add(
+                    key,
+                    format!("must not have `{parameter}`; set `database.tls` and `database.root_certificate` instead"),
+                );
+            }
+        }
         if let Some(url) = &self.direct_url
             && url.expose_secret().parse::<PgConnectOptions>().is_err()
         {
@@ -105,6 +118,14 @@ impl Settings {
             ..self.clone()
         }
     }
+}
+
+/// A parameter of the address that would contradict `database.tls`.
+fn tls_parameter(url: &str) -> Option<&'static str> {
+    const PARAMETERS: [&str; 5] = ["sslmode", "ssl-mode", "sslrootcert", "ssl-root-cert", "ssl-ca"];
+    let (_, query) = url.split_once('?')?;
+    let mut names = query.split('&').filter_map(|pair| pair.split('=').next());
+    names.find_map(|name| PARAMETERS.into_iter().find(|parameter| *parameter == name))
 }
 
 /// Idempotency keys.

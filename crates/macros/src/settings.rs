@@ -15,6 +15,7 @@ struct Attributes {
     section: bool,
     flatten: bool,
     default: Option<Expr>,
+    in_development: Option<Expr>,
     min: Option<Expr>,
     above: Option<Expr>,
     max: Option<Expr>,
@@ -28,6 +29,7 @@ impl Attributes {
         }
         let is_key = !attributes.section && !attributes.flatten;
         let has_value = attributes.default.is_some()
+            || attributes.in_development.is_some()
             || attributes.min.is_some()
             || attributes.above.is_some()
             || attributes.max.is_some();
@@ -46,11 +48,14 @@ impl Attributes {
             Some("section") => self.section = true,
             Some("flatten") => self.flatten = true,
             Some("default") => self.default = value()?,
+            Some("in_development") => self.in_development = value()?,
             Some("min") => self.min = value()?,
             Some("above") => self.above = value()?,
             Some("max") => self.max = value()?,
             _ => {
-                return Err(meta.error("expected `default`, `min`, `above`, `max`, `section` or `flatten`"));
+                return Err(meta.error(
+                    "expected `default`, `in_development`, `min`, `above`, `max`, `section` or `flatten`",
+                ));
             }
         }
         Ok(())
@@ -140,14 +145,15 @@ fn key_of(field: &Field, key: &str, kind: &Type, attributes: &Attributes) -> Res
     } else {
         quote!(::core::default::Default::default())
     };
-    let bounds = [
+    let methods = [
+        ("in_development", &attributes.in_development),
         ("min", &attributes.min),
         ("above", &attributes.above),
         ("max", &attributes.max),
     ];
-    let bounds = bounds.into_iter().filter_map(|(bound, value)| {
-        let (bound, value) = (Ident::new(bound, kind.span()), value.as_ref()?);
-        Some(quote!(.#bound(#value)))
+    let methods = methods.into_iter().filter_map(|(method, value)| {
+        let (method, value) = (Ident::new(method, kind.span()), value.as_ref()?);
+        Some(quote!(.#method(#value)))
     });
-    Ok(quote!(::settings::Key::<#kind>::new(#key, #doc, #default)#( #bounds )*))
+    Ok(quote!(::settings::Key::<#kind>::new(#key, #doc, #default)#( #methods )*))
 }

@@ -2,6 +2,7 @@
 
 use management::Requirement;
 use outcome::Catalogue;
+use runtime::Tls;
 use settings::{Loaded, load_from};
 
 use crate::{Service, Settings};
@@ -129,6 +130,80 @@ fn development_settings_are_rejected_in_production_and_no_message_contains_a_sec
         message.contains("auth.secret") && !message.contains("hunter2"),
         "{message}"
     );
+}
+
+#[test]
+fn connections_are_verified_unless_the_settings_say_otherwise() {
+    for (environment, expected) in [
+        ("production", Tls::Verify),
+        ("staging", Tls::Verify),
+        ("development", Tls::Off),
+    ] {
+        let settings = load_with(&[("APP__SERVICE__ENVIRONMENT", environment)]).settings;
+        assert_eq!(settings.database.encryption.tls, expected, "{environment}");
+        assert_eq!(settings.redis.encryption.tls, expected, "{environment}");
+    }
+    let url = "postgres://app:hunter2@localhost/app?sslmode=disable";
+    let of_another_format = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for (variables, key) in [
+        (
+            [("APP__DATABASE__TLS", "verify"), ("APP__DATABASE__URL", url)],
+            "database.url",
+        ),
+        (
+            [
+                ("APP__DATABASE__TLS", "verify"),
+                ("APP__DATABASE__DIRECT_URL", url),
+            ],
+            "database.direct_url",
+        ),
+        (
+            [
+                ("APP__DATABASE__TLS", "require"),
+                ("APP__DATABASE__ROOT_CERTIFICATE", ""),
+            ],
+            "",
+        ),
+        (
+            [
+                ("APP__DATABASE__TLS", "verify"),
+                ("APP__DATABASE__ROOT_CERTIFICATE", "/missing.pem"),
+            ],
+            "database.root_certificate",
+        ),
+        (
+            [
+                ("APP__DATABASE__TLS", "verify"),
+                ("APP__DATABASE__ROOT_CERTIFICATE", of_another_format),
+            ],
+            "database.root_certificate",
+        ),
+        (
+            [
+                ("APP__REDIS__TLS", "off"),
+                ("APP__REDIS__URL", "rediss://localhost"),
+            ],
+            "redis.url",
+        ),
+        (
+            [
+                ("APP__REDIS__TLS", "verify"),
+                ("APP__REDIS__URL", "rediss://localhost/#insecure"),
+            ],
+            "redis.url",
+        ),
+        (
+            [
+                ("APP__REDIS__TLS", "maybe"),
+                ("APP__REDIS__URL", "redis://localhost"),
+            ],
+            "redis.tls",
+        ),
+    ] {
+        let found = invalid_keys(&variables);
+        let expected: Vec<&str> = Some(key).filter(|key| !key.is_empty()).into_iter().collect();
+        assert_eq!(found, expected, "{variables:?}");
+    }
 }
 
 #[test]

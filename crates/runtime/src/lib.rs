@@ -3,9 +3,11 @@
 mod context;
 mod lifecycle;
 mod settings;
+mod tls;
 
 pub use self::settings::{
     Environment, MANAGEMENT_STOP, RUNTIME_STOP, RetrySettings, ServiceSettings, ShutdownSettings,
 };
 pub use context::{DatabaseTimer, RequestContext, TimeLimit};
 pub use lifecycle::{Lifecycle, Phase};
+pub use tls::{Tls, TlsSettings};

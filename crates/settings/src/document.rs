@@ -18,12 +18,15 @@ pub fn markdown<S: Settings>(folder: &str) -> String {
          | key | default | meaning |\n|---|---|---|\n",
     );
     for key in Keys::of::<S>() {
-        let default = if key.default.is_empty() {
+        let mut default = if key.default.is_empty() {
             String::new()
         } else {
             format!("`{}`", key.default)
         };
-        // Writing to a String cannot fail.
+        if let Some(in_development) = key.in_development {
+            // Writing to a String cannot fail.
+            let _ = write!(default, "; in development `{in_development}`");
+        }
         let _ = writeln!(page, "| `{}` | {default} | {} |", key.path, key.doc);
     }
     page
@@ -41,7 +44,7 @@ pub fn json_schema<S: Settings>() -> Value {
         };
         let mut schema = key.schema.into_value();
         schema["description"] = key.doc.into();
-        if !key.secret && !key.default.is_empty() {
+        if !key.secret && !key.default.is_empty() && key.in_development.is_none() {
             schema["default"] = match schema["type"].as_str() {
                 Some("integer" | "number" | "boolean") => {
                     serde_json::from_str(&key.default).expect("numbers and booleans are written as in JSON")

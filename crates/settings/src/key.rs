@@ -15,6 +15,7 @@ pub struct Key<T> {
     pub(crate) name: &'static str,
     pub(crate) doc: &'static str,
     pub(crate) default: T,
+    pub(crate) in_development: Option<T>,
     bounds: Vec<Bound<T>>,
 }
 
@@ -25,8 +26,15 @@ impl<T: Setting> Key<T> {
             name,
             doc,
             default,
+            in_development: None,
             bounds: Vec::new(),
         }
+    }
+
+    /// Sets another default for the environment `development`.
+    pub fn in_development(mut self, default: T) -> Self {
+        self.in_development = Some(default);
+        self
     }
 
     /// Reads and checks a value; the error says what is expected.

@@ -9,6 +9,8 @@ pub struct KeyDoc {
     pub path: String,
     /// The default, as written in an environment variable; empty if there is none.
     pub default: String,
+    /// The default in the environment `development`, if it is another.
+    pub in_development: Option<String>,
     /// The meaning of the key.
     pub doc: &'static str,
     /// Whether the value is a secret.
@@ -36,6 +38,7 @@ impl Keys {
         self.found.push(KeyDoc {
             path: format!("{}{}", self.prefix, key.name),
             default: key.default.text(),
+            in_development: key.in_development.as_ref().map(T::text),
             doc: key.doc,
             secret: T::SECRET,
             schema: key.schema(),

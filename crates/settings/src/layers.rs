@@ -8,7 +8,7 @@ use std::{
 
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
-use crate::{ConfigError, ENVIRONMENT};
+use crate::{ConfigError, DEVELOPMENT, ENVIRONMENT};
 
 const PREFIX: &str = "APP__";
 /// `APP__DATABASE__URL__FILE` names a file that holds `database.url`.
@@ -48,7 +48,7 @@ pub(crate) fn merged(
         .add_source(from_variables.clone())
         .build()
         .and_then(|layers| layers.get_string(ENVIRONMENT));
-    let file = folder.join(format!("{}.toml", named.as_deref().unwrap_or("development")));
+    let file = folder.join(format!("{}.toml", named.as_deref().unwrap_or(DEVELOPMENT)));
     let in_folder = File::from(file.as_path())
         .format(FileFormat::Toml)
         .required(false);

@@ -61,11 +61,14 @@ pub use setting::{Schema, Setting};
 
 /// The key that names the environment, and thereby the file `{environment}.toml`.
 pub const ENVIRONMENT: &str = "service.environment";
+/// The environment that applies where none is named.
+pub(crate) const DEVELOPMENT: &str = "development";
 
 /// A section of the configuration, or several combined. Derive it:
 ///
 /// - Each field is a key, documented by its doc comment. `#[setting(default = …, min = …, above = …, max = …)]` takes
-///   expressions of the field's type; without `default`, the default is that of the type.
+///   expressions of the field's type; without `default`, the default is that of the type. `in_development = …` is another
+///   default for the environment `development`.
 /// - `#[setting(section)]` on a field makes it a section under the field's name.
 /// - `#[setting(flatten)]` on a field adds its sections to those of this struct.
 /// - `#[settings(check = path)]` on the struct names a `fn(&Self, &mut Errors)` for rules between keys.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Errors, Key, KeyDoc, Setting};
+use crate::{DEVELOPMENT, ENVIRONMENT, Errors, Key, KeyDoc, Setting};
 
 /// The values of the merged layers as text, and the errors found in them.
 #[derive(Debug)]
@@ -24,7 +24,8 @@ impl Reader {
     /// The value of a key, or its default. For an invalid value, adds an error and returns the default.
     pub fn key<T: Setting>(&mut self, key: &Key<T>) -> T {
         let path = self.errors.prefixed(key.name);
-        let default = key.default.text();
+        let of_development = key.in_development.as_ref().filter(|_| self.is_development());
+        let default = of_development.unwrap_or(&key.default).text();
         let Some(text) = self.values.get(&path) else {
             return default_of(key, &default);
         };
@@ -37,6 +38,12 @@ impl Reader {
             self.errors.add(key.name, message);
             default_of(key, &default)
         })
+    }
+
+    fn is_development(&self) -> bool {
+        self.values
+            .get(ENVIRONMENT)
+            .is_none_or(|environment| environment == DEVELOPMENT)
     }
 
     /// Reads the keys of a section.

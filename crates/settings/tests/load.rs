@@ -207,6 +207,37 @@ fn no_message_repeats_a_secret() {
 }
 
 #[test]
+fn a_default_of_development_applies_nowhere_else() {
+    #[derive(Debug, Settings)]
+    struct Fence {
+        #[setting(section)]
+        service: Place,
+    }
+    /// A place.
+    #[derive(Debug, Settings)]
+    struct Place {
+        /// The environment.
+        environment: Option<String>,
+        /// The height.
+        #[setting(default = 3, in_development = 1, max = 5)]
+        height: u32,
+    }
+    for (environment, expected) in [(None, 1), (Some("development"), 1), (Some("production"), 3)] {
+        let variable = environment.map(|name| ("APP__SERVICE__ENVIRONMENT".to_owned(), name.to_owned()));
+        let loaded = load_from::<Fence>("", Path::new("/nonexistent"), variable);
+        assert_eq!(texts(&loaded.errors), [""; 0]);
+        let place = loaded.settings.service;
+        assert_eq!(
+            (place.height, place.environment.as_deref()),
+            (expected, environment)
+        );
+    }
+    let table = settings::markdown::<Fence>("settings");
+    let row = "| `service.height` | `3`; in development `1` | The height. |";
+    assert!(table.contains(row), "{table}");
+}
+
+#[test]
 fn the_documentation_has_every_key() {
     let table = settings::markdown::<All>("settings");
     for key in Keys::of::<All>() {

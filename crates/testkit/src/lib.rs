@@ -38,7 +38,7 @@ pub use logs::{log_lines, log_lines_of};
 pub use opentelemetry_proto::tonic::trace::v1::Span;
 pub use problem::{assert_problem, assert_problem_parts};
 pub use process::{ProcessEnvironment, Server};
-pub use proxy::{Mode, Proxy};
+pub use proxy::{Mode, Proxy, address_of};
 pub use raw::{RawConnection, RawResponse, stub_server};
 pub use redis::{RedisFault, redis_guard};
 pub use under_test::UnderTest;

@@ -98,7 +98,7 @@ impl Proxy {
 }
 
 /// The socket address of the server in a URL.
-pub(crate) fn address_of(url: &str) -> SocketAddr {
+pub fn address_of(url: &str) -> SocketAddr {
     let url = Url::parse(url).expect("a URL");
     let port = url
         .port()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use database::{SchemaState, ServerInfo};
+use database::SchemaState;
 use settings::{ConfigError, Loaded};
 
 use crate::{Platform, Service, Settings, rules};
@@ -35,12 +35,15 @@ pub(super) async fn run<C: AsRef<Settings>, S>(
             println!("error  {name}: {message}");
         }
     };
-    let server = platform.checks.server(CHECK_TIMEOUT).await;
-    let is_reachable = server.is_ok();
+    let version = platform.checks.server_version(CHECK_TIMEOUT).await;
+    let is_reachable = version.is_ok();
     // The message of the server itself: a wrong password is not an unreachable server.
-    let server = server.map_err(|error| format!("{error}; check database.url"));
-    let described = |server: ServerInfo| format!("{}, {}", server.version, encryption(server.tls.as_deref()));
-    report("postgres", server.map(described));
+    let version = version.map_err(|error| format!("{error}; check database.url and database.tls"));
+    let encryption = settings.database.encryption.tls.description();
+    report(
+        "postgres",
+        version.map(|version| format!("{version}, {encryption}")),
+    );
     if is_reachable {
         report(
             "schema",
@@ -66,12 +69,12 @@ pub(super) async fn run<C: AsRef<Settings>, S>(
     }
     #[cfg(feature = "cache")]
     if let Some(redis) = &platform.redis {
-        let message = match redis.version().await {
-            Some(version) => {
-                let encryption = encryption(redis.is_encrypted().then_some("TLS"));
-                format!("{version}, {encryption}")
+        let message = match redis.version(CHECK_TIMEOUT).await {
+            Ok(version) => {
+                let version = version.as_deref().unwrap_or("unknown version");
+                format!("{version}, {}", settings.redis.encryption.tls.description())
             }
-            None => "unavailable; it is not required, but nothing is cached".to_owned(),
+            Err(error) => format!("unavailable ({error}); it is not required, but nothing is cached"),
         };
         report("redis", Ok(message));
     }
@@ -90,11 +93,4 @@ fn report_configuration(errors: &[ConfigError]) -> anyhow::Result<()> {
         "the configuration has {count} error(s); dependencies were not checked"
     );
     Ok(())
-}
-
-fn encryption(protocol: Option<&str>) -> String {
-    protocol.map_or_else(
-        || "not encrypted".to_owned(),
-        |protocol| format!("encrypted ({protocol})"),
-    )
 }

@@ -36,6 +36,7 @@ mod redis_faults;
 mod replicas;
 mod request_lifecycle;
 mod texts;
+mod tls;
 mod tokens;
 mod traces;
 mod upstream_services;
