@@ -28,7 +28,8 @@ pub struct Settings {
     /// Maximum number of queued jobs that are due. At the limit, requests that would add one get 503 `overloaded`.
     #[setting(default = 100_000, min = 1)]
     pub max_queued: usize,
-    /// Time for which finished jobs are kept. Dead jobs are kept until an operator discards them, or the next run of their schedule replaces them.
+    /// Time for which finished jobs are kept. Dead jobs are kept until an operator discards them, or the next run of their
+    /// schedule replaces them.
     #[setting(default = Duration::from_hours(168))]
     pub retention: Duration,
 }
