@@ -18,7 +18,7 @@ curl -i -w "\n" \$API/v1/orders/$id -H "Authorization: Bearer \$TOKEN"
 # 429: more requests than an address may send without a token
 curl -s -o /dev/null -w '%{http_code}\n' "\$API/info?[1-300]" | sort | uniq -c
 # 202: the worker builds a report; its job is at the Location of the response
-curl -i -w "\n" \$API/v1/reports -H "Authorization: Bearer \$TOKEN" -H "Content-Type: application/json" -d '{"from": "2026-01-01", "to": "2026-12-31"}'
+curl -i -w "\n" \$API/v1/reports -H "Authorization: Bearer \$TOKEN" -H "Idempotency-Key: my-report" -H "Content-Type: application/json" -d '{"from": "2026-01-01", "to": "2026-12-31"}'
 # 502, then 503: the supplier fails; after repeated failures the circuit breaker opens
 curl -X PUT http://127.0.0.1:$SUPPLIER_SWITCHES/faults/quotes -H "Content-Type: application/json" -d '{"kind": "status", "status": 500}'
 curl -i -w "\n" \$API/v1/quotes -H "Authorization: Bearer \$TOKEN" -H "Content-Type: application/json" -d '{"currency": "EUR", "items": [{"sku": "ABC-1234", "quantity": 2}]}'
