@@ -80,35 +80,30 @@ impl UnitOfWork for Claim {
     ) -> Result<Vec<Claimed>, TransactionError<DatabaseError>> {
         // The claim does not wait for the disk: a server that crashes may forget it, and the run is claimed again with the
         // same attempt number. The worker in the fencing token distinguishes claims of different workers.
-        // A paused kind is claimed by the worker that moves the end of its pause, and then for one run. The rows are locked,
-        // so their addresses do not change within the statement.
+        // A kind whose pause has ended is claimed by the worker that locks the pause, and for one run, for whose time the
+        // pause is extended. The rows are locked, so their addresses do not change within the statement.
         let claimed = sqlx::query_as!(
             Claimed,
             r#"/* claim_jobs */
             WITH ended AS MATERIALIZED (
-              SELECT kind FROM job_pauses
-              WHERE kind = ANY($2) AND until <= now()
-                AND EXISTS (SELECT FROM job_runs WHERE job_runs.kind = job_pauses.kind AND status = 'queued' AND crashes < 2 AND due_at <= now())
-              FOR UPDATE SKIP LOCKED
-            ), probing AS (
-              UPDATE job_pauses SET until = now() + make_interval(secs => asked.seconds)
-              FROM ended JOIN unnest($2::text[], $6::float8[]) AS asked (name, seconds) ON asked.name = ended.kind
-              WHERE job_pauses.kind = ended.kind
-              RETURNING job_pauses.kind
+              SELECT kind FROM job_pauses WHERE kind = ANY($2) AND until <= now() FOR UPDATE SKIP LOCKED
             ), wanted AS (
-              SELECT name, rank, CASE WHEN probing.kind IS NULL THEN free ELSE 1 END AS free, probing.kind IS NOT NULL AS is_probe
-              FROM unnest($2::text[], $3::smallint[], $4::bigint[]) AS asked (name, rank, free)
-              LEFT JOIN probing ON probing.kind = name
-              WHERE (probing.kind IS NOT NULL OR name NOT IN (SELECT kind FROM job_pauses))
+              SELECT name, rank, probe_seconds, CASE WHEN ended.kind IS NULL THEN free ELSE 1 END AS free, ended.kind IS NOT NULL AS is_probe
+              FROM unnest($2::text[], $3::smallint[], $4::bigint[], $6::float8[]) AS asked (name, rank, free, probe_seconds)
+              LEFT JOIN ended ON ended.kind = name
+              WHERE (ended.kind IS NOT NULL OR name NOT IN (SELECT kind FROM job_pauses))
                 AND EXISTS (SELECT FROM job_workers WHERE id = $1)
-            ), due AS (
-              SELECT run.tid, wanted.is_probe
+            ), due AS MATERIALIZED (
+              SELECT run.tid, wanted.name, wanted.probe_seconds, wanted.is_probe
               FROM wanted CROSS JOIN LATERAL (
                 SELECT ctid AS tid, due_at FROM job_runs
                 WHERE kind = wanted.name AND status = 'queued' AND crashes < 2 AND due_at <= now()
                 ORDER BY due_at LIMIT wanted.free FOR UPDATE SKIP LOCKED
               ) AS run
               ORDER BY NOT wanted.is_probe, wanted.rank, run.due_at LIMIT $5
+            ), probing AS (
+              UPDATE job_pauses SET until = now() + make_interval(secs => due.probe_seconds)
+              FROM due WHERE due.is_probe AND job_pauses.kind = due.name
             )
             UPDATE job_runs
             SET status = 'running', attempt = attempt + 1, worker = $1, started_at = now(), progress = NULL
